@@ -1,0 +1,1 @@
+"""The rules of the registry: pure functions over plain values, the standard library alone."""
