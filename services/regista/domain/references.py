@@ -1,0 +1,142 @@
+"""Names, stream ids and version references: how the things of the registry are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from regista.domain.errors import Invalid
+from regista.domain.versions import VersionNumber, looks_like_version
+
+DEFAULT_STAGES = ("candidate", "staging", "production", "archived")
+"""The life cycle of the default policy, in order."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_MAX_ORDINAL_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ByNumber:
+    """``1.4.0`` or ``v1.4.0``."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByOrdinal:
+    """``7``: the seventh version of the model."""
+
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByAlias:
+    """``@champion``. The name is kept in lower case."""
+
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByStage:
+    """``@production`` or ``stage:x``: the holder promoted last."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByDigest:
+    """``sha256:…`` of the manifest or of one file."""
+
+    digest: str
+
+
+Reference: TypeAlias = ByNumber | ByOrdinal | ByAlias | ByStage | ByDigest
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """Return the name where it is one.
+
+    Raises:
+        Invalid: ``bad_name``.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise Invalid(
+            f"{name[:160]!r} is not a {what}",
+            code="bad_name",
+            hint="1 to 128 of A-Z a-z 0-9 . _ - with a letter or digit first and last; free text goes into the title.",
+        )
+    return name
+
+
+def model_stream(name: str) -> str:
+    """The stream of a model: its name in lower case, so that the first append decides who has it."""
+    return f"model/{check_name(name, 'model name').lower()}"
+
+
+def check_alias(alias: str) -> str:
+    """Return the alias in lower case where it is one.
+
+    Raises:
+        Invalid: ``bad_alias``, when it could be taken for a stage, a version or ``latest``.
+    """
+    lowered = check_name(alias, "alias").lower()
+    taken = lowered in DEFAULT_STAGES or lowered == "latest" or looks_like_version(lowered)
+    if taken:
+        raise Invalid(
+            f"an alias cannot be called {alias!r}",
+            code="bad_alias",
+            hint="Stages, 'latest' and whatever looks like a version are taken. Use a word such as champion.",
+        )
+    return lowered
+
+
+def check_digest(digest: str, field: str) -> str:
+    """Return the digest where it is one.
+
+    Raises:
+        Invalid: ``bad_digest``.
+    """
+    if _DIGEST.fullmatch(digest) is None:
+        raise Invalid(
+            f"{field}: {digest[:100]!r} is not a digest",
+            code="bad_digest",
+            hint="Write sha256: and 64 hexadecimal digits in lower case.",
+        )
+    return digest
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a version reference.
+
+    Raises:
+        Invalid: ``bad_reference``; ``latest`` is refused by name, as it would mean another version every day.
+    """
+    if text.startswith("sha256:"):
+        return ByDigest(check_digest(text, "reference"))
+    if text.startswith("stage:"):
+        return ByStage(check_name(text.removeprefix("stage:"), "stage").lower())
+    if text.startswith("@"):
+        return _parse_at(text.removeprefix("@").lower())
+    if text.isascii() and text.isdecimal() and len(text) <= _MAX_ORDINAL_DIGITS and not text.startswith("0"):
+        return ByOrdinal(int(text))
+    if "." in text and looks_like_version(text):
+        return ByNumber(str(VersionNumber.parse(text)))
+    raise Invalid(
+        f"{text[:160]!r} names no version",
+        code="bad_reference",
+        hint="Use a number (1.4.0), an ordinal (7), an alias (@champion), a stage (@production, stage:x) or a digest (sha256:…).",
+    )
+
+
+def _parse_at(name: str) -> Reference:
+    if name in DEFAULT_STAGES:
+        return ByStage(name)
+    if name == "latest":
+        raise Invalid(
+            "'latest' is not a reference: it would mean another version every day",
+            code="bad_reference",
+            hint="Name a number, an alias or a stage; the list of versions shows the newest.",
+        )
+    return ByAlias(check_alias(name))
