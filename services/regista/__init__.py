@@ -1,2 +1,83 @@
+"""Regista: an event-sourced registry for machine-learning models.
+
+The public names are resolved on first use (PEP 562), so that ``import regista.domain`` loads no HTTP client and a
+server process loads no SDK. ``regista`` is one package over three source roots; ``extend_path`` joins them, and this
+is the only ``__init__`` directly under a ``regista`` folder.
+"""
+
+from importlib import import_module
 from pkgutil import extend_path
+from typing import TYPE_CHECKING
+
 __path__ = extend_path(__path__, __name__)
+
+if TYPE_CHECKING:
+    from regista.client import AsyncClient, Client, capture
+    from regista.domain.errors import (
+        AtUnsupported,
+        BeyondLog,
+        Damaged,
+        Internal,
+        Invalid,
+        KeyReused,
+        Malformed,
+        NotFound,
+        PreconditionFailed,
+        Reason,
+        Refused,
+        RegistaError,
+        Retired,
+        TooLarge,
+        Unauthenticated,
+        Unavailable,
+        UnsupportedMedia,
+    )
+
+    __version__: str
+
+__all__ = [
+    "AsyncClient",
+    "AtUnsupported",
+    "BeyondLog",
+    "Client",
+    "Damaged",
+    "Internal",
+    "Invalid",
+    "KeyReused",
+    "Malformed",
+    "NotFound",
+    "PreconditionFailed",
+    "Reason",
+    "Refused",
+    "RegistaError",
+    "Retired",
+    "TooLarge",
+    "Unauthenticated",
+    "Unavailable",
+    "UnsupportedMedia",
+    "__version__",
+    "capture",
+]
+
+_HOMES = {"AsyncClient": "regista.client", "Client": "regista.client", "capture": "regista.client"}
+_ERRORS = "regista.domain.errors"
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home, once.
+
+    Raises:
+        AttributeError: ``name`` is not one of ``__all__``.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        value: object = import_module("importlib.metadata").version("regista")
+    else:
+        value = getattr(import_module(_HOMES.get(name, _ERRORS)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
