@@ -77,14 +77,15 @@ class ModelRegistered(Event):
 
 @dataclass(frozen=True, slots=True)
 class ModelUpdated(Event):
-    """What describes the model changed. None: not touched. ``tags`` is the whole new set; ``previous_*`` what was before."""
+    """What describes the model changed. None: not touched. ``tags_set`` are added or replaced, ``tags_removed`` dropped."""
 
     TYPE: ClassVar[str] = "regista.model.updated.v1"
     model: str
     title: str | None = None
     description: str | None = None
     owner: str | None = None
-    tags: Mapping[str, str] | None = None
+    tags_set: Mapping[str, str] = field(default_factory=dict)
+    tags_removed: tuple[str, ...] = ()
     policy: str | None = None
     previous_owner: str | None = None
     previous_policy: str | None = None
@@ -177,7 +178,7 @@ class Supplied:
 
 @dataclass(frozen=True, slots=True)
 class VersionUpdated(Event):
-    """What describes a version changed. None: not touched. ``tags`` is the whole new set.
+    """What describes a version changed. None: not touched. ``tags_set`` are added or replaced, ``tags_removed`` dropped.
 
     After an incomplete import ``supplied`` completes it and ``waived`` names what is done without, for the
     reason in ``meta``; ``incomplete`` is what is still missing afterwards.
@@ -188,7 +189,8 @@ class VersionUpdated(Event):
     version: str
     ordinal: int
     description: str | None = None
-    tags: Mapping[str, str] | None = None
+    tags_set: Mapping[str, str] = field(default_factory=dict)
+    tags_removed: tuple[str, ...] = ()
     model_card: str | None = None
     supplied: Supplied | None = None
     waived: tuple[str, ...] = ()
