@@ -7,6 +7,7 @@
     │   ├── AtUnsupported    400   the query has no history to look into
     │   └── BeyondLog        400   a position that the log has not reached
     ├── Unauthenticated      401   no or a wrong token
+    ├── Forbidden            403   who asks may not, from where or what it asks
     ├── NotFound             404   the thing named does not exist
     ├── Refused              409   the rules say no; ``reasons`` lists every one
     ├── Retired              410   a write to something retired; its reads go on
@@ -88,6 +89,13 @@ class Unauthenticated(RegistaError):
 
     status = 401
     default_code = "unauthenticated"
+
+
+class Forbidden(RegistaError):
+    """The request is understood and will not be done for who, or from where, it comes."""
+
+    status = 403
+    default_code = "forbidden"
 
 
 class NotFound(RegistaError):
