@@ -1,0 +1,101 @@
+"""Tiers and engines: what ran, what was left out and why, and what must not be left out.
+
+A tier is a folder of ``tests/``. An engine is something that a machine may lack; a test names it with
+``@pytest.mark.engine("git")`` and is skipped where it is absent. With ``REGISTA_TEST_REQUIRE`` (``all``, or names with
+commas between) an absent engine is a failure instead, and with ``all`` so is every skipped test.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+pytest_plugins = ["pytester"]
+CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
+deselected = pytest.StashKey[Counter[str]]()
+
+
+def executable(name: str) -> Callable[[], str | None]:
+    """A look for a program: None when it is there, else why it cannot be used."""
+    return lambda: None if shutil.which(name) else f"no {name} on the PATH"
+
+
+ENGINES: dict[str, Callable[[], str | None]] = {"git": executable("git"), "make": executable("make")}
+"""Each engine's look for itself: None when tests can use it, else the reason."""
+
+
+def required() -> set[str]:
+    names = {name.strip() for name in os.environ.get("REGISTA_TEST_REQUIRE", "").split(",")} - {""}
+    if unknown := names - {"all", *ENGINES}:
+        raise pytest.UsageError(f"REGISTA_TEST_REQUIRE names no engine: {', '.join(sorted(unknown))}")
+    return names
+
+
+def tier(path: Path) -> str:
+    parts = path.relative_to(HERE).parts if path.is_relative_to(HERE) else ()
+    return parts[0] if len(parts) > 1 else "other"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required()
+    config.stash[deselected] = Counter()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.config.stash[deselected]["soak"] += 1
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("engine"):
+        name = mark.args[0]
+        if (reason := ENGINES[name]()) is None:
+            continue
+        if required() & {"all", name}:
+            pytest.fail(f"{name} is required here: {reason}", pytrace=False)
+        pytest.skip(f"engine {name}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and "all" in required():
+        report.outcome = "failed"
+        report.longrepr = f"skipped where every test is required: {reason_of(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and "all" in required():
+        report.outcome = "failed"
+        report.longrepr = f"skipped where every test is required: {reason_of(report.longrepr)}"
+    return report
+
+
+def reason_of(longrepr: object) -> str:
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Which tiers ran, with how many tests, and which did not."""
+    ran: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if isinstance(report, pytest.TestReport):
+                ran[tier(config.rootpath / report.nodeid.partition("::")[0])] += 1
+    left_out = []
+    for name, command in CALLED_BY_NAME.items():
+        if config.getoption("markexpr") != name:
+            number = config.stash[deselected][name]
+            left_out.append(f"{name}: {number} ({command})" if number else f"{name} ({command})")
+    left_out += [f"{name} ({reason})" for name, look in ENGINES.items() if (reason := look())]
+    terminalreporter.section("tiers")
+    terminalreporter.line("ran: " + (", ".join(f"{name} {count}" for name, count in sorted(ran.items())) or "nothing"))
+    terminalreporter.line("left out: " + ", ".join(left_out))
