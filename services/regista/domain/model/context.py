@@ -1,0 +1,35 @@
+"""What a decision may look at beside the state of its own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regista.domain.errors import Reason
+from regista.domain.metadata import Artifact, Signature
+from regista.domain.model.state import ModelState
+
+
+@dataclass(frozen=True, slots=True)
+class KnownArtifact:
+    """What is known of the artifact that a registration names.
+
+    ``artifact`` is None where it is missing or wrong; ``problems`` says in what. ``signature`` was read from its bytes.
+    """
+
+    artifact: Artifact | None = None
+    signature: Signature | None = None
+    problems: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``others``: the states of other models that the command names, by stream, each checked in the append.
+
+    ``missing_artifacts``: manifest digests whose bytes the artifact store no longer has.
+    """
+
+    reason: str | None = None
+    others: Mapping[str, ModelState] = field(default_factory=dict)
+    missing_artifacts: frozenset[str] = frozenset()
+    artifact: KnownArtifact = KnownArtifact()

@@ -1,0 +1,114 @@
+"""Finding versions by reference in the decision state, and the checks that many commands share."""
+
+from __future__ import annotations
+
+from regista.domain import references as r
+from regista.domain.commands import UNSET, Expectation
+from regista.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused, Retired
+from regista.domain.model.context import Context
+from regista.domain.model.state import ModelState, VersionState
+
+
+def open_model(state: ModelState, name: str) -> None:
+    """Check that the model exists and takes writes.
+
+    Raises:
+        NotFound: ``unknown_model``.
+        Retired: ``model_retired``.
+    """
+    if not state.exists:
+        raise NotFound(
+            f"there is no model {name}",
+            code="unknown_model",
+            hint=f"POST /v1/models with name {name!r} registers it; regista register does so by itself.",
+        )
+    if state.retired:
+        raise Retired(
+            f"model {state.name} is retired",
+            code="model_retired",
+            hint=f"regista revive {state.name} makes it take writes again.",
+        )
+
+
+def need_reason(context: Context, what: str) -> None:
+    """Check that the command says why.
+
+    Raises:
+        Invalid: ``reason_required``.
+    """
+    if not (context.reason or "").strip():
+        raise Invalid(f"{what} needs a reason", code="reason_required", hint="Say why: --reason, or the field reason.")
+
+
+def find_version(state: ModelState, ref: str) -> VersionState:
+    """The version that a reference names.
+
+    Raises:
+        Invalid: ``bad_reference``.
+        NotFound: ``unknown_version``.
+        Refused: ``ambiguous_reference``, when several versions share the digest.
+    """
+    parsed = r.parse_reference(ref)
+    ordinal = _ordinal_of(state, parsed)
+    if ordinal is None or ordinal not in state.versions:
+        newest = f"; the highest is {state.highest.number}" if state.highest is not None else "; it has none yet"
+        raise NotFound(
+            f"{state.name} has no version {ref}{newest}",
+            code="unknown_version",
+            hint=f"GET /v1/models/{state.name}/versions lists them.",
+        )
+    return state.versions[ordinal]
+
+
+def _ordinal_of(state: ModelState, parsed: r.Reference) -> int | None:
+    match parsed:
+        case r.ByNumber(version):
+            return state.numbers.get(version)
+        case r.ByOrdinal(ordinal):
+            return ordinal
+        case r.ByAlias(alias):
+            return state.aliases.get(alias)
+        case r.ByStage(stage):
+            return _holder(state, stage)
+        case r.ByDigest(digest):
+            return _by_digest(state, digest)
+
+
+def _holder(state: ModelState, stage: str) -> int | None:
+    if stage not in (state.policy.entry, state.policy.archive):
+        return state.stage(stage).current
+    inside = [version for version in map(state.versions.__getitem__, state.versions) if version.stage == stage]
+    return max(inside, key=lambda version: version.entered).ordinal if inside else None
+
+
+def _by_digest(state: ModelState, digest: str) -> int | None:
+    ordinals = state.digests.get(digest) or ()
+    if len(ordinals) > 1:
+        numbers = [str(state.versions[o].number) for o in ordinals]
+        raise Refused(
+            f"{digest} is in {len(ordinals)} versions: {', '.join(numbers)}",
+            code="ambiguous_reference",
+            hint="Name one of them by its number.",
+            reasons=[Reason("shared_digest", f"{state.name} {number} has these bytes", "ref") for number in numbers],
+        )
+    return ordinals[0] if ordinals else None
+
+
+def check_expectation(state: ModelState, expected: Expectation, current: int | None, what: str) -> None:
+    """Check that ``current`` is the version that the caller believes to be there.
+
+    Raises:
+        PreconditionFailed: ``expectation_failed``, naming what is there.
+    """
+    if expected is UNSET:
+        return
+    if expected is not None and current is not None and find_version(state, expected).ordinal == current:
+        return
+    if expected is None and current is None:
+        return
+    there = "nobody" if current is None else str(state.versions[current].number)
+    raise PreconditionFailed(
+        f"{what} is held by {there}, not by {'nobody' if expected is None else expected}",
+        code="expectation_failed",
+        hint="Somebody was faster. Look again, and decide anew.",
+    )

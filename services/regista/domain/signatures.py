@@ -1,0 +1,115 @@
+"""What a change of inputs and outputs means for those who call the model.
+
+A change breaks the interface when a caller that was right before can be wrong now: an input added without default, an
+input or output removed, a type or shape narrowed on an input or widened on an output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from regista.domain.metadata import Signature, TensorField
+
+_INTEGERS = ("int8", "int16", "int32", "int64")
+_UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+_WIDER: dict[str, frozenset[str]] = {
+    "bool": frozenset({"any"}),
+    "float16": frozenset({"float32", "float64", "any"}),
+    "bfloat16": frozenset({"float32", "float64", "any"}),
+    "float32": frozenset({"float64", "any"}),
+    "float64": frozenset({"any"}),
+    **{t: frozenset({*_INTEGERS[i + 1 :], "any"}) for i, t in enumerate(_INTEGERS)},
+    **{t: frozenset({*_UNSIGNED[i + 1 :], *_INTEGERS[i + 1 :], "any"}) for i, t in enumerate(_UNSIGNED)},
+}
+"""For each element type those that hold all of its values exactly. Types not named here equal only themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceChange:
+    """``breaking`` and ``compatible`` say, in sentences, what changed for callers."""
+
+    breaking: tuple[str, ...] = ()
+    compatible: tuple[str, ...] = ()
+
+
+def compare(old: Signature, new: Signature) -> InterfaceChange:
+    """What changed from ``old`` to ``new``, by name of input and output."""
+    breaking: list[str] = []
+    compatible: list[str] = []
+    _compare_inputs(_by_name(old.inputs), _by_name(new.inputs), breaking, compatible)
+    _compare_outputs(_by_name(old.outputs), _by_name(new.outputs), breaking, compatible)
+    return InterfaceChange(tuple(breaking), tuple(compatible))
+
+
+def _by_name(fields: Iterable[TensorField]) -> dict[str, TensorField]:
+    return {f.name: f for f in fields}
+
+
+def _compare_inputs(
+    old: dict[str, TensorField], new: dict[str, TensorField], breaking: list[str], compatible: list[str]
+) -> None:
+    breaking.extend(f"input {name} was removed" for name in old if name not in new)
+    for name, after in new.items():
+        before = old.get(name)
+        if before is None and after.optional:
+            compatible.append(f"input {name} was added with a default")
+        elif before is None:
+            breaking.append(f"input {name} was added without a default")
+        else:
+            if before.optional and not after.optional:
+                breaking.append(f"input {name} lost its default")
+            _compare_field(f"input {name}", before, after, _holds, breaking, compatible)
+
+
+def _compare_outputs(
+    old: dict[str, TensorField], new: dict[str, TensorField], breaking: list[str], compatible: list[str]
+) -> None:
+    breaking.extend(f"output {name} was removed" for name in old if name not in new)
+    for name, after in new.items():
+        before = old.get(name)
+        if before is None:
+            compatible.append(f"output {name} was added")
+        else:
+            if after.optional and not before.optional:
+                breaking.append(f"output {name} may be absent now")
+            _compare_field(f"output {name}", before, after, lambda b, a: _holds(a, b), breaking, compatible)
+
+
+def _compare_field(
+    what: str,
+    before: TensorField,
+    after: TensorField,
+    still_fits: Callable[[TensorField, TensorField], bool],
+    breaking: list[str],
+    compatible: list[str],
+) -> None:
+    """``still_fits(before, after)``: those who relied on ``before`` are served by ``after``."""
+    for aspect, old, new in (
+        ("type", TensorField("", before.type), TensorField("", after.type)),
+        ("shape", TensorField("", "any", before.shape), TensorField("", "any", after.shape)),
+    ):
+        if old == new:
+            continue
+        sentence = f"{what} changed its {aspect} from {_show(aspect, old)} to {_show(aspect, new)}"
+        (compatible if still_fits(old, new) else breaking).append(sentence)
+
+
+def _holds(narrow: TensorField, wide: TensorField) -> bool:
+    """Whether every value of ``narrow`` is one of ``wide``."""
+    types = narrow.type == wide.type or wide.type in _WIDER.get(narrow.type, frozenset())
+    return types and _shape_holds(narrow.shape, wide.shape)
+
+
+def _shape_holds(narrow: tuple[int | None, ...] | None, wide: tuple[int | None, ...] | None) -> bool:
+    if wide is None or narrow is None:
+        return wide is None
+    return len(narrow) == len(wide) and all(w is None or w == n for n, w in zip(narrow, wide, strict=True))
+
+
+def _show(aspect: str, field: TensorField) -> str:
+    if aspect == "type":
+        return field.type
+    if field.shape is None:
+        return "unspecified"
+    return "[" + ", ".join("any" if d is None else str(d) for d in field.shape) + "]"
