@@ -1,0 +1,64 @@
+"""The port of the log store. One conformance suite (tests/contract/test_log_store.py) holds for every implementation.
+
+All methods block. Reads run on their own connections, from any thread, and go on while a write runs or fails.
+Errors of all methods: ``Unavailable`` with the code ``log_full``, ``log_read_only``, ``log_locked`` or
+``log_unavailable``; ``Damaged`` when the storage itself says that its bytes are not what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from regista.domain.chain import Row
+from regista.store.append import Append, CommandFound
+
+
+class LogReader(Protocol):
+    """Everything that changes nothing."""
+
+    @property
+    def log_id(self) -> str:
+        """The identity of the log, on Kafka and in exports."""
+
+    def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:
+        """Rows of one stream in the order of sequence, fetched in chunks: no read transaction stays open between."""
+
+    def read(self, from_position: int, limit: int, stop: int | None = None) -> list[Row]:
+        """At most ``limit`` rows from ``from_position`` on, itself included, up to ``stop``, itself included."""
+
+    def row(self, position: int) -> Row | None:
+        """The row at exactly this position."""
+
+    def last(self) -> Row | None:
+        """The newest row."""
+
+    def max_position(self) -> int:
+        """The position of the newest row; 0 in an empty log."""
+
+    def find_command(self, actor: str, command_id: str) -> CommandFound | None:
+        """Where the events of a command are, if it was carried out. Microseconds: fit for the event loop."""
+
+    def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
+        """The whole command index as (actor, command id, found), in the order of position."""
+
+    def rows_of_command(self, found: CommandFound) -> list[Row]:
+        """The events of a command."""
+
+    def close(self) -> None:
+        """Release every connection and lock. A closed store cannot be used again."""
+
+
+class LogStore(LogReader, Protocol):
+    """A log that can grow."""
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Append the events of several commands in one durable transaction; the first position of each.
+
+        When it returns, the events survive the loss of power. All or nothing: on any error nothing was appended,
+        save when the error came out of the commit itself, which only a look at the command index can tell.
+
+        Raises:
+            Conflict: a stream written or read is not where the decision saw it.
+            Duplicate: a command is in the log already, or twice in ``appends``.
+        """

@@ -1,0 +1,87 @@
+"""Connections to the log's file: how they are opened, and a pool of read-only ones that never waits for the writer.
+
+WAL: readers see the last commit and block nobody. ``synchronous=FULL``: a commit is on the disk when it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+_WAL_LIMIT = 64 * 1024 * 1024
+"""Bytes that the write-ahead log is cut back to after a burst."""
+
+
+def connect_writer(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
+    """The connection that writes, creating the file where it is new. Waits ``lock_timeout`` seconds for a lock."""
+    connection = _connect(path, "rwc", lock_timeout)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
+    """A connection that can only read. A file on read-only media, with nothing left in its WAL, can be read too."""
+    wal = path.with_name(path.name + "-wal")
+    still = not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    return _connect(path, "ro&immutable=1" if still else "ro", lock_timeout)
+
+
+def _connect(path: Path, mode: str, lock_timeout: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=lock_timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+class ReaderPool:
+    """Read-only connections, one for each read that runs at the same time, kept for the next."""
+
+    def __init__(self, path: Path, *, lock_timeout: float = 5.0) -> None:
+        self._path = path
+        self._lock_timeout = lock_timeout
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._closed = False
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one read. One that failed is not kept.
+
+        Raises:
+            sqlite3.ProgrammingError: the pool is closed.
+        """
+        if self._closed:
+            raise sqlite3.ProgrammingError("the log is closed")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = connect_reader(self._path, lock_timeout=self._lock_timeout)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest as it comes back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()

@@ -1,0 +1,173 @@
+"""The library's application recorder over our table, with conditional appends in the library's own transaction.
+
+All statements of a batch take many rows each: every statement hands the interpreter lock over, and a busy event loop
+gives it back late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
+
+from regista.store.append import Append, Conflict, Duplicate
+from regista.store.sqlite.datastore import LogDatastore
+from regista.store.sqlite.schema import CREATE, EVENTS_TABLE
+
+_LARGEST = 64
+_END = 2**63 - 1
+
+
+class SQLiteLogRecorder(SQLiteApplicationRecorder):
+    """Records the events of commands: ``insert_events([], appends=...)`` returns the first position of each append.
+
+    Without ``appends`` it is the library's recorder, unconditional and without a command.
+    """
+
+    def __init__(self, datastore: LogDatastore) -> None:
+        super().__init__(datastore, events_table_name=EVENTS_TABLE)
+        self.insert_events_statement = (
+            "INSERT INTO events (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
+        )
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Return our tables in place of the library's."""
+        return list(CREATE)
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Return rows in the order of position. The library's own statement needs an implicit rowid."""
+        first = 0 if start is None else start if inclusive_of_start else start + 1
+        wanted = f"AND topic IN ({','.join('?' * len(topics))})" if topics else ""
+        sql = (
+            "SELECT position, originator_id, originator_version, topic, state FROM events "  # noqa: S608 - question marks
+            f"WHERE position >= ? AND position <= ? {wanted} ORDER BY position LIMIT ?"
+        )
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(sql, (first, _END if stop is None else stop, *topics, limit))
+            return [
+                Notification(stream, sequence, topic, state, position)
+                for position, stream, sequence, topic, state in c.fetchall()
+            ]
+
+    def _insert_events(
+        self,
+        c: SQLiteCursor,
+        stored_events: Sequence[StoredEvent],
+        *,
+        appends: Sequence[Append] | None = None,
+        **_: object,
+    ) -> Sequence[int] | None:
+        if appends is None:
+            return super()._insert_events(c, stored_events)
+        refuse_duplicates(c, appends)
+        refuse_conflicts(c, appends)
+        return insert_appends(c, appends, next_position(c))
+
+
+def next_position(c: SQLiteCursor) -> int:
+    """The position after the highest one ever given."""
+    c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+    found = c.fetchone()
+    return int(found[0]) + 1 if found else 1
+
+
+def refuse_duplicates(c: SQLiteCursor, appends: Sequence[Append]) -> None:
+    """Check that no command is in the log, or twice among the appends.
+
+    Raises:
+        Duplicate: one is.
+    """
+    keys = [append.command.scoped for append in appends]
+    seen: set[tuple[str, str]] = set()
+    for key in keys:
+        if key in seen:
+            raise Duplicate(*key)
+        seen.add(key)
+    for sql, params in _statements(_SELECT_COMMANDS, keys):
+        c.execute(sql, params)
+        found = c.fetchone()
+        if found is not None:
+            raise Duplicate(*found)
+
+
+def refuse_conflicts(c: SQLiteCursor, appends: Sequence[Append]) -> None:
+    """Check that every stream is where its decision saw it, each append after those before it.
+
+    Raises:
+        Conflict: one is not.
+    """
+    streams = dict.fromkeys(stream for append in appends for stream in append.streams)
+    heads = dict.fromkeys(streams, 0)
+    for sql, params in _statements(_SELECT_HEADS, ((stream,) for stream in streams)):
+        c.execute(sql, params)
+        heads.update((stream, sequence) for stream, sequence in c.fetchall() if sequence is not None)
+    for append in appends:
+        for stream, expected in append.reads.items():
+            if heads[stream] != expected:
+                raise Conflict(stream, expected, heads[stream])
+        for row in append.rows:
+            stream = str(row.originator_id)
+            if heads[stream] != row.originator_version - 1:
+                raise Conflict(stream, row.originator_version - 1, heads[stream])
+            heads[stream] = row.originator_version
+
+
+def insert_appends(c: SQLiteCursor, appends: Sequence[Append], position: int) -> list[int]:
+    """Insert the events from ``position`` on, and the commands; the first position of each append."""
+    firsts = []
+    events = []
+    commands = []
+    for append in appends:
+        firsts.append(position)
+        command = append.command
+        commands.append((command.actor, command.command_id, command.digest, position, len(append.rows)))
+        for row in append.rows:
+            events.append((position, row.originator_id, row.originator_version, row.topic, row.state))
+            position += 1
+    for sql, params in _statements(_INSERT_EVENTS, events):
+        c.execute(sql, params)
+    for sql, params in _statements(_INSERT_COMMANDS, commands):
+        c.execute(sql, params)
+    return firsts
+
+
+_INSERT_EVENTS = "INSERT INTO events (position, originator_id, originator_version, topic, state) VALUES {rows}"
+_INSERT_COMMANDS = "INSERT INTO commands (actor, command_id, digest, position, count) VALUES {rows}"
+_SELECT_COMMANDS = (
+    "WITH wanted(actor, command_id) AS (VALUES {rows}) "
+    "SELECT actor, command_id FROM wanted CROSS JOIN commands USING (actor, command_id) LIMIT 1"
+)
+_SELECT_HEADS = (
+    "WITH wanted(stream) AS (VALUES {rows}) SELECT stream, (SELECT originator_version FROM events "
+    "WHERE originator_id = stream ORDER BY originator_version DESC LIMIT 1) FROM wanted"
+)
+
+
+@cache
+def _sql(template: str, width: int, rows: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return template.format(rows=",".join([row] * rows))
+
+
+def _statements(template: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, list[Any]]]:
+    """Statements over all rows, each over a power of two of them, so that few texts are ever compiled."""
+    rest = list(rows)
+    start = 0
+    size = _LARGEST
+    while start < len(rest):
+        while size > len(rest) - start:
+            size //= 2
+        piece = rest[start : start + size]
+        yield _sql(template, len(piece[0]), size), [value for row in piece for value in row]
+        start += size

@@ -1,0 +1,37 @@
+"""The tables of the log's file. Only forward migrations, one per ``user_version``: the log is never rebuilt.
+
+``position`` is declared: an implicit rowid is renumbered by dump and restore. AUTOINCREMENT: a position that was given
+once is never given again. The other columns of ``events`` have the names that the library reads.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x52_47_53_54
+"""``RGST`` in the file's header: what `file` shows, and what keeps us from writing into another program's database."""
+
+SCHEMA_VERSION = 1
+EVENTS_TABLE = "events"
+
+CREATE = (
+    """
+    CREATE TABLE IF NOT EXISTS events (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (originator_id, originator_version)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS commands (
+        actor TEXT NOT NULL,
+        command_id TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        position INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (actor, command_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE IF NOT EXISTS log (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)

@@ -1,0 +1,81 @@
+"""The log store in SQLite: the reader, and the appends through the library's recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regista.domain.errors import Damaged
+from regista.store.append import Append
+from regista.store.birth import birth, new_log_id
+from regista.store.sqlite.datastore import LogDatastore
+from regista.store.sqlite.faults import translated
+from regista.store.sqlite.lock import DataLock
+from regista.store.sqlite.reader import SQLiteLogReader
+from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends
+from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+
+LOG_FILE = "log.db"
+LOCK_FILE = "lock"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SQLiteLogStore(SQLiteLogReader):
+    """Implements ``LogStore`` in ``DATA/log.db``, alone in its data directory as long as it is open."""
+
+    def __init__(self, data: Path, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = _now) -> None:
+        """Open the log, creating directory, file and the first event where they are missing.
+
+        Raises:
+            Unavailable: another process has the directory (``data_in_use``), or it cannot be written.
+            Damaged: the file is not a log, or not one that this release can read.
+        """
+        with suppress(OSError):
+            # Where it fails, taking the lock says why.
+            data.mkdir(parents=True, exist_ok=True)
+        self._lock = DataLock(data / LOCK_FILE)
+        self._datastore = LogDatastore(data / LOG_FILE, lock_timeout=lock_timeout)
+        self._recorder = SQLiteLogRecorder(self._datastore)
+        try:
+            self._prepare(now)
+            super().__init__(data / LOG_FILE, self._datastore.readers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, now: Callable[[], datetime]) -> None:
+        """Create what is missing in one transaction: a crash leaves no log without its first event."""
+        path = self._datastore.path
+        with translated(path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("PRAGMA application_id")
+            [application] = cursor.fetchone()
+            cursor.execute("SELECT count(*) FROM sqlite_schema")
+            [tables] = cursor.fetchone()
+            if application != APPLICATION_ID and (application or tables):
+                raise Damaged(f"{path} is not a log of Regista.", code="not_a_log", hint="Name another data directory.")
+            if application == APPLICATION_ID:
+                return
+            for statement in self._recorder.create_table_statements:
+                cursor.execute(statement)
+            log_id = new_log_id()
+            insert_appends(cursor, [birth(log_id, now())], position=1)
+            cursor.execute("INSERT INTO log (key, value) VALUES ('log_id', ?)", (log_id,))
+            cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Append in one durable transaction: the promise of ``LogStore.append``."""
+        if not appends:
+            return []
+        with translated(self._datastore.path):
+            return list(self._recorder.insert_events([], appends=appends) or ())
+
+    def close(self) -> None:
+        """Close every connection and give the data directory free."""
+        self._datastore.close()
+        self._lock.release()
