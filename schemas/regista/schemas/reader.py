@@ -1,0 +1,266 @@
+"""Bytes to record: one function per pair of schemas (written with, read as), compiled once like the writer.
+
+Every byte is checked: lengths stand inside the value, booleans are 0 or 1, symbols and branches exist, text is UTF-8.
+Nothing is allocated by a declared length: slices end where the value ends, and an array item takes at least one
+byte. Schema resolution follows Avro 1.12 for the changes that ``compatibility`` allows: fields added with a default,
+renamed with an alias or left out, number promotion, unions widened, enums grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from datetime import timedelta
+from struct import Struct
+from typing import Any, Final, TypeAlias
+
+from regista.schemas.errors import SchemaError
+from regista.schemas.schema import (
+    NO_DEFAULT,
+    Array,
+    Enumeration,
+    Field,
+    Fixed,
+    Map,
+    Primitive,
+    Record,
+    Type,
+    Union,
+    python_kind,
+)
+from regista.schemas.source import Source
+from regista.schemas.writer import EPOCH
+
+Reader: TypeAlias = Callable[[bytes, int], tuple[dict[str, Any], int]]
+"""From the value and an offset: the record, and the offset behind it."""
+
+
+class Broken(Exception):
+    """The bytes are not a value of the schema."""
+
+
+def _varint(value: bytes, offset: int) -> tuple[int, int]:
+    """The zig-zag number at ``offset`` and the offset behind it; 64 bits at most."""
+    shift = number = 0
+    while True:
+        byte = value[offset]
+        offset += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 63:
+            raise Broken
+    if number >> 64:
+        raise Broken
+    return (number >> 1) ^ -(number & 1), offset
+
+
+def _length(value: bytes, offset: int) -> tuple[int, int]:
+    """The length of a string at ``offset`` and the offset behind it."""
+    number, offset = _varint(value, offset)
+    if not 0 <= number <= len(value) - offset:
+        raise Broken
+    return number, offset
+
+
+def _block(value: bytes, offset: int) -> tuple[int, int]:
+    """The number of items in the block at ``offset``, 0 at the end, and the offset of the first of them."""
+    number, offset = _varint(value, offset)
+    if number < 0:
+        number = -number
+        _, offset = _length(value, offset)  # the block's bytes: for readers that skip it
+    if number > len(value) - offset:
+        raise Broken
+    return number, offset
+
+
+_NAMES: Final[Mapping[str, Any]] = {
+    "Broken": Broken,
+    "varint": _varint,
+    "length": _length,
+    "block": _block,
+    "double": Struct("<d").unpack_from,
+    "EPOCH": EPOCH,
+    "timedelta": timedelta,
+    "deepcopy": deepcopy,
+    "BOOLEAN": (False, True),
+}
+
+
+def compile_reader(written: Record, read: Record) -> Reader:
+    """A function that reads a record of the schema ``written`` as one of ``read``, from an offset on.
+
+    It raises ``Broken``, IndexError, KeyError, ValueError, OverflowError or struct.error when the bytes are not one.
+
+    Raises:
+        SchemaError: when the one cannot be read as the other.
+    """
+    source = Source(dict(_NAMES))
+    source.function("read", "b, p", [*_record(source, written, read, "r"), "return r, p"])
+    reader: Reader = source.compile(f"<reader of {read.name}>")["read"]
+    return reader
+
+
+def _record(source: Source, written: Record, read: Record | None, v: str) -> list[str]:
+    """Lines that read a record into ``v``. They stand in line: a call for each would cost a quarter more."""
+    if read is not None and read.name != written.name:
+        raise _mismatch(written, read)
+    lines: list[str] = []
+    entries: dict[str, str] = {}
+    for index, field in enumerate(written.fields):
+        target = None if read is None else _counterpart(field, read)
+        lines += _value(source, field.type, None if target is None else target.type, f"{v}_{index}")
+        if target is not None:
+            entries[target.name] = f"{v}_{index}"
+    wanted = () if read is None else read.fields
+    for field in wanted:
+        if field.name not in entries:
+            entries[field.name] = _default(source, field)
+    # in the order of the schema it is read as, whatever the order on the wire
+    items = ", ".join(f"{field.name!r}: {entries[field.name]}" for field in wanted)
+    return [*lines, f"{v} = {{{items}}}"]
+
+
+def _counterpart(field: Field, read: Record) -> Field | None:
+    for candidate in read.fields:
+        if candidate.name == field.name:
+            return candidate
+    for candidate in read.fields:
+        if field.name in candidate.aliases:
+            return candidate
+    return None
+
+
+def _default(source: Source, field: Field) -> str:
+    if field.default is NO_DEFAULT:
+        msg = f"{field.name} has no default, and the older schema does not have it"
+        raise SchemaError(msg)
+    kind = field.type.branches[0] if isinstance(field.type, Union) else field.type
+    value = field.default
+    match kind:
+        case Primitive(logical="timestamp-micros"):
+            value = EPOCH + timedelta(microseconds=value)
+        case Primitive("double"):
+            value = float(value)
+        case Fixed():
+            value = value.encode("latin-1")
+    if value in ({}, []):
+        return repr(value)
+    name = source.constant(value)
+    return f"deepcopy({name})" if isinstance(value, (dict, list)) else name
+
+
+def _value(source: Source, written: Type, read: Type | None, v: str) -> list[str]:
+    """Lines that read a value at ``p`` of ``b`` into the variable ``v`` and move ``p`` behind it."""
+    if isinstance(written, Union):
+        return _union(source, written, read, v)
+    if isinstance(read, Union):
+        read = _branch(written, read)
+    match written, read:
+        case Primitive(), (Primitive() | None):
+            return _primitive(written, read, v)
+        case Fixed(size=size), (Fixed() | None):
+            if read is not None and read != written:
+                raise _mismatch(written, read)
+            return [f"{v} = b[p:p + {size}]", f"p += {size}", f"if len({v}) != {size}: raise Broken"]
+        case Enumeration(symbols=symbols), (Enumeration() | None):
+            names = {i << 1: s if read is None else _symbol(s, read) for i, s in enumerate(symbols)}
+            return [f"{v} = {source.constant(names)}[b[p]]", "p += 1"]
+        case Record(), (Record() | None):
+            return _record(source, written, read, v)
+        case Array(), (Array() | None):
+            inner = _value(source, written.items, read and read.items, f"{v}_i")
+            return [f"{v} = []", *_blocks([*inner, f"{v}.append({v}_i)"], f"{v}_n")]
+        case Map(), (Map() | None):
+            inner = _value(source, written.values, read and read.values, f"{v}_i")
+            return [f"{v} = {{}}", *_blocks([*_string(f"{v}_k"), *inner, f"{v}[{v}_k] = {v}_i"], f"{v}_n")]
+    raise _mismatch(written, read)
+
+
+def _blocks(lines: list[str], count: str) -> list[str]:
+    """Do ``lines`` for every item of every block; ``count`` is a variable to count with."""
+    return [
+        f"{count} = b[p]",
+        "p += 1",
+        f"while {count}:",
+        # up to 63 items: the count is one byte, even
+        f"  if {count} > 127 or {count} & 1: {count}, p = block(b, p - 1)",
+        f"  else: {count} >>= 1",
+        f"  for _ in range({count}):",
+        *("    " + line for line in lines),
+        f"  {count} = b[p]",
+        "  p += 1",
+    ]
+
+
+def _string(v: str) -> list[str]:
+    return [
+        "n = b[p]",
+        "p += 1",
+        # up to 63 bytes: the length is one byte, even. A slice that ends too early leaves p behind the end.
+        "if n > 127 or n & 1: n, p = length(b, p - 1)",
+        "else: n >>= 1",
+        f"{v} = b[p:p + n].decode()",
+        "p += n",
+    ]
+
+
+def _primitive(written: Primitive, read: Primitive | None, v: str) -> list[str]:
+    target = read or written
+    if target.logical != written.logical:
+        raise _mismatch(written, target)
+    match written.name, target.name:
+        case "string", "string":
+            return _string(v)
+        case "null", "null":
+            return [f"{v} = None"]
+        case "boolean", "boolean":
+            return [f"{v} = BOOLEAN[b[p]]", "p += 1"]
+        case "double", "double":
+            return [f"{v}, = double(b, p)", "p += 8"]
+        case ("int", "int" | "long") | ("long", "long"):
+            lines = [
+                f"{v} = b[p]",
+                f"if {v} > 127: {v}, p = varint(b, p)",
+                f"else: p += 1; {v} = {v} >> 1 ^ -({v} & 1)",
+            ]
+            if written.name == "int":
+                lines.append(f"if not -2147483648 <= {v} <= 2147483647: raise Broken")
+            if written.logical is not None:
+                lines.append(f"{v} = EPOCH + timedelta(microseconds={v})")
+            return lines
+        case (("int" | "long"), "double"):
+            return [f"{v}, p = varint(b, p)", f"{v} = float({v})"]
+    raise _mismatch(written, target)
+
+
+def _union(source: Source, written: Union, read: Type | None, v: str) -> list[str]:
+    lines = ["n = b[p]", "p += 1"]
+    for index, branch in enumerate(written.branches):
+        lines.append(f"{'el' if index else ''}if n == {index << 1}:")
+        lines += ("  " + line for line in _value(source, branch, read, v))
+    return [*lines, "else: raise Broken"]
+
+
+def _branch(written: Type, read: Union) -> Type:
+    """The branch of ``read`` that takes a value of ``written``: its own kind, else a wider number."""
+    kind = python_kind(written)
+    for wanted in (kind, "double") if kind == "integer" else (kind,):
+        for branch in read.branches:
+            if python_kind(branch) == wanted:
+                return branch
+    raise _mismatch(written, read)
+
+
+def _symbol(symbol: str, read: Enumeration) -> str:
+    if symbol in read.symbols:
+        return symbol
+    if read.default is None:
+        msg = f"{read.name} does not know {symbol} and has no default"
+        raise SchemaError(msg)
+    return read.default
+
+
+def _mismatch(written: Type, read: Type | None) -> SchemaError:
+    return SchemaError(f"{written} cannot be read as {read}")
