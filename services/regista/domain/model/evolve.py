@@ -90,7 +90,7 @@ def _version_registered(state: ModelState, sequence: int, event: e.VersionRegist
         incomplete=event.incomplete,
     )
     digests = state.digests
-    for digest in {artifact.digest, *(f.sha256 for f in artifact.files)}:
+    for digest in {artifact.digest, *(f.sha256 for f in artifact.files)} - {""}:
         digests = digests.set(digest, (*(digests.get(digest) or ()), event.ordinal))
     return replace(
         state,

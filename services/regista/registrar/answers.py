@@ -1,0 +1,137 @@
+"""What a write answers: the resource in short, and where its event stands in the log.
+
+An answer is made of the event and of the state right after it, and of nothing else, so that a replayed command is
+answered as it was the first time. The shapes are those of ``regista.wire.resources``; plain dictionaries here, because
+this is on the way of every write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from regista.domain import events as e
+from regista.domain.chain import Row, event_hash
+from regista.domain.model import ModelState
+from regista.domain.records import to_json, to_record
+
+Answer: TypeAlias = dict[str, Any]
+
+_OfVersion: TypeAlias = (
+    e.VersionRegistered
+    | e.VersionUpdated
+    | e.EvaluationRecorded
+    | e.CheckReported
+    | e.VersionPromoted
+    | e.VersionRolledBack
+    | e.VersionArchived
+)
+
+CREATING = (e.ModelRegistered, e.VersionRegistered, e.EvaluationRecorded, e.CheckReported)
+"""Events whose command is answered with 201."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``position`` is what a reader waits for to see the change; 0 in a dry run."""
+
+    status: int
+    position: int
+    answer: Answer
+
+
+def written(row: Row, event: e.Event, state: ModelState, command_id: str, *, replayed: bool) -> Outcome:
+    """The answer of a command whose event is in the log."""
+    resource = _RESOURCES[type(event)](event, state)
+    place = {
+        "stream": row.stream,
+        "sequence": row.sequence,
+        "position": row.position,
+        "hash": event_hash(row.stream, row.sequence, row.value).hex(),
+        "command_id": command_id,
+        "replayed": replayed,
+    }
+    status = 201 if isinstance(event, CREATING) and not replayed else 200
+    return Outcome(status, row.position, {**resource, **place})
+
+
+def planned(stream: str, first_sequence: int, events: Sequence[e.Event]) -> Outcome:
+    """The answer of a dry run: the events that would have been appended."""
+    plan = [
+        {"stream": stream, "sequence": first_sequence + i, "type": event.TYPE, "data": to_json(to_record(event))}
+        for i, event in enumerate(events)
+    ]
+    return Outcome(200, 0, {"dry_run": True, "events": plan})
+
+
+def _model(event: e.ModelRegistered | e.ModelUpdated | e.ModelRetired | e.ModelRevived, state: ModelState) -> Answer:
+    return {"model": event.model, "retired": state.retired}
+
+
+def _version(event: _OfVersion, state: ModelState) -> Answer:
+    version = state.versions[event.ordinal]
+    return {
+        "model": event.model,
+        "version": event.version,
+        "ordinal": event.ordinal,
+        "stage": version.stage,
+        "aliases": sorted(version.aliases),
+        "artifact": {"digest": version.digest},
+        "incomplete": list(version.incomplete),
+    }
+
+
+def _registered(event: e.VersionRegistered, state: ModelState) -> Answer:
+    numbering = event.numbering
+    return {
+        **_version(event, state),
+        "numbering": {
+            "requested": numbering.requested,
+            "level": numbering.level,
+            "base": numbering.base,
+            "explanation": list(numbering.explanation),
+        },
+    }
+
+
+def _moved(event: e.VersionPromoted | e.VersionRolledBack, state: ModelState) -> Answer:
+    displaced = [{"version": d.version, "ordinal": d.ordinal, "to_stage": d.to_stage} for d in event.displaced]
+    return {**_version(event, state), "previous_version": event.previous_version, "displaced": displaced}
+
+
+def _assigned(event: e.AliasAssigned, _: ModelState) -> Answer:
+    return {
+        "model": event.model,
+        "alias": event.alias,
+        "version": event.version,
+        "ordinal": event.ordinal,
+        "previous_version": event.previous_version,
+    }
+
+
+def _removed(event: e.AliasRemoved, _: ModelState) -> Answer:
+    return {
+        "model": event.model,
+        "alias": event.alias,
+        "version": None,
+        "ordinal": None,
+        "previous_version": event.previous_version,
+    }
+
+
+_RESOURCES: dict[type[e.Event], Callable[[Any, ModelState], Answer]] = {
+    e.ModelRegistered: _model,
+    e.ModelUpdated: _model,
+    e.ModelRetired: _model,
+    e.ModelRevived: _model,
+    e.VersionRegistered: _registered,
+    e.VersionUpdated: _version,
+    e.EvaluationRecorded: _version,
+    e.CheckReported: _version,
+    e.VersionPromoted: _moved,
+    e.VersionRolledBack: _moved,
+    e.VersionArchived: _version,
+    e.AliasAssigned: _assigned,
+    e.AliasRemoved: _removed,
+}

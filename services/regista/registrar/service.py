@@ -1,0 +1,121 @@
+"""The registrar: the one place where commands become events.
+
+A command is decided on the event loop while a batch is formed, and answered when its event is durable. A decision
+that met another registrar's events is made again on the reloaded state; a caller sees the outcome only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from regista.domain import commands as c
+from regista.domain.errors import KeyReused
+from regista.domain.model import KnownArtifact
+from regista.registrar.answers import Outcome, written
+from regista.registrar.artifacts import Artifacts
+from regista.registrar.attempt import Attempt, Stale
+from regista.registrar.request import Request, check_command_id, new_command_id
+from regista.registrar.states import States
+from regista.store.append import CommandFound, CommandKey, Duplicate
+from regista.store.group_commit import GroupCommit
+from regista.store.log import LogReader
+from regista.store.mapper import AvroMapper
+
+
+def utc_now() -> datetime:
+    """The time, for events. Nothing is ever ordered by it."""
+    return datetime.now(UTC)
+
+
+class Registrar:
+    """Executes commands. Safe beside other registrars on the same log.
+
+    ``committed`` is called with the position after every commit: what follows the log wakes up by it.
+    """
+
+    def __init__(
+        self,
+        log: LogReader,
+        writer: GroupCommit,
+        artifacts: Artifacts,
+        *,
+        committed: Callable[[int], None],
+        clock: Callable[[], datetime] = utc_now,
+        capacity: int = 10_000,
+    ) -> None:
+        self._log = log
+        self._writer = writer
+        self._artifacts = artifacts
+        self._committed = committed
+        self._clock = clock
+        self._mapper = AvroMapper()
+        self._states = States(log, self._mapper, capacity=capacity)
+
+    async def execute(self, request: Request) -> Outcome:
+        """Carry out a command, or answer what it led to when its id was used before.
+
+        When it returns, the event is durable and its position, sequence and hash are final. A dry run goes the same
+        way up to the append.
+
+        Raises:
+            RegistaError: refused, not found, lost race, key reused with another body, log unavailable.
+        """
+        command_id = new_command_id() if request.command_id is None else check_command_id(request.command_id)
+        key = CommandKey(request.caller.actor, command_id, request.digest())
+        if request.command_id is not None and not request.dry_run:
+            found = self._log.find_command(*key.scoped)
+            if found is not None:
+                return await self._replay(found, key)
+        attempt = Attempt(self._states, self._mapper, self._clock, request, key)
+        while True:
+            await self._states.ensure(attempt.streams)
+            attempt.known = await self._known_artifact(request.command)
+            attempt.missing = await self._missing_artifacts(attempt)
+            try:
+                committed = await self._writer.submit(attempt.prepare, self._reload, key=key)
+            except Stale:
+                continue
+            except Duplicate:
+                return await self._answer_duplicate(key)
+            if request.dry_run:
+                return attempt.plan()
+            self._committed(committed.position)
+            return attempt.outcome(committed.position)
+
+    async def find(self, actor: str, command_id: str) -> Outcome | None:
+        """What an earlier command of this actor led to; None when there was none."""
+        found = self._log.find_command(actor, check_command_id(command_id))
+        return None if found is None else await self._answer(found, command_id)
+
+    async def _reload(self, streams: set[str]) -> None:
+        self._states.forget(streams)
+        await self._states.ensure(streams)
+
+    async def _known_artifact(self, command: c.Command) -> KnownArtifact:
+        if isinstance(command, c.RegisterVersion):
+            return await self._artifacts.know(command.artifact)
+        return KnownArtifact()
+
+    async def _missing_artifacts(self, attempt: Attempt) -> frozenset[str]:
+        stored = [version.digest for version in attempt.entering() if self._artifacts.keeps(version.uri)]
+        return await self._artifacts.missing(stored) if stored else frozenset()
+
+    async def _answer_duplicate(self, key: CommandKey) -> Outcome:
+        found = self._log.find_command(*key.scoped)
+        assert found is not None, "the log said that it has the command"
+        return await self._replay(found, key)
+
+    async def _replay(self, found: CommandFound, key: CommandKey) -> Outcome:
+        if found.digest != key.digest:
+            raise KeyReused(
+                f"the idempotency key {key.command_id!r} was used for another command",
+                hint="Choose a new key for each command; keep it only for retries of the very same one.",
+            )
+        return await self._answer(found, key.command_id)
+
+    async def _answer(self, found: CommandFound, command_id: str) -> Outcome:
+        row = self._log.rows_of_command(found)[-1]
+        then = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
+        return written(row, self._mapper.from_row(row).event, then.state, command_id, replayed=True)

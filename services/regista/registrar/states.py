@@ -1,0 +1,97 @@
+"""The registrar's working memory: the states of the streams used last.
+
+A state here may be ahead of the log by what is being committed, or behind it when another registrar wrote. Neither
+gives a wrong answer: the append checks every stream it writes and reads, and a conflict reloads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from regista.domain.chain import Row, event_hash, stream_hash
+from regista.domain.events import Event
+from regista.domain.model import EMPTY, ModelState, evolve, fold
+from regista.store.log import LogReader
+from regista.store.mapper import AvroMapper
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """A stream's state, and the hash that its next event carries as ``previous_hash``."""
+
+    state: ModelState
+    last_hash: bytes
+
+
+class States:
+    """States by stream, the least recently used dropped first. Belongs to the event loop; loads run in a thread."""
+
+    def __init__(self, log: LogReader, mapper: AvroMapper, *, capacity: int = 10_000) -> None:
+        self._log = log
+        self._mapper = mapper
+        self._capacity = capacity
+        self._known: OrderedDict[str, StreamState] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[StreamState]] = {}
+
+    def get(self, stream: str) -> StreamState | None:
+        """The state, if it is in memory."""
+        known = self._known.get(stream)
+        if known is not None:
+            self._known.move_to_end(stream)
+        return known
+
+    def put(self, stream: str, state: StreamState) -> None:
+        """Remember a state that was just decided."""
+        self._known[stream] = state
+        self._known.move_to_end(stream)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+    def forget(self, streams: Iterable[str]) -> None:
+        """Drop what may be wrong."""
+        for stream in streams:
+            self._known.pop(stream, None)
+            self._loading.pop(stream, None)
+
+    async def ensure(self, streams: Iterable[str]) -> None:
+        """Load what is not in memory, in a thread; each stream once, however many ask."""
+        for stream in streams:
+            if stream in self._known:
+                continue
+            task = self._loading.get(stream)
+            if task is None:
+                task = asyncio.create_task(asyncio.to_thread(self.at, stream))
+                self._loading[stream] = task
+                task.add_done_callback(partial(self._loaded, stream))
+            await asyncio.shield(task)
+
+    def at(self, stream: str, until_sequence: int | None = None) -> StreamState:
+        """Fold the stream from the log, up to a sequence or its end. Blocks."""
+        last: Row | None = None
+
+        def events() -> Iterator[Event]:
+            nonlocal last
+            for row in self._log.load(stream, until_sequence=until_sequence):
+                last = row
+                yield self._mapper.from_row(row).event
+
+        state = fold(events(), EMPTY)
+        hashed = stream_hash(stream) if last is None else event_hash(stream, last.sequence, last.value)
+        return StreamState(state, hashed)
+
+    def _loaded(self, stream: str, task: asyncio.Task[StreamState]) -> None:
+        if self._loading.get(stream) is not task:
+            return  # forgotten while it was loading
+        del self._loading[stream]
+        if not task.cancelled() and task.exception() is None and stream not in self._known:
+            self.put(stream, task.result())
+
+
+def advanced(before: StreamState, stream: str, event: Event, value: bytes) -> StreamState:
+    """The state after an event that was encoded as ``value``."""
+    state = evolve(before.state, event)
+    return StreamState(state, event_hash(stream, state.sequence, value))
