@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -94,14 +94,14 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
 
-def load(**given: Any) -> Settings:
+def load(**given: object) -> Settings:
     """The settings of this process: what is given (None: not given) before ``REGISTA_…`` before the defaults.
 
     Raises:
         Invalid: ``code`` is ``settings_invalid``; one reason per setting, named as its variable.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**cast("dict[str, Any]", {name: value for name, value in given.items() if value is not None}))
     except ValidationError as error:
         reasons = [_reason(dict(found)) for found in error.errors(include_url=False, include_context=False)]
         detail = "; ".join(f"{reason.field}: {reason.detail}" if reason.field else reason.detail for reason in reasons)

@@ -1,0 +1,134 @@
+"""The OpenAPI 3.1 document: what FastAPI derives from the routes, completed to what a generator needs.
+
+Operation ids are the names of the route functions in camel case and stay as they are; every operation names the
+problems that it may answer with; the models of requests and answers have their own short names.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from regista.wire.resources import Problem
+
+_DESCRIPTION = """\
+An event-sourced registry for machine-learning models: every change is an immutable event that says who, why and when.
+
+Every write answers with the `position` of its event, also in the header `Regista-Position`; every read takes
+`min_position` and then shows that write. Errors are problem documents (RFC 9457) with a stable `code`, a `hint` and
+every reason.
+"""
+_TAGS = {
+    "models": "Names, and what describes them.",
+    "versions": "Immutable versions of a model, with everything known about how they were made.",
+    "stages": "What is where in the life cycle: promote, roll back, archive.",
+    "aliases": "Movable names of versions.",
+    "events": "The log: audit, history, and the live stream.",
+    "lineage": "What was made of what.",
+    "artifacts": "The bytes, by digest.",
+    "commands": "What became of a command.",
+    "administration": "Verify, rebuild, export, import.",
+    "status": "Whether it works.",
+}
+_ALWAYS = (400, 401, 403, 422, 500, 503)
+_WRITES = (404, 409, 410, 412, 413, 415)
+_METHODS = ("get", "put", "post", "patch", "delete")
+_PREFIXES = {"regista__wire__requests__": "Request", "regista__wire__resources__": ""}
+_ACTOR = {
+    "name": "Regista-Actor",
+    "in": "header",
+    "required": False,
+    "description": "Who asks, as the events will say; `anonymous` without it.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+}
+
+
+def operation_id(route: APIRoute) -> str:
+    """``register_version`` becomes ``registerVersion``."""
+    first, *others = route.name.strip("_").split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The whole document."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary="An event-sourced model registry",
+        description=_DESCRIPTION,
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    document["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    _, definitions = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    schemas.update(definitions["$defs"])
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Needed where REGISTA_TOKEN is set."}
+    }
+    document["security"] = [{"token": []}, {}]
+    for item in document["paths"].values():
+        for method in _METHODS:
+            if method in item:
+                _complete(item[method], method)
+    used = {tag for item in document["paths"].values() for operation in item.values() for tag in operation["tags"]}
+    document["tags"] = [{"name": tag, "description": text} for tag, text in _TAGS.items() if tag in used]
+    document["tags"] += [{"name": tag} for tag in sorted(used - set(_TAGS))]
+    return cast("dict[str, Any]", _shorter(document, _short_names(schemas)))
+
+
+def _complete(operation: dict[str, Any], method: str) -> None:
+    operation.setdefault("tags", ["other"])
+    parameters = operation.setdefault("parameters", [])
+    in_path = any(parameter.get("in") == "path" for parameter in parameters)
+    codes = set(_ALWAYS) | ({404} if in_path else set())
+    if method != "get":
+        codes |= set(_WRITES)
+        if not any(parameter.get("name", "").lower() == "regista-actor" for parameter in parameters):
+            parameters.append(_ACTOR)
+    responses = operation["responses"]
+    for code in sorted(codes):
+        given = responses.get(str(code), {})
+        if "application/problem+json" not in given.get("content", {}):
+            responses[str(code)] = _problem(code)
+
+
+def _problem(code: int) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": HTTPStatus(code).phrase,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    if code == HTTPStatus.SERVICE_UNAVAILABLE:
+        described["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return described
+
+
+def _short_names(schemas: dict[str, Any]) -> dict[str, str]:
+    names = {}
+    for name in schemas:
+        for prefix, suffix in _PREFIXES.items():
+            if name.startswith(prefix):
+                names[name] = name.removeprefix(prefix) + suffix
+    return names
+
+
+def _shorter(value: object, names: dict[str, str]) -> object:
+    """The document with its models renamed, in their definitions and in every reference."""
+    match value:
+        case dict():
+            return {names.get(key, key): _shorter(item, names) for key, item in value.items()}
+        case list():
+            return [_shorter(item, names) for item in value]
+        case str() if found := re.fullmatch(r"#/components/schemas/(\w+)", value):
+            return f"#/components/schemas/{names.get(found[1], found[1])}"
+        case _:
+            return value

@@ -1,0 +1,146 @@
+"""The newest events in memory, read once for all readers of the event stream.
+
+A reader that keeps up is served from here; one that is further behind reads the views by itself until it is not.
+Events are pulled, never pushed, so a slow reader holds nothing here. Nothing runs while nobody reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+CAPACITY = 10_000
+"""Events kept."""
+_PAGE = 1_000
+_log = logging.getLogger("regista.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The filters of the event stream, as of ``/v1/events``: None lets everything through."""
+
+    stream: str | None = None
+    model: str | None = None
+    actor: str | None = None
+    type: str | None = None
+
+
+EVERYTHING = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event ready to be sent: ``frame`` is its text in the event stream."""
+
+    position: int
+    stream: str
+    type: str
+    actor: str
+    frame: bytes
+
+    def is_wanted(self, wanted: Wanted) -> bool:
+        """Whether the filters let it through."""
+        return (
+            (wanted.stream is None or self.stream == wanted.stream)
+            and (wanted.model is None or self.stream == f"model/{wanted.model.lower()}")
+            and (wanted.actor is None or self.actor == wanted.actor)
+            and (wanted.type is None or self.type == wanted.type)
+        )
+
+
+class Source(Protocol):
+    """Where the event stream reads: the view of events, which only ever grows."""
+
+    def position(self) -> int:
+        """How far the view is folded."""
+        ...
+
+    def end(self) -> int:
+        """The newest position of the log."""
+        ...
+
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
+        """The next events behind a position, in order; fewer than ``limit`` only at the end of the view."""
+        ...
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """Return when the view is beyond a position, after ``timeout`` seconds at the latest."""
+        ...
+
+
+class Tail:
+    """Follows a source from the moment it is started. ``floor`` is the position behind which it holds everything."""
+
+    def __init__(self, source: Source, *, poll: float) -> None:
+        self._source = source
+        self._poll = poll
+        self._events: list[Told] = []
+        self._positions: list[int] = []
+        self._moved = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.floor = self.position = 0
+
+    def start(self) -> None:
+        """Follow from the present end of the view, unless it does so already."""
+        if self._task is None or self._task.done():
+            self._events, self._positions = [], []
+            self.floor = self.position = self._source.position()
+            self._task = asyncio.create_task(self._follow())
+
+    def stop(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether following has ended by itself: the views cannot be read."""
+        return self._task is None or self._task.done()
+
+    def since(self, position: int, wanted: Wanted) -> list[Told]:
+        """The events kept behind a position, which must not be before ``floor``."""
+        start = bisect_right(self._positions, position)
+        return [event for event in self._events[start:] if event.is_wanted(wanted)]
+
+    async def moved(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - the interval of heartbeats
+        """Return when something is behind a position, or following ended, or after ``timeout`` seconds."""
+        if self.position > position or self.failed:
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self._moved.wait()
+        except TimeoutError:
+            pass
+
+    def wake(self) -> None:
+        """Make everybody who waits look again."""
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _follow(self) -> None:
+        try:
+            while True:
+                await self._source.wait(self.position, self._poll)
+                events = await self._source.read(self.position, _PAGE, EVERYTHING)
+                if events:
+                    self._keep(events)
+                    self.wake()
+        except Exception:
+            _log.exception("the event stream cannot read the views; its readers are sent away")
+            raise
+        finally:
+            self.wake()
+
+    def _keep(self, events: Sequence[Told]) -> None:
+        self._events.extend(events)
+        self._positions.extend(event.position for event in events)
+        self.position = self._positions[-1]
+        surplus = len(self._events) - CAPACITY
+        if surplus > CAPACITY // 2:
+            self.floor = self._positions[surplus - 1]
+            del self._events[:surplus], self._positions[:surplus]
