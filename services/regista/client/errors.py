@@ -1,0 +1,99 @@
+"""From what came back, or did not, to the one error tree of Regista."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from regista.client.exchange import Response
+from regista.domain import errors
+from regista.domain.errors import Reason, RegistaError
+
+_BODY_SHOWN = 200
+
+
+class Unreachable(RegistaError):
+    """The registry did not answer, however often it was asked within the deadline.
+
+    A write may have been made all the same: its answer was lost, not necessarily the write. Repeating it with the
+    same ``command_id`` answers what the first one would have.
+    """
+
+    status = 503
+    default_code = "unreachable"
+
+
+def from_response(response: Response) -> RegistaError:
+    """The error that an answer of 300 or above stands for, of the class that the server raised.
+
+    The class follows from ``code`` where one class alone has it, else from the status; a code that this release does
+    not know keeps its text in the nearest class.
+    """
+    problem = _problem(response)
+    if problem is None:
+        return _foreign(response)
+    code = str(problem.get("code") or f"http_{response.status}")
+    hint = problem.get("hint")
+    values: dict[str, Any] = {
+        "code": code,
+        "hint": hint if isinstance(hint, str) else None,
+        "reasons": tuple(_reasons(problem)),
+    }
+    kind = _class_of(code, response.status)
+    if issubclass(kind, errors.Unavailable) and response.retry_after is not None:
+        values["retry_after"] = response.retry_after
+    return kind(str(problem.get("detail") or problem.get("title") or f"HTTP {response.status}"), **values)
+
+
+def _problem(response: Response) -> Mapping[str, Any] | None:
+    try:
+        document = json.loads(response.content)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) and ("code" in document or "detail" in document) else None
+
+
+def _reasons(problem: Mapping[str, Any]) -> Iterator[Reason]:
+    for reason in problem.get("reasons") or ():
+        if isinstance(reason, dict):
+            yield Reason(
+                code=str(reason.get("code") or "invalid"),
+                detail=str(reason.get("detail") or ""),
+                field=reason.get("field"),
+                hint=reason.get("hint"),
+            )
+
+
+def _foreign(response: Response) -> RegistaError:
+    """The error for an answer that Regista did not write: a proxy's, or another server's."""
+    text = " ".join(response.content[: _BODY_SHOWN * 4].decode(errors="replace").split())[:_BODY_SHOWN]
+    return _class_of("", response.status)(
+        f"The server answered {response.status} and not as a registry does: {text or 'without a body'}",
+        code=f"http_{response.status}",
+        hint="Check REGISTA_URL: it names the root of a registry, such as http://127.0.0.1:8080.",
+    )
+
+
+def _tree(root: type[RegistaError]) -> Iterator[type[RegistaError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+_ANSWERED = tuple(kind for kind in _tree(RegistaError) if kind.__module__ == errors.__name__)
+_BY_CODE = {kind.default_code: kind for kind in _ANSWERED}
+# The root of each status comes first in the tree; the last word on 500 is Internal, not the root of all.
+_BY_STATUS = {kind.status: kind for kind in reversed(_ANSWERED) if kind is not RegistaError} | {
+    403: errors.Unauthenticated,
+    429: errors.Unavailable,
+    502: errors.Unavailable,
+    504: errors.Unavailable,
+}
+
+
+def _class_of(code: str, status: int) -> type[RegistaError]:
+    kind = _BY_CODE.get(code)
+    if kind is not None and kind.status == status:
+        return kind
+    return _BY_STATUS.get(status, RegistaError)
