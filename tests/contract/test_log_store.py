@@ -133,9 +133,9 @@ def test_a_command_is_found_with_its_events_after_a_restart(reopen: Open) -> Non
     assert store.find_command("ci", "unknown") is None
     assert store.find_command("other", "set") is None
     assert [(actor, command) for actor, command, _ in store.commands()] == [
-        ("system", "log-created"),
-        ("ci", "x"),
         ("ci", "set"),
+        ("ci", "x"),
+        ("system", "log-created"),
     ]
 
 

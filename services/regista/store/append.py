@@ -24,11 +24,15 @@ class CommandKey:
 
 @dataclass(frozen=True, slots=True)
 class CommandFound:
-    """A command that the log holds: its events are the ``count`` rows from ``position`` on."""
+    """A command that the log holds: its events are the ``count`` rows from ``position`` on.
+
+    ``hash`` covers those events (``regista.store.command_sets.set_hash``).
+    """
 
     digest: bytes
     position: int
     count: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

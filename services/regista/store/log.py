@@ -7,11 +7,12 @@ Errors of all methods: ``Unavailable`` with the code ``log_full``, ``log_read_on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from regista.domain.chain import Row
 from regista.store.append import Append, CommandFound
+from regista.store.command_sets import CommandSet
 
 
 class LogReader(Protocol):
@@ -40,10 +41,13 @@ class LogReader(Protocol):
         """Where the events of a command are, if it was carried out. Microseconds: fit for the event loop."""
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
-        """The whole command index as (actor, command id, found), in the order of position."""
+        """The whole command index as (actor, command id, found), in the order of actor and command id."""
 
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
+
+    def storage_problems(self) -> list[str]:
+        """What the database finds wrong in its own pages and indexes, in its words; empty when it is sound."""
 
     def close(self) -> None:
         """Release every connection and lock. A closed store cannot be used again."""
@@ -61,4 +65,21 @@ class LogStore(LogReader, Protocol):
         Raises:
             Conflict: a stream written or read is not where the decision saw it.
             Duplicate: a command is in the log already, or twice in ``appends``.
+        """
+
+    def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Become another log: rows with the positions they have, in place of the log's own first event.
+
+        One transaction: when ``sets`` raises, nothing has changed.
+
+        Raises:
+            Refused: ``registry_not_empty``: there are events beside ``LogCreated``.
+            Invalid: a position, a place in a stream or a command is there twice.
+        """
+
+    def rebuild_command_index(self) -> int:
+        """Make the command index anew from the events, in one transaction; the number of commands.
+
+        Raises:
+            SchemaError: an event cannot be read.
         """

@@ -17,9 +17,7 @@ from regista.domain.events import EVENT_TYPES, Event, Meta
 from regista.domain.records import from_record, meta_from_record, meta_to_record, to_record
 from regista.schemas import codec
 from regista.schemas.errors import SchemaError
-
-MAX_VALUE = 512 * 1024
-"""The largest event, in bytes. Larger parts become a blob named by its digest."""
+from regista.schemas.errors import TooLarge as TooLargeValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class AvroMapper(Mapper[str]):
         """Write a ``Recorded``.
 
         Raises:
-            TooLarge: the value is over ``MAX_VALUE``.
+            TooLarge: the value is over 512 KiB; larger parts become a blob named by its digest.
             SchemaError: the event does not fit its schema.
         """
         if not isinstance(domain_event, Recorded):
@@ -60,13 +58,14 @@ class AvroMapper(Mapper[str]):
             raise TypeError(msg)
         event = domain_event.event
         record = {"meta": meta_to_record(domain_event.meta), **to_record(event)}
-        value = codec.encode(type(event).__name__, record)
-        if len(value) > MAX_VALUE:
+        try:
+            value = codec.encode(type(event).__name__, record)
+        except TooLargeValue as error:
             raise TooLarge(
-                f"The event takes {len(value)} bytes; the limit is {MAX_VALUE}.",
+                f"The event would take {error.size} bytes; the limit is {error.limit}.",
                 code="event_too_large",
                 hint="Store the large part as an artifact and name it by its digest.",
-            )
+            ) from error
         return StoredEvent(domain_event.stream, domain_event.sequence, event.TYPE, value)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Recorded:

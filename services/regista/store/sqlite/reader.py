@@ -23,8 +23,11 @@ _LOAD = (
     "AND originator_version > ? AND originator_version <= ? ORDER BY originator_version LIMIT ?"
 )
 _MAX = "SELECT max(position) FROM events"
-_COMMAND = "SELECT digest, position, count FROM commands WHERE actor = ? AND command_id = ?"
-_COMMANDS = "SELECT actor, command_id, digest, position, count FROM commands ORDER BY position"
+_COMMAND = "SELECT digest, position, count, hash FROM commands WHERE actor = ? AND command_id = ?"
+_COMMANDS = (
+    "SELECT actor, command_id, digest, position, count, hash FROM commands "
+    "WHERE (actor, command_id) > (?, ?) ORDER BY actor, command_id LIMIT ?"
+)
 _END = 2**63 - 1
 
 
@@ -101,15 +104,26 @@ class SQLiteLogReader:
         return CommandFound(*found) if found else None
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
-        """The command index."""
-        with translated(self.path), self._readers.connection() as connection:
-            found = connection.execute(_COMMANDS).fetchall()
-        for actor, command_id, *rest in found:
-            yield actor, command_id, CommandFound(*rest)
+        """The command index, in chunks."""
+        after = ("", "")
+        while True:
+            with translated(self.path), self._readers.connection() as connection:
+                entries = connection.execute(_COMMANDS, (*after, _CHUNK)).fetchall()
+            for actor, command_id, *found in entries:
+                after = (actor, command_id)
+                yield actor, command_id, CommandFound(*found)
+            if len(entries) < _CHUNK:
+                return
 
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
         return self.read(found.position, found.count)
+
+    def storage_problems(self) -> list[str]:
+        """What SQLite's own check of pages and indexes finds."""
+        with translated(self.path), self._readers.connection() as connection:
+            found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else found
 
     def close(self) -> None:
         """Close the connections."""

@@ -13,7 +13,9 @@ from typing import Any
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
+from regista.domain.chain import Row
 from regista.store.append import Append, Conflict, Duplicate
+from regista.store.command_sets import CommandSet
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.schema import CREATE, EVENTS_TABLE
 
@@ -125,25 +127,37 @@ def refuse_conflicts(c: SQLiteCursor, appends: Sequence[Append]) -> None:
 
 def insert_appends(c: SQLiteCursor, appends: Sequence[Append], position: int) -> list[int]:
     """Insert the events from ``position`` on, and the commands; the first position of each append."""
-    firsts = []
-    events = []
-    commands = []
+    sets = []
     for append in appends:
-        firsts.append(position)
-        command = append.command
-        commands.append((command.actor, command.command_id, command.digest, position, len(append.rows)))
+        rows = []
         for row in append.rows:
-            events.append((position, row.originator_id, row.originator_version, row.topic, row.state))
+            rows.append(Row(position, str(row.originator_id), row.originator_version, row.topic, row.state))
             position += 1
+        sets.append(CommandSet(append.command, tuple(rows)))
+    insert_sets(c, sets)
+    return [members.rows[0].position for members in sets]
+
+
+def insert_sets(c: SQLiteCursor, sets: Sequence[CommandSet]) -> None:
+    """Insert commands and their events at the positions they have."""
+    events = [(row.position, row.stream, row.sequence, row.type, row.value) for s in sets for row in s.rows]
     for sql, params in _statements(_INSERT_EVENTS, events):
         c.execute(sql, params)
-    for sql, params in _statements(_INSERT_COMMANDS, commands):
+    insert_commands(c, sets)
+
+
+def insert_commands(c: SQLiteCursor, sets: Sequence[CommandSet]) -> None:
+    """Insert the index entries of commands."""
+    entries = [
+        (*s.command.scoped, found.digest, found.position, found.count, found.hash)
+        for s, found in ((s, s.found) for s in sets)
+    ]
+    for sql, params in _statements(_INSERT_COMMANDS, entries):
         c.execute(sql, params)
-    return firsts
 
 
 _INSERT_EVENTS = "INSERT INTO events (position, originator_id, originator_version, topic, state) VALUES {rows}"
-_INSERT_COMMANDS = "INSERT INTO commands (actor, command_id, digest, position, count) VALUES {rows}"
+_INSERT_COMMANDS = "INSERT INTO commands (actor, command_id, digest, position, count, hash) VALUES {rows}"
 _SELECT_COMMANDS = (
     "WITH wanted(actor, command_id) AS (VALUES {rows}) "
     "SELECT actor, command_id FROM wanted CROSS JOIN commands USING (actor, command_id) LIMIT 1"

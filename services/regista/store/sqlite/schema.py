@@ -30,6 +30,7 @@ CREATE = (
         digest BLOB NOT NULL,
         position INTEGER NOT NULL,
         count INTEGER NOT NULL,
+        hash BLOB NOT NULL,
         PRIMARY KEY (actor, command_id)
     ) WITHOUT ROWID
     """,

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
-from regista.domain.errors import Damaged
+from regista.domain.chain import Row
+from regista.domain.errors import Damaged, Invalid, Refused
 from regista.store.append import Append
 from regista.store.birth import birth, new_log_id
+from regista.store.command_sets import CommandSet, command_sets
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
 from regista.store.sqlite.reader import SQLiteLogReader
-from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends
+from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_commands, insert_sets
 from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 
+_CHUNK = 1000
 LOG_FILE = "log.db"
 LOCK_FILE = "lock"
+
+
+def _chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
+    rest = iter(sets)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
 
 
 def _now() -> datetime:
@@ -74,6 +85,44 @@ class SQLiteLogStore(SQLiteLogReader):
             return []
         with translated(self._datastore.path):
             return list(self._recorder.insert_events([], appends=appends) or ())
+
+    def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Become another log in one transaction: the promise of ``LogStore.adopt``."""
+        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("SELECT max(position) FROM events")
+            [newest] = cursor.fetchone()
+            if newest != 1:
+                raise Refused(
+                    "This registry has events of its own.",
+                    code="registry_not_empty",
+                    hint="Import into a new data directory.",
+                )
+            cursor.execute("DELETE FROM events")
+            cursor.execute("DELETE FROM commands")
+            try:
+                for some in _chunks(sets):
+                    insert_sets(cursor, some)
+            except sqlite3.IntegrityError as error:
+                raise Invalid(f"A position, a place in a stream or a command is there twice: {error}.") from error
+            cursor.execute("UPDATE log SET value = ? WHERE key = 'log_id'", (log_id,))
+        self._log_id = log_id
+
+    def rebuild_command_index(self) -> int:
+        """Make the command index anew: the promise of ``LogStore.rebuild_command_index``."""
+        count = 0
+        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("DELETE FROM commands")
+            for some in _chunks(command_sets(self._all_rows())):
+                insert_commands(cursor, some)
+                count += len(some)
+        return count
+
+    def _all_rows(self) -> Iterator[Row]:
+        """Every row; nothing is appended meanwhile, because the write lock is held."""
+        position = 0
+        while rows := self.read(position + 1, _CHUNK):
+            yield from rows
+            position = rows[-1].position
 
     def close(self) -> None:
         """Close every connection and give the data directory free."""

@@ -1,0 +1,91 @@
+"""The log store as a feed: what projections read from while there is no Kafka between."""
+
+from __future__ import annotations
+
+import asyncio
+
+from regista.domain.chain import Row
+from regista.domain.errors import Damaged, Unavailable
+from regista.projections.feed import Batch, Mark
+from regista.schemas.errors import SchemaError
+from regista.store.command_sets import command_of
+from regista.store.log import LogReader
+
+_POLL = 1.0
+_STEP = 32
+
+
+class StoreFeed:
+    """Implements ``Feed`` over a log store. Belongs to one event loop.
+
+    ``notify`` wakes waiters at once; another process's appends are seen by polling, within a second.
+    """
+
+    def __init__(self, store: LogReader, *, poll: float = _POLL) -> None:
+        self._store = store
+        self._poll = poll
+        self._grown = asyncio.Event()
+
+    def notify(self) -> None:
+        """Something was appended."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def log_id(self) -> str:
+        """The identity of the log."""
+        return self._store.log_id
+
+    async def read(self, after: Mark, limit: int) -> Batch:
+        """As ``Feed.read``; the database works in a thread of its own."""
+        return await asyncio.to_thread(self._read, after, limit)
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """As ``Feed.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            grown = self._grown
+            if self._max_position() > position or (left := deadline - loop.time()) <= 0:
+                return
+            try:
+                async with asyncio.timeout(min(left, self._poll)):
+                    await grown.wait()
+            except TimeoutError:
+                continue
+
+    def _max_position(self) -> int:
+        try:
+            return self._store.max_position()
+        except (Unavailable, Damaged):
+            return 0
+
+    def _read(self, after: Mark, limit: int) -> Batch:
+        rows = self._store.read(max(after.position, 1), limit + 1 if after.position else limit)
+        if after.position:
+            if not rows or Mark.of(rows[0]) != after:
+                raise Damaged(
+                    f"The log no longer holds the remembered event at position {after.position}.",
+                    code="log_diverged",
+                    hint="The log was replaced or lost events: rebuild the views once the log is the right one.",
+                )
+            del rows[0]
+        if len(rows) >= limit:
+            self._complete(rows)
+        return Batch(rows)
+
+    def _complete(self, rows: list[Row]) -> None:
+        """Add what is missing of the last row's atomic set."""
+        command = _command(rows[-1])
+        while following := self._store.read(rows[-1].position + 1, _STEP):
+            for row in following:
+                if command is None or _command(row) != command:
+                    return
+                rows.append(row)
+
+
+def _command(row: Row) -> object:
+    """The row's command; None for a value that cannot be read, which is a set of its own."""
+    try:
+        return command_of(row)
+    except SchemaError:
+        return None
