@@ -5,7 +5,7 @@
     <root>/blobs/sha256/ab/ab12…   the bytes, mode 0444; the file's time is the last upload or renewal
     <root>/guards/sha256/ab/ab12…  retention and hold as JSON, only where there is one
     <root>/unfinished/             uploads under way: temporary files, linked into place when they are complete
-    <root>/lock                    taken shared by renewals, exclusively by deletions and guards
+    <root>/blobs.lock              taken shared by renewals, exclusively by deletions and guards
 
 A blob becomes visible by ``os.link`` after its bytes are on disk: readers never meet half of one, and of two uploads of the same
 digest one wins and the other finds it. Two processes may work on one folder.
@@ -198,7 +198,7 @@ class DirectoryBlobStore:
 
     @contextmanager
     def _locked(self, mode: int) -> Iterator[None]:
-        with (self._root / "lock").open("ab") as file:
+        with (self._root / "blobs.lock").open("ab") as file:
             fcntl.flock(file, mode)  # released with the descriptor, by a crash too
             yield
 

@@ -101,15 +101,13 @@ class Manifest:
             raise _too_large()
 
     @classmethod
-    def announced(cls, files: Iterable[FileEntry], *, part_size: int = PART_SIZE) -> Manifest:
+    def announced(cls, files: Iterable[FileEntry]) -> Manifest:
         """Manifest of files that lie elsewhere, from their sizes and digests alone.
 
-        The digest equals that of the same files scanned or uploaded. A file over ``part_size`` must announce its parts.
+        Its digest equals that of the same files scanned or uploaded, except where a file is over the part size and announced
+        without its parts: then it is one layer, which can be verified but not stored here.
         """
-        manifest = cls(tuple(files))
-        for entry in manifest.files:
-            _check_parts(entry, part_size)
-        return manifest
+        return cls(tuple(files))
 
     @classmethod
     def scan(cls, path: str | os.PathLike[str], *, part_size: int = PART_SIZE) -> Manifest:
@@ -133,7 +131,9 @@ class Manifest:
             document = json.loads(data.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             raise _invalid("it is not JSON in UTF-8") from error
-        manifest = cls.announced(_entries(document), part_size=part_size)
+        manifest = cls(tuple(_entries(document)))
+        for entry in manifest.files:
+            _check_parts(entry, part_size)
         if manifest.to_bytes() != data:
             raise _invalid("it is not canonical: keys sorted, no white space, UTF-8, layers sorted by path")
         return manifest

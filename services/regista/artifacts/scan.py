@@ -35,18 +35,22 @@ def scan(path: str | os.PathLike[str], *, part_size: int = PART_SIZE) -> Scan:
     files that change while they are read (``file_changed``). Folders without any file have no bytes and so no place in the
     identity; they are named in ``empty_folders``. ``NotFound`` when nothing is there.
     """
+    sources, empty = find_files(path)
+    manifest = Manifest(tuple(_read(name, source, part_size) for name, source in sorted(sources.items())))
+    return Scan(manifest, sources, empty)
+
+
+def find_files(path: str | os.PathLike[str]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Files below a path by their path in the manifest, unread, and the folders that hold none; raises as :func:`scan`."""
     root = Path(path)
     try:
         real = root.resolve(strict=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links before Python 3.13
         raise NotFound(f"There is nothing to read at {os.fspath(root)!r}.", code="path_not_found") from error
     if not real.is_dir():
-        name = root.name or real.name
-        return Scan(Manifest((_read(name, real, part_size),)), {name: real})
+        return {root.name or real.name: real}, ()
     empty: list[str] = []
-    sources = dict(_walk(real, real, "", (real,), empty))
-    manifest = Manifest(tuple(_read(name, source, part_size) for name, source in sorted(sources.items())))
-    return Scan(manifest, sources, tuple(sorted(empty)))
+    return dict(_walk(real, real, "", (real,), empty)), tuple(sorted(empty))
 
 
 def _walk(

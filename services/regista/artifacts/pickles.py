@@ -1,0 +1,115 @@
+"""Which imports a pickle asks for, told without loading it, and which of them nobody has vouched for.
+
+A pickle is a program: loading one runs what it names. So nothing is resolved or called here
+(:mod:`regista.artifacts.pickle_machine`); names are compared with an allowlist of exact names, because lists of forbidden ones
+and patterns have been got around again and again (picklescan: CVE-2025-1716).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, BinaryIO
+
+from regista.artifacts.containers import Unreadable, decompressed, open_zip
+from regista.artifacts.pickle_machine import Machine
+from regista.artifacts.pickle_opcodes import BrokenPickle
+from regista.artifacts.source import open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from regista.artifacts.pickle_values import Name
+    from regista.artifacts.source import Source
+
+OPCODE_LIMIT = 20_000_000
+"""Opcodes followed in one file: some 20 s. What has more is reported as incomplete."""
+
+PICKLED_FORMATS = frozenset({"pickle", "joblib", "pytorch", "torchscript"})
+_MORE = b"\x80"
+
+
+@dataclass(frozen=True, slots=True)
+class PickleReport:
+    """Imports as ``module.name``, sorted (``?`` for a computed one), and those that are not on the allowlist.
+
+    ``complete`` is False, and ``problem`` says why, when not all of the file could be followed: then there may be others.
+    """
+
+    imports: tuple[str, ...]
+    disallowed: tuple[str, ...]
+    complete: bool = True
+    problem: str | None = None
+
+
+@lru_cache(maxsize=1)
+def default_allowlist() -> frozenset[tuple[str, str]]:
+    """Pairs of module and name that hold or rebuild data: of Python, NumPy, SciPy, pandas, scikit-learn, joblib and PyTorch."""
+    text = files("regista.artifacts").joinpath("pickle_allowlist.txt").read_text(encoding="utf-8")
+    lines = [line.split(": ") for line in text.splitlines() if line and not line.startswith("#")]
+    return frozenset((module, name) for module, names in lines for name in names.split())
+
+
+def scan_pickle(
+    file: BinaryIO,
+    *,
+    allowed: Collection[tuple[str, str]] | None = None,
+    opcode_limit: int = OPCODE_LIMIT,
+) -> PickleReport:
+    """Follow the pickle at the file's position, and those that stand right behind it, as legacy PyTorch files do."""
+    machine = Machine(file, opcode_limit)
+    problem = _follow(machine)
+    return _report(machine.imports, problem, allowed)
+
+
+def scan_file(
+    source: Source, path: str, *, allowed: Collection[tuple[str, str]] | None = None, opcode_limit: int = OPCODE_LIMIT
+) -> PickleReport:
+    """Follow every pickle in a file: plain or compressed, or the members ``*.pkl`` of a PyTorch archive."""
+    with open_file(source, path) as file:
+        imports: dict[Name, None] = {}
+        try:
+            with open_zip(file) as archive:
+                problem = None if archive is None else _follow_members(archive, imports, opcode_limit)
+            if archive is None:
+                machine = Machine(decompressed(file), opcode_limit, imports=imports)
+                problem = _follow(machine)
+        except (Unreadable, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            problem = f"it cannot be unpacked: {error}"
+        return _report(imports, problem, allowed)
+
+
+def _follow(machine: Machine) -> str | None:
+    try:
+        machine.run()
+        while machine.file.read(1) == _MORE:
+            machine.file.seek(-1, 1)
+            machine.run()
+    except BrokenPickle as error:
+        return str(error)
+    return None
+
+
+def _follow_members(archive: zipfile.ZipFile, imports: dict[Name, None], opcode_limit: int) -> str | None:
+    problem = None
+    for name in archive.namelist():
+        if name.endswith(".pkl"):
+            with archive.open(name) as member:
+                machine = Machine(member, opcode_limit, imports=imports)  # type: ignore[arg-type]  # ZipExtFile reads like one
+                problem = _follow(machine) or problem
+                opcode_limit = machine.opcodes_left
+    return problem
+
+
+def _report(
+    imports: dict[Name, None], problem: str | None, allowed: Collection[tuple[str, str]] | None
+) -> PickleReport:
+    allowed = default_allowlist() if allowed is None else allowed
+    return PickleReport(
+        imports=tuple(sorted(str(name) for name in imports)),
+        disallowed=tuple(sorted(str(name) for name in imports if (name.module, name.name) not in allowed)),
+        complete=problem is None,
+        problem=problem,
+    )
