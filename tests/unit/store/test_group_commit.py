@@ -96,11 +96,10 @@ async def rounds(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-def behind(store: Store, stream: str, sequence: int, command: str) -> None:
+def behind(store: Store, stream: str, sequence: int, command: str, actor: str = "x") -> None:
     """Another registrar appends."""
-    SQLiteLogStore.append(
-        store, [Append((StoredEvent(stream, sequence, "t", b"x"),), CommandKey("x", command, DIGEST))]
-    )
+    key = CommandKey(actor, command, DIGEST)
+    SQLiteLogStore.append(store, [Append((StoredEvent(stream, sequence, "t", b"x"),), key)])
 
 
 def stored(registrar: Registrar) -> list[tuple[int, str, int, bytes]]:
