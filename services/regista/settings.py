@@ -52,7 +52,6 @@ class Settings(BaseSettings):
 
     stream_heartbeat: Seconds = Field(15.0, description="Longest silence of an event stream.")
     stream_patience: Seconds = Field(30.0, description="How long a reader of the event stream may not read.")
-    max_lag: int = Field(10_000, ge=0, description="Most events a view may be behind for the registry to be ready.")
     orphan_age: Seconds = Field(86_400.0, description="How long an upload that no version names is kept.")
     shutdown_timeout: Seconds = Field(30.0, description="How long requests may take to finish at shutdown.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

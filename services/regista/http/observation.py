@@ -1,8 +1,7 @@
-"""Counts and times every request; a write is counted once more as the command that it is."""
+"""Counts and times every request."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,16 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from regista.http.metrics import Metrics
 
 UNMATCHED = "unmatched"
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_METHODS = _SAFE | {"POST", "PUT", "PATCH", "DELETE"}
-_OUTCOMES = {
-    HTTPStatus.OK: "done",
-    HTTPStatus.CREATED: "created",
-    HTTPStatus.CONFLICT: "refused",
-    HTTPStatus.GONE: "retired",
-    HTTPStatus.PRECONDITION_FAILED: "precondition_failed",
-    HTTPStatus.SERVICE_UNAVAILABLE: "unavailable",
-}
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class Observation:
@@ -53,6 +43,3 @@ class Observation:
         route = scope.get("route")
         pattern = UNMATCHED if route is None else getattr(route, "path", UNMATCHED)
         self._metrics.request(method, pattern, status, seconds)
-        if method not in _SAFE and route is not None and pattern.startswith("/v1/"):
-            outcome = _OUTCOMES.get(HTTPStatus(status)) if status else None
-            self._metrics.write(str(route.name), outcome or ("failed" if status >= 500 else "invalid"), seconds)
