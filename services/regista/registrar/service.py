@@ -17,6 +17,7 @@ from regista.registrar.answers import Outcome, written
 from regista.registrar.artifacts import Artifacts
 from regista.registrar.attempt import Attempt, Stale
 from regista.registrar.request import Request, check_command_id, new_command_id
+from regista.registrar.snapshots import Snapshots
 from regista.registrar.states import States
 from regista.store.append import CommandFound, CommandKey, Duplicate
 from regista.store.group_commit import GroupCommit
@@ -40,6 +41,7 @@ class Registrar:
         log: LogReader,
         writer: GroupCommit,
         artifacts: Artifacts,
+        snapshots: Snapshots,
         *,
         committed: Callable[[int], None],
         clock: Callable[[], datetime] = utc_now,
@@ -51,7 +53,7 @@ class Registrar:
         self._committed = committed
         self._clock = clock
         self._mapper = AvroMapper()
-        self._states = States(log, self._mapper, capacity=capacity)
+        self._states = States(log, self._mapper, snapshots, capacity=capacity)
 
     async def execute(self, request: Request) -> Outcome:
         """Carry out a command, or answer what it led to when its id was used before.
@@ -88,6 +90,10 @@ class Registrar:
         """What an earlier command of this actor led to; None when there was none."""
         found = self._log.find_command(actor, check_command_id(command_id))
         return None if found is None else await self._answer(found, command_id)
+
+    async def save_snapshots(self) -> None:
+        """Take snapshots of long streams, so that the next start finds them."""
+        await asyncio.to_thread(self._states.save)
 
     async def _reload(self, streams: set[str]) -> None:
         self._states.forget(streams)

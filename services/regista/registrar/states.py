@@ -15,6 +15,7 @@ from functools import partial
 from regista.domain.chain import Row, event_hash, stream_hash
 from regista.domain.events import Event
 from regista.domain.model import EMPTY, ModelState, evolve, fold
+from regista.registrar.snapshots import WORTHWHILE, Snapshot, Snapshots
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
 
@@ -30,12 +31,14 @@ class StreamState:
 class States:
     """States by stream, the least recently used dropped first. Belongs to the event loop; loads run in a thread."""
 
-    def __init__(self, log: LogReader, mapper: AvroMapper, *, capacity: int = 10_000) -> None:
+    def __init__(self, log: LogReader, mapper: AvroMapper, snapshots: Snapshots, *, capacity: int = 10_000) -> None:
         self._log = log
         self._mapper = mapper
+        self._snapshots = snapshots
         self._capacity = capacity
         self._known: OrderedDict[str, StreamState] = OrderedDict()
         self._loading: dict[str, asyncio.Task[StreamState]] = {}
+        self._saved: dict[str, int] = {}
 
     def get(self, stream: str) -> StreamState | None:
         """The state, if it is in memory."""
@@ -64,24 +67,54 @@ class States:
                 continue
             task = self._loading.get(stream)
             if task is None:
-                task = asyncio.create_task(asyncio.to_thread(self.at, stream))
+                task = asyncio.create_task(asyncio.to_thread(self._load, stream))
                 self._loading[stream] = task
                 task.add_done_callback(partial(self._loaded, stream))
             await asyncio.shield(task)
 
-    def at(self, stream: str, until_sequence: int | None = None) -> StreamState:
-        """Fold the stream from the log, up to a sequence or its end. Blocks."""
+    def at(self, stream: str, sequence: int) -> StreamState:
+        """Fold the stream from the log up to a sequence. Blocks."""
+        return self._fold(stream, StreamState(EMPTY, stream_hash(stream)), sequence)
+
+    def save(self) -> None:
+        """Take snapshots of the streams that went on long enough since their last. Blocks."""
+        for stream, known in list(self._known.items()):
+            self._save(stream, known)
+
+    def _load(self, stream: str) -> StreamState:
+        start = self._proven(stream)
+        loaded = self._fold(stream, start)
+        self._saved[stream] = start.state.sequence
+        self._save(stream, loaded)
+        return loaded
+
+    def _proven(self, stream: str) -> StreamState:
+        """The snapshot, where the log has the event that it was taken after; the empty state elsewhere."""
+        snapshot = self._snapshots.load(stream)
+        if snapshot is not None:
+            sequence = snapshot.state.sequence
+            rows = list(self._log.load(stream, sequence - 1, sequence))
+            if rows and event_hash(stream, sequence, rows[0].value) == snapshot.last_hash:
+                return StreamState(snapshot.state, snapshot.last_hash)
+        return StreamState(EMPTY, stream_hash(stream))
+
+    def _fold(self, stream: str, start: StreamState, until_sequence: int | None = None) -> StreamState:
         last: Row | None = None
 
         def events() -> Iterator[Event]:
             nonlocal last
-            for row in self._log.load(stream, until_sequence=until_sequence):
+            for row in self._log.load(stream, start.state.sequence, until_sequence):
                 last = row
                 yield self._mapper.from_row(row).event
 
-        state = fold(events(), EMPTY)
-        hashed = stream_hash(stream) if last is None else event_hash(stream, last.sequence, last.value)
+        state = fold(events(), start.state)
+        hashed = start.last_hash if last is None else event_hash(stream, last.sequence, last.value)
         return StreamState(state, hashed)
+
+    def _save(self, stream: str, known: StreamState) -> None:
+        if known.state.sequence - self._saved.get(stream, 0) >= WORTHWHILE:
+            self._snapshots.save(stream, Snapshot(known.state, known.last_hash))
+            self._saved[stream] = known.state.sequence
 
     def _loaded(self, stream: str, task: asyncio.Task[StreamState]) -> None:
         if self._loading.get(stream) is not task:

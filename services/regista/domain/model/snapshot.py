@@ -1,0 +1,135 @@
+"""A model's state as plain lists and dictionaries, and back: for snapshots that spare a long fold.
+
+A snapshot is disposable: ``FORMAT`` is part of it, and one of another format is not read. Nothing but the fold of the
+events is ever the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from regista.domain.metadata import Signature, TensorField
+from regista.domain.model.state import ModelState, SettableMap, StageState, Tenure, VersionState
+from regista.domain.persistent import PersistentMap
+from regista.domain.versions import VersionNumber
+
+FORMAT = 1
+"""Raised with every change of the state's fields or of what they mean."""
+
+Plain: TypeAlias = dict[str, Any]
+
+
+def to_plain(state: ModelState) -> Plain:
+    """The state in values that JSON can hold; equal signatures are written once."""
+    signatures: dict[Signature | None, int] = {}
+    return {
+        "format": FORMAT,
+        "sequence": state.sequence,
+        "name": state.name,
+        "owner": state.owner,
+        "retired": state.retired,
+        "last_ordinal": state.last_ordinal,
+        "highest": None if state.highest is None else state.highest.ordinal,
+        "versions": [_plain_version(version, signatures) for version in _values(state.versions)],
+        "signatures": [None if s is None else [_plain_fields(s.inputs), _plain_fields(s.outputs)] for s in signatures],
+        "digests": {digest: state.digests[digest] for digest in state.digests},
+        "aliases": {alias: state.aliases[alias] for alias in state.aliases},
+        "alias_touched": {alias: state.alias_touched[alias] for alias in state.alias_touched},
+        "stages": {name: _plain_stage(stage) for name, stage in state.stages.items()},
+    }
+
+
+def from_plain(plain: Plain) -> ModelState | None:
+    """The state that ``to_plain`` was given; None when the snapshot is of another format."""
+    if plain.get("format") != FORMAT:
+        return None
+    signatures = [None if s is None else Signature(_fields(s[0]), _fields(s[1])) for s in plain["signatures"]]
+    versions = {v[1]: _version(v, signatures) for v in plain["versions"]}
+    return ModelState(
+        sequence=plain["sequence"],
+        name=plain["name"],
+        owner=plain["owner"],
+        retired=plain["retired"],
+        last_ordinal=plain["last_ordinal"],
+        highest=None if plain["highest"] is None else versions[plain["highest"]],
+        versions=PersistentMap(versions),
+        numbers=PersistentMap({v[0]: v[1] for v in plain["versions"]}),
+        digests=PersistentMap({digest: tuple(ordinals) for digest, ordinals in plain["digests"].items()}),
+        aliases=PersistentMap(plain["aliases"]),
+        alias_touched=PersistentMap(plain["alias_touched"]),
+        stages={name: _stage(stage) for name, stage in plain["stages"].items()},
+    )
+
+
+def _values(versions: SettableMap[int, VersionState]) -> Iterable[VersionState]:
+    return map(versions.__getitem__, versions)
+
+
+def _plain_version(version: VersionState, signatures: dict[Signature | None, int]) -> list[Any]:
+    return [
+        str(version.number),
+        version.ordinal,
+        version.stage,
+        version.digest,
+        version.uri,
+        version.weights_digest,
+        signatures.setdefault(version.signature, len(signatures)),
+        version.entered,
+        version.touched,
+        version.incomplete,
+        sorted(version.aliases),
+        dict(version.checks),
+    ]
+
+
+def _version(plain: list[Any], signatures: list[Signature | None]) -> VersionState:
+    number, ordinal, stage, digest, uri, weights, signature, entered, touched, incomplete, aliases, checks = plain
+    return VersionState(
+        VersionNumber.parse(number),
+        ordinal,
+        stage,
+        digest,
+        uri,
+        weights,
+        signatures[signature],
+        entered,
+        touched,
+        tuple(incomplete),
+        frozenset(aliases),
+        checks,
+    )
+
+
+def _plain_fields(fields: tuple[TensorField, ...]) -> list[list[Any]]:
+    return [[f.name, f.type, f.shape, f.optional] for f in fields]
+
+
+def _fields(plain: list[list[Any]]) -> tuple[TensorField, ...]:
+    return tuple(
+        TensorField(name, kind, None if shape is None else tuple(shape), optional)
+        for name, kind, shape, optional in plain
+    )
+
+
+def _plain_stage(stage: StageState) -> Plain:
+    tenures = []
+    tenure = stage.tenures
+    while tenure is not None:
+        tenures.append([tenure.ordinal, tenure.since])
+        tenure = tenure.below
+    return {
+        "holders": list(stage.holders.items()),
+        "tenures": tenures[::-1],
+        "held": [[ordinal, stage.held[ordinal]] for ordinal in stage.held],
+        "rolled_back": sorted(stage.rolled_back),
+    }
+
+
+def _stage(plain: Plain) -> StageState:
+    tenures: Tenure | None = None
+    for ordinal, since in plain["tenures"]:
+        tenures = Tenure(ordinal, since, tenures)
+    return StageState(
+        dict(plain["holders"]), tenures, PersistentMap(dict(plain["held"])), frozenset(plain["rolled_back"])
+    )
