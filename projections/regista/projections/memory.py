@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from regista.domain.chain import Row
@@ -63,7 +63,7 @@ class MemoryFeed:
         return Batch(tuple(self.rows[start : self._whole(wanted)]))
 
     def _whole(self, stop: int) -> int:
-        return next(end for end in self._ends if end >= stop)
+        return self._ends[bisect_left(self._ends, stop)]
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - the port's signature
         """As ``Feed.wait``."""

@@ -1,0 +1,214 @@
+"""The database of the views: one file, written by one projector, read by many.
+
+SQLite in WAL mode with synchronous=NORMAL: a power cut may take the newest transactions, but an offset stands in the
+same transaction as its rows, so whatever is lost is folded again. Views are disposable: a file of another format is
+set aside by making it anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from regista.projections import catalogue
+from regista.projections.catalogue import Entry
+from regista.projections.changes import Change, Rewrite, Statement, Write
+from regista.projections.reader import Reader
+from regista.projections.views.base import View
+
+_DIALECT = sqlite.dialect()
+_MAX_PARAMETERS = 1024
+_CHUNKS = (256, 64, 16, 4, 1)
+_BUSY_SECONDS = 10.0
+
+
+class Overtaken(Exception):
+    """Another projector moved an offset: what this one was about to write has been written."""
+
+
+class ViewsDatabase:
+    """The views of one registry. The writing methods belong to one thread at a time."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file, make it where there is none.
+
+        Raises:
+            sqlite3.Error: it can be neither read nor made anew.
+        """
+        self.path = Path(path)
+        try:
+            self._connection = self._open()
+        except sqlite3.DatabaseError:
+            self._remove_file()
+            self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -16000")
+            for statement in catalogue.DDL:
+                connection.execute(statement)
+            connection.execute("INSERT INTO about VALUES ('format', ?) ON CONFLICT DO NOTHING", (catalogue.FORMAT,))
+            _check_format(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _remove_file(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the writing connection. Readers are closed by whoever opened them."""
+        self._connection.close()
+
+    def reader(self) -> Reader:
+        """A new connection for reading, for one thread at a time."""
+        return Reader(self.path)
+
+    def log_id(self) -> str | None:
+        """The log that the views are of."""
+        row = self._connection.execute("SELECT value FROM about WHERE name = 'log_id'").fetchone()
+        return None if row is None else str(row[0])
+
+    def entries(self) -> list[Entry]:
+        """All generations of all views."""
+        return [Entry.of(row) for row in self._connection.execute(catalogue.SELECT)]
+
+    def skips(self, view: View) -> frozenset[int]:
+        """The positions that this version of a view passes over."""
+        query = "SELECT position FROM skips WHERE view = ? AND version = ?"
+        return frozenset(position for (position,) in self._connection.execute(query, (view.name, view.version)))
+
+    def skip(self, view: View, position: int, reason: str) -> None:
+        """Record that this version of a view passes over a position."""
+        row = (view.name, view.version, position, reason)
+        self._connection.execute("INSERT INTO skips VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what the block writes."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """All or nothing of what the block writes, inside a transaction that goes on."""
+        self._connection.execute("SAVEPOINT view")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK TO view")
+            self._connection.execute("RELEASE view")
+            raise
+        self._connection.execute("RELEASE view")
+
+    def clear(self, log_id: str) -> None:
+        """Drop every view: from now on they are of this log."""
+        with self.transaction():
+            kinds = ("view", "table")
+            for kind in kinds:
+                query = "SELECT name FROM sqlite_master WHERE type = ? AND name GLOB '*_v[0-9]*'"
+                for (name,) in self._connection.execute(query, (kind,)).fetchall():
+                    self._connection.execute(f"DROP {kind} {name}")
+            self._connection.execute("DELETE FROM catalogue")
+            self._connection.execute("DELETE FROM skips")
+            self._connection.execute("INSERT OR REPLACE INTO about VALUES ('log_id', ?)", (log_id,))
+
+    def create(self, view: View, entry: Entry) -> None:
+        """Make the tables of a new generation and its entry."""
+        with self.transaction():
+            for table in view.physical_tables(entry.generation).sorted_tables:
+                self._connection.execute(str(CreateTable(table).compile(dialect=_DIALECT)))
+                for index in sorted(table.indexes, key=lambda i: str(i.name)):
+                    self._connection.execute(str(CreateIndex(index).compile(dialect=_DIALECT)))
+            self._connection.execute(catalogue.INSERT, entry.values())
+
+    def expose(self, view: View, entry: Entry) -> None:
+        """Make queries see this generation. Inside a transaction."""
+        for statement in catalogue.expose(view, entry.generation):
+            self._connection.execute(statement)
+
+    def drop(self, view: View, entry: Entry) -> None:
+        """Drop a generation that no query sees any more, of this or an earlier version. Inside a transaction."""
+        if entry.version != view.version:
+            for table in view.tables:
+                self._connection.execute(f"DROP VIEW IF EXISTS {table.name}_v{entry.version}")
+        suffix = f"_v{entry.version}_g{entry.generation}"
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ?"
+        tables = {f"{table.name}{suffix}" for table in view.tables}
+        for (name,) in self._connection.execute(query, (f"%{suffix}",)).fetchall():
+            if name in tables:
+                self._connection.execute(f"DROP TABLE {name}")
+        self._connection.execute(catalogue.DELETE, entry.key)
+
+    def advance(self, before: Entry, after: Entry) -> None:
+        """Move an entry on. Inside the transaction that holds its rows.
+
+        Raises:
+            Overtaken: the entry is not where it was.
+        """
+        cursor = self._connection.execute(catalogue.ADVANCE, after.advance_values(before.position))
+        if cursor.rowcount != 1:
+            raise Overtaken(f"{before.view} is no longer at {before.position}")
+
+    def write(self, view: View, generation: int, changes: Sequence[Change]) -> None:
+        """Carry out changes on the tables of one generation."""
+        for change in changes:
+            match change:
+                case Write(statement, rows):
+                    self._write(view, generation, statement, rows)
+                case Rewrite(select, key, update, rewrite):
+                    row = self._connection.execute(_named(view, generation, select), key).fetchone()
+                    if row is None:
+                        raise LookupError(f"{view.name}: nothing to change at {key}")
+                    self._connection.execute(_named(view, generation, update), rewrite(row))
+
+    def _write(self, view: View, generation: int, statement: Statement, rows: Sequence[Sequence[Any]]) -> None:
+        # Many rows in one statement: SQLite gives up the interpreter's lock once per statement, and whoever shares
+        # the process with a busy event loop waits for the lock each time.
+        done = 0
+        for size in _sizes(statement.width):
+            while len(rows) - done >= size:
+                values = [value for row in rows[done : done + size] for value in row]
+                self._connection.execute(_text(view, generation, statement, size), values)
+                done += size
+
+
+def _check_format(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone() != (catalogue.FORMAT,):
+        raise sqlite3.DatabaseError("views of another format")
+
+
+@cache
+def _sizes(width: int) -> tuple[int, ...]:
+    return tuple(size for size in _CHUNKS if size == 1 or size * width <= _MAX_PARAMETERS)
+
+
+@cache
+def _text(view: View, generation: int, statement: Statement, size: int) -> str:
+    row = f"({', '.join('?' * statement.width)})"
+    return statement.text.format(rows=", ".join([row] * size), **view.names(generation))
+
+
+@cache
+def _named(view: View, generation: int, text: str) -> str:
+    return text.format(**view.names(generation))

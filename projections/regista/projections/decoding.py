@@ -1,0 +1,121 @@
+"""From stored rows to what views fold: every event is decoded once, for all views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from regista.domain.chain import Head, Row, advance
+from regista.projections.feed import START, Mark
+from regista.schemas.codec import decode
+from regista.schemas.errors import SchemaError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DAY = 86_400_000_000
+_NOWHERE = Head()
+Record: TypeAlias = dict[str, Any]
+
+
+def micros(moment: datetime) -> int:
+    """A time as microseconds since 1970: how views store times, exact and in order."""
+    delta = moment - EPOCH
+    return delta.days * _DAY + delta.seconds * 1_000_000 + delta.microseconds
+
+
+def moment(value: int) -> datetime:
+    """The time of so many microseconds since 1970, in UTC."""
+    return EPOCH + value * _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event as views see it. Times are microseconds since 1970.
+
+    ``name`` is the record's (``VersionPromoted``), ``key`` the stream without its kind: a model's name in lower case.
+    ``running_time`` is the latest time of this and all earlier events.
+    """
+
+    position: int
+    stream: str
+    key: str
+    sequence: int
+    type: str
+    value: bytes
+    name: str
+    record: Record
+    meta: Record
+    time: int
+    running_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a view has come: the head, the row to read on from, and the latest time among all events."""
+
+    head: Head = _NOWHERE
+    mark: Mark = START
+    running_time: int = 0
+
+    @property
+    def position(self) -> int:
+        """The last position folded."""
+        return self.head.position
+
+
+class CannotDecode(Exception):
+    """The event at ``position`` cannot be read by this release. ``items`` are those before it."""
+
+    def __init__(self, position: int, cause: SchemaError) -> None:
+        super().__init__(str(cause))
+        self.position = position
+
+
+def decode_row(row: Row, running_time: int) -> Item:
+    """The item of one row.
+
+    Raises:
+        CannotDecode: its type is newer than this release, or its bytes are damaged.
+    """
+    try:
+        name, record = decode(row.value)
+    except SchemaError as error:
+        raise CannotDecode(row.position, error) from error
+    meta = record["meta"]
+    time = micros(meta["time"])
+    return Item(
+        row.position,
+        row.stream,
+        row.stream.partition("/")[2],
+        row.sequence,
+        row.type,
+        row.value,
+        name,
+        record,
+        meta,
+        time,
+        max(time, running_time),
+    )
+
+
+def decode_rows(rows: Iterable[Row], running_time: int) -> tuple[list[Item], CannotDecode | None]:
+    """The items of the rows, up to the first that cannot be decoded, and what was wrong with that one."""
+    items: list[Item] = []
+    for row in rows:
+        try:
+            item = decode_row(row, running_time)
+        except CannotDecode as error:
+            return items, error
+        running_time = item.running_time
+        items.append(item)
+    return items, None
+
+
+def advanced(progress: Progress, rows: Sequence[Row], running_time: int) -> Progress:
+    """The progress after ``rows``."""
+    head = progress.head
+    for row in rows:
+        head = advance(head, row)
+    return Progress(head, Mark.of(rows[-1]), running_time) if rows else progress

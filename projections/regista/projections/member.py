@@ -1,0 +1,139 @@
+"""A view together with where one of its generations stands, and the blocking work on it.
+
+Everything here runs in the projector's one thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from regista.domain.chain import Row
+from regista.projections.catalogue import Entry
+from regista.projections.database import Overtaken, ViewsDatabase
+from regista.projections.decoding import CannotDecode, Item, advanced, decode_row, decode_rows
+from regista.projections.views.base import View
+from regista.schemas.codec import decode_meta
+from regista.schemas.errors import SchemaError
+
+_ENVIRONMENT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""What is wrong with the machine, not with the view: tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A view and the entry of one of its generations."""
+
+    view: View
+    entry: Entry
+
+
+def apply(database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row]) -> list[Member]:
+    """Fold whole atomic sets into members that have all come equally far; the members as they stand then.
+
+    All of it is one transaction. A view that cannot apply an event keeps what comes before it and is ``degraded``;
+    the others go on.
+
+    Raises:
+        Overtaken: another projector was faster; nothing was written.
+        sqlite3.Error: the database cannot be written; nothing was.
+    """
+    progress = members[0].entry.progress
+    items, broken = decode_rows(rows, progress.running_time)
+    skipping = {m.entry.key: database.skips(m.view) & {row.position for row in rows} for m in members}
+    smooth = [m for m in members if broken is None and not skipping[m.entry.key]]
+    done: list[Member] = []
+    if smooth:
+        after = advanced(progress, rows, items[-1].running_time)
+        with database.transaction():
+            for member in smooth:
+                if _folded(database, member, items) is None:
+                    moved = member.entry.at(after)
+                    database.advance(member.entry, moved)
+                    done.append(Member(member.view, moved))
+    finished = {m.entry.key for m in done}
+    rest = [m for m in members if m.entry.key not in finished]
+    return [*done, *(_carefully(database, m, rows, skipping[m.entry.key]) for m in rest)]
+
+
+def _folded(database: ViewsDatabase, member: Member, items: Sequence[Item]) -> Exception | None:
+    """Fold items inside the transaction; what the view raised, if it cannot."""
+    try:
+        with database.savepoint():
+            database.write(member.view, member.entry.generation, member.view.fold(items))
+    except Overtaken:
+        raise
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 1) & 0xFF in _ENVIRONMENT:
+            raise
+        return error
+    return None
+
+
+def _carefully(database: ViewsDatabase, member: Member, rows: Sequence[Row], skips: frozenset[int]) -> Member:
+    """Fold one atomic set after the other, up to the one that cannot be applied."""
+    for atomic in _atomic_sets(rows):
+        entry = member.entry
+        items, error = _decoded(atomic, entry.progress.running_time, skips)
+        running_time = items[-1].running_time if items else entry.progress.running_time
+        with database.transaction():
+            failure: Exception | None = error
+            if failure is None and items:
+                failure = _folded(database, member, items)
+            if failure is None:
+                after = entry.at(advanced(entry.progress, atomic, running_time))
+            else:
+                after = replace(entry, state="degraded" if entry.readable else entry.state, error=_say(atomic, failure))
+            database.advance(entry, after)
+        member = Member(member.view, after)
+        if failure is not None:
+            break
+    return member
+
+
+def _say(atomic: Sequence[Row], failure: Exception) -> str:
+    where = failure.position if isinstance(failure, CannotDecode) else atomic[0].position
+    return f"position {where} ({atomic[0].type}): {type(failure).__name__}: {failure}"
+
+
+def _decoded(rows: Sequence[Row], running_time: int, skips: frozenset[int]) -> tuple[list[Item], CannotDecode | None]:
+    items: list[Item] = []
+    for row in rows:
+        if row.position in skips:
+            continue
+        try:
+            items.append(decode_row(row, items[-1].running_time if items else running_time))
+        except CannotDecode as error:
+            return [], error
+    return items, None
+
+
+def _atomic_sets(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut rows into atomic sets: neighbours of one actor and command. A row without readable meta stands alone."""
+    start = 0
+    commands = [_command(row) for row in rows]
+    for index in range(1, len(rows) + 1):
+        if index == len(rows) or commands[start] is None or commands[index] != commands[start]:
+            yield rows[start:index]
+            start = index
+
+
+def _command(row: Row) -> tuple[str, str] | None:
+    try:
+        meta = decode_meta(row.value)
+    except SchemaError:
+        return None
+    return meta["actor"], meta["command_id"]

@@ -1,0 +1,59 @@
+"""What a view is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.sql import quoted_name
+
+from regista.projections.changes import Change
+from regista.projections.decoding import Item
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: its tables, and the fold of events into changes of them.
+
+    ``fold`` is pure: equal items give equal changes, and it reads nothing. Items come in position order, whole atomic
+    sets, each item exactly once.
+    """
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    fold: Callable[[Sequence[Item]], list[Change]]
+
+    def public_name(self, table: str) -> str:
+        """The name that queries use: it stands for the table of the live generation."""
+        return f"{table}_v{self.version}"
+
+    def physical_name(self, table: str, generation: int) -> str:
+        """The name of the table of one generation."""
+        return f"{table}_v{self.version}_g{generation}"
+
+    def physical_tables(self, generation: int) -> MetaData:
+        """The tables of one generation, with their indexes."""
+        metadata = MetaData()
+        for table in self.tables:
+            copy = table.to_metadata(metadata, name=self.physical_name(table.name, generation))
+            for index in copy.indexes:
+                index.name = quoted_name(f"{copy.name}_{'_'.join(c.name for c in index.columns)}", quote=None)
+        return metadata
+
+    def names(self, generation: int) -> Mapping[str, str]:
+        """The physical name by the table's name in statements."""
+        return {table.name: self.physical_name(table.name, generation) for table in self.tables}
+
+
+def dispatch(handlers: Mapping[str, Callable[[F, Item], None]], fold: F, items: Iterable[Item]) -> F:
+    """Give each item to the handler of its type; types that a view does not mention do not concern it."""
+    for item in items:
+        handler = handlers.get(item.name)
+        if handler is not None:
+            handler(fold, item)
+    return fold

@@ -1,0 +1,326 @@
+"""Versions with all their metadata, evaluations and checks, and the digests by which they are found.
+
+``document`` is the JSON of what registration fixed and filters do not ask for; answers take it over as it stands.
+``sequence`` is that of the last event that touched the version: its ETag. Columns of JSON hold one object or list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+from regista.projections.changes import Change, Rewrite, Statement, Values, insert, upsert, writes
+from regista.projections.decoding import Item, Record
+from regista.projections.version_key import version_key
+from regista.projections.views.base import View, dispatch
+from regista.projections.views.stages import ARCHIVE
+
+_metadata = MetaData()
+VERSIONS = Table(
+    "versions",
+    _metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("model_key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("version_key", Text, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("author", Text),
+    Column("format", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("incomplete", Text, nullable=False),
+    Column("waived", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("model_card", Text),
+)
+Index(None, VERSIONS.c.model_key, VERSIONS.c.ordinal, unique=True)
+Index(None, VERSIONS.c.model_key, VERSIONS.c.version_key, unique=True)
+DIGESTS = Table(
+    "digests",
+    _metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+EVALUATIONS = Table(
+    "evaluations",
+    _metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("model_key", Text, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("dataset", Text),
+    Column("slice", Text),
+    Column("metrics", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+Index(None, EVALUATIONS.c.model_key, EVALUATIONS.c.ordinal)
+CHECKS = Table(
+    "checks",
+    _metadata,
+    Column("model_key", Text, primary_key=True),
+    Column("ordinal", BigInteger, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("url", Text),
+    Column("summary", Text),
+    Column("time", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+DOCUMENT = [
+    "policy",
+    "numbering",
+    "change",
+    "artifact",
+    "code",
+    "related_code",
+    "datasets",
+    "features",
+    "evaluations",
+    "configuration",
+    "signature",
+    "runtime",
+    "run",
+    "parents",
+    "dependencies",
+    "trained_at",
+]
+"""What of a registration is kept as it stands; ``custom`` too, which is JSON already."""
+
+_STAGE, _SEQUENCE = 6, 7
+_REWRITTEN = ("description", "tags", "model_card", "metrics", "author", "incomplete", "waived", "document")
+_INSERT, _INSERT_DIGESTS, _INSERT_EVALUATIONS = (
+    insert(VERSIONS),
+    insert(DIGESTS, ignore_conflicts=True),
+    insert(EVALUATIONS),
+)
+_UPSERT_CHECKS = upsert(CHECKS)
+_MOVE = Statement(
+    "WITH v (model_key, ordinal, stage) AS (VALUES {rows}) UPDATE {versions} SET stage = v.stage FROM v "
+    "WHERE {versions}.model_key = v.model_key AND {versions}.ordinal = v.ordinal",
+    3,
+)
+_TOUCH = Statement(
+    "WITH v (model_key, version_key, sequence) AS (VALUES {rows}) UPDATE {versions} SET sequence = v.sequence FROM v "
+    "WHERE {versions}.model_key = v.model_key AND {versions}.version_key = v.version_key",
+    3,
+)
+_WHERE = "FROM {versions} WHERE model_key = ? AND ordinal = ?"
+_SELECT = f"SELECT {', '.join(_REWRITTEN)} {_WHERE}"
+_UPDATE = (
+    f"UPDATE {{versions}} SET {', '.join(f'{column} = ?' for column in _REWRITTEN)} WHERE model_key = ? AND ordinal = ?"
+)
+
+
+def digest_bytes(digest: str) -> bytes:
+    """The 32 bytes of a written digest, with or without ``sha256:``."""
+    return bytes.fromhex(digest.removeprefix("sha256:"))
+
+
+def document(record: Record) -> bytes:
+    """The JSON object of what registration fixed."""
+    fixed = {name: record[name] for name in DOCUMENT}
+    custom = record["custom"]
+    fixed["custom"] = None if custom is None else orjson.Fragment(custom)
+    return dumps(fixed)
+
+
+def dumps(value: object) -> bytes:
+    """Compact JSON, times in UTC as ``Z``."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+
+class _Fold:
+    """Changes of one batch. A version registered in it is changed in place, an older one by statement."""
+
+    def __init__(self) -> None:
+        self.versions: dict[tuple[str, str], list[Any]] = {}
+        self.digests: list[tuple[bytes, int]] = []
+        self.evaluations: list[Values] = []
+        self.checks: dict[tuple[str, int, str], Values] = {}
+        self.moved: dict[tuple[str, int], str] = {}
+        self.touched: dict[tuple[str, str], int] = {}
+        self.rewrites: list[Change] = []
+
+    def touch(self, item: Item, version: str) -> None:
+        row = self.versions.get((item.key, version))
+        if row is None:
+            self.touched[item.key, version] = item.sequence
+        else:
+            row[_SEQUENCE] = item.sequence
+
+    def move(self, item: Item, version: str, ordinal: int, stage: str) -> None:
+        row = self.versions.get((item.key, version))
+        if row is None:
+            self.moved[item.key, ordinal] = stage
+        else:
+            row[_STAGE] = stage
+        self.touch(item, version)
+
+    def displace(self, item: Item) -> None:
+        for other in item.record["displaced"]:
+            self.move(item, other["version"], other["ordinal"], other["to_stage"])
+
+
+def _registered(fold: _Fold, item: Item) -> None:
+    record, position, version = item.record, item.position, item.record["version"]
+    artifact = record["artifact"]
+    fold.versions[item.key, version] = [
+        position,
+        item.key,
+        record["model"],
+        version,
+        version_key(version),
+        record["ordinal"],
+        record["stage"],
+        item.sequence,
+        item.time,
+        item.meta["actor"],
+        record["author"],
+        artifact["format"],
+        artifact["digest"],
+        dumps(record["metrics"]).decode(),
+        dumps(record["params"]).decode(),
+        dumps(record["tags"]).decode(),
+        dumps(record["incomplete"]).decode(),
+        "[]",
+        record["description"],
+        document(record).decode(),
+        None,
+    ]
+    digests = (artifact["digest"], *(file["sha256"] for file in artifact["files"]))
+    fold.digests.extend((digest_bytes(digest), position) for digest in digests if digest)
+
+
+def _updated(fold: _Fold, item: Item) -> None:
+    record = item.record
+    key = (item.key, record["ordinal"])
+    fold.rewrites.append(Rewrite(_SELECT, key, _UPDATE, lambda row: (*updated(row, record), *key)))
+    fold.touch(item, record["version"])
+
+
+def updated(row: Values, record: Record) -> Values:
+    """The columns that an update may change, after it; the same order as read."""
+    description, tags, card, metrics, author, _, waived, fixed = row
+    supplied = record["supplied"]
+    if record["tags_set"] or record["tags_removed"]:
+        tags = merged(tags, record["tags_set"], record["tags_removed"])
+    if record["waived"]:
+        waived = dumps(sorted({*orjson.loads(waived), *record["waived"]})).decode()
+    if supplied is not None:
+        metrics = merged(metrics, supplied["metrics"], ())
+        author = author if supplied["author"] is None else supplied["author"]
+        fixed = completed(fixed, supplied)
+    return (
+        description if record["description"] is None else record["description"],
+        tags,
+        card if record["model_card"] is None else record["model_card"],
+        metrics,
+        author,
+        dumps(record["incomplete"]).decode(),
+        waived,
+        fixed,
+    )
+
+
+def merged(text: str, added: Mapping[str, Any], removed: Sequence[str]) -> str:
+    """A JSON object with entries added or replaced, then others removed."""
+    values = {**orjson.loads(text), **added}
+    return dumps({name: value for name, value in values.items() if name not in removed}).decode()
+
+
+def completed(text: str, supplied: Record) -> str:
+    """The document with what an incomplete import lacked."""
+    fixed = orjson.loads(text)
+    fixed["code"] = supplied["code"] or fixed["code"]
+    fixed["datasets"] = [*fixed["datasets"], *supplied["datasets"]]
+    fixed["trained_at"] = supplied["trained_at"] or fixed["trained_at"]
+    return dumps(fixed).decode()
+
+
+def _evaluated(fold: _Fold, item: Item) -> None:
+    record = item.record
+    dataset = None if record["dataset"] is None else dumps(record["dataset"]).decode()
+    fold.evaluations.append(
+        (
+            item.position,
+            item.key,
+            record["ordinal"],
+            dataset,
+            record["slice"],
+            dumps(record["metrics"]).decode(),
+            item.time,
+            item.meta["actor"],
+        )
+    )
+    fold.touch(item, record["version"])
+
+
+def _checked(fold: _Fold, item: Item) -> None:
+    record = item.record
+    key = (item.key, record["ordinal"], record["check"])
+    fold.checks[key] = (*key, record["status"], record["url"], record["summary"], item.time, item.meta["actor"])
+    fold.touch(item, record["version"])
+
+
+def _promoted(fold: _Fold, item: Item) -> None:
+    fold.displace(item)
+    fold.move(item, item.record["version"], item.record["ordinal"], item.record["to_stage"])
+
+
+def _rolled_back(fold: _Fold, item: Item) -> None:
+    fold.displace(item)
+    fold.move(item, item.record["version"], item.record["ordinal"], item.record["stage"])
+
+
+def _archived(fold: _Fold, item: Item) -> None:
+    fold.move(item, item.record["version"], item.record["ordinal"], ARCHIVE)
+
+
+def _alias_moved(fold: _Fold, item: Item) -> None:
+    for version in (item.record.get("version"), item.record["previous_version"]):
+        if version is not None:
+            fold.touch(item, version)
+
+
+_HANDLERS: dict[str, Callable[[_Fold, Item], None]] = {
+    "VersionRegistered": _registered,
+    "VersionUpdated": _updated,
+    "EvaluationRecorded": _evaluated,
+    "CheckReported": _checked,
+    "VersionPromoted": _promoted,
+    "VersionRolledBack": _rolled_back,
+    "VersionArchived": _archived,
+    "AliasAssigned": _alias_moved,
+    "AliasRemoved": _alias_moved,
+}
+
+
+def fold(items: Sequence[Item]) -> list[Change]:
+    """New versions first, then what changed on older ones, then the rare rewrites in their order."""
+    result = dispatch(_HANDLERS, _Fold(), items)
+    changes = writes(
+        (_INSERT, list(result.versions.values())),
+        (_INSERT_DIGESTS, result.digests),
+        (_INSERT_EVALUATIONS, result.evaluations),
+        (_UPSERT_CHECKS, list(result.checks.values())),
+        (_MOVE, [(*key, stage) for key, stage in result.moved.items()]),
+        (_TOUCH, [(key, version_key(version), sequence) for (key, version), sequence in result.touched.items()]),
+    )
+    return [*changes, *result.rewrites]
+
+
+VIEW = View("versions", 1, (VERSIONS, DIGESTS, EVALUATIONS, CHECKS), fold)
