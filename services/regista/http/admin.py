@@ -6,10 +6,10 @@ Verifying and rebuilding change nothing that anybody sees meanwhile. One of the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Annotated, Any, Protocol
 
 from fastapi import APIRouter, Query
@@ -125,23 +125,28 @@ def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
         copy: Annotated[bool, Query(description="Go on as a log of its own, with a new id.")] = False,
     ) -> Response:
         """Take over an exported log: same positions, same hashes. Only into a registry without events of its own."""
-        with NamedTemporaryFile(dir=spool, prefix="import-") as file:
-            await _spool(request, file)
+        file = await _spooled(request, spool)
 
-            def operation(report: Report) -> Awaitable[BaseModel]:
-                return administrator.import_(file, copy=copy, report=report)
+        async def operation(report: Report) -> BaseModel:
+            with file:
+                return await administrator.import_(file, copy=copy, report=report)
 
-            return await answer(request, guarded("an import", operation))
+        return await answer(request, guarded("an import", operation))
 
     return router
 
 
-async def _spool(request: Request, file: IO[bytes]) -> None:
-    gathered = bytearray()
-    async for chunk in request.stream():
-        gathered += chunk
-        if len(gathered) >= _SPOOL:
-            await asyncio.to_thread(file.write, bytes(gathered))
-            gathered.clear()
-    await asyncio.to_thread(file.write, bytes(gathered))
-    file.seek(0)
+async def _spooled(request: Request, folder: Path) -> IO[bytes]:
+    """The body in a file without a name that anybody else uses; gone when it is closed."""
+    with ExitStack() as stack:
+        file = stack.enter_context(TemporaryFile(dir=folder, prefix="import-"))
+        gathered = bytearray()
+        async for chunk in request.stream():
+            gathered += chunk
+            if len(gathered) >= _SPOOL:
+                await asyncio.to_thread(file.write, bytes(gathered))
+                gathered.clear()
+        await asyncio.to_thread(file.write, bytes(gathered))
+        file.seek(0)
+        stack.pop_all()
+        return file

@@ -9,7 +9,7 @@ At shutdown a stream ends as if the log had no more; readers reconnect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
@@ -77,7 +77,7 @@ class EventStreams:
         if after > self._source.end():
             raise BeyondLog(f"the log ends at {self._source.end()}, before position {after}")
 
-    async def chunks(self, after: int, wanted: Wanted) -> AsyncIterator[bytes]:
+    async def chunks(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes, None]:
         """The stream behind a position, in pieces; ends when the server closes or the views cannot be read."""
         self._tail.start()
         yield _GREETING

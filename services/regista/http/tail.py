@@ -132,7 +132,6 @@ class Tail:
                     self.wake()
         except Exception:
             _log.exception("the event stream cannot read the views; its readers are sent away")
-            raise
         finally:
             self.wake()
 

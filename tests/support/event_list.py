@@ -1,0 +1,50 @@
+"""A view of events in memory, for the event stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from regista.http.sse import frame
+from regista.http.tail import Told, Wanted
+
+
+class EventList:
+    """Implements ``Source`` over a list. Positions are contiguous from 1."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._events: list[Told] = []
+        self._grown = asyncio.Event()
+        self.reads = 0
+        self.broken: Exception | None = None
+        self.add(count)
+
+    def add(self, count: int = 1, *, model: str = "fraud", actor: str = "ci", padding: int = 0) -> None:
+        for _ in range(count):
+            position = len(self._events) + 1
+            data = b'{"position":%d,"padding":"%b"}' % (position, b"x" * padding)
+            told = Told(position, f"model/{model}", "test.v1", actor, frame(position, "test.v1", data))
+            self._events.append(told)
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    def position(self) -> int:
+        return len(self._events)
+
+    def end(self) -> int:
+        return len(self._events)
+
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
+        self.reads += 1
+        if self.broken is not None:
+            raise self.broken
+        await asyncio.sleep(0)
+        return [event for event in self._events[after:] if event.is_wanted(wanted)][:limit]
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol says
+        if len(self._events) <= position:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._grown.wait()
+            except TimeoutError:
+                pass
