@@ -33,7 +33,7 @@ demo: $(VENV)/.dev  ## train, register, promote, roll back; then verify the log 
 	$(BIN)/python examples/demo.py
 
 bench: $(VENV)/.dev  ## measure, each figure with its floor in the same run
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 check: $(VENV)/.dev  ## format, lint, types
 	$(BIN)/ruff format --check .

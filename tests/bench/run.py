@@ -1,0 +1,30 @@
+"""``make bench``: every figure of docs/performance.md, each beside its floor and its goal.
+
+``python -m tests.bench.run NAME…`` runs some of them. A goal that is missed is printed, and is no failure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from tests.bench.report import show
+
+BENCHES = {
+    "http": "Over HTTP",
+    "store": "Log store",
+    "projection": "Projections",
+    "domain": "Long models",
+    "restart": "After a restart",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benches named, or all."""
+    for name in names or list(BENCHES):
+        show(BENCHES[name], importlib.import_module(f"tests.bench.bench_{name}").run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
