@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
-    from regista.client import AsyncClient, Client, capture
+    from regista.client import AsyncClient, Client, Unreachable, capture
     from regista.domain.errors import (
         AtUnsupported,
         BeyondLog,
@@ -56,12 +56,13 @@ __all__ = [
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
+    "Unreachable",
     "UnsupportedMedia",
     "__version__",
     "capture",
 ]
 
-_HOMES = {"AsyncClient": "regista.client", "Client": "regista.client", "capture": "regista.client"}
+_HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client")
 _ERRORS = "regista.domain.errors"
 
 
