@@ -43,7 +43,7 @@ def primary_code(error: BaseException | None) -> int | None:
 def translate(error: BaseException, path: Path) -> RegistaError:
     """The error of Regista that says what ``error`` means for the log at ``path``."""
     code = primary_code(error)
-    if code in _DAMAGE:
+    if code in _DAMAGE or "UTF-8" in str(error):
         return Damaged(
             f"The file {path} is damaged: {error}.",
             hint="Keep a copy of the file, then restore the log from an export or a backup.",

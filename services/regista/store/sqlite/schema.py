@@ -17,11 +17,11 @@ CREATE = (
     CREATE TABLE IF NOT EXISTS events (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
         originator_id TEXT NOT NULL,
-        originator_version INTEGER NOT NULL,
+        originator_version INTEGER NOT NULL CHECK (originator_version >= 0),
         topic TEXT NOT NULL,
         state BLOB NOT NULL,
         UNIQUE (originator_id, originator_version)
-    )
+    ) STRICT
     """,
     """
     CREATE TABLE IF NOT EXISTS commands (
@@ -32,7 +32,7 @@ CREATE = (
         count INTEGER NOT NULL,
         hash BLOB NOT NULL,
         PRIMARY KEY (actor, command_id)
-    ) WITHOUT ROWID
+    ) STRICT, WITHOUT ROWID
     """,
-    "CREATE TABLE IF NOT EXISTS log (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS log (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
