@@ -44,6 +44,7 @@ class Attempt:
         self._stream = model_stream(request.command.model)
         self._others = named_models(request.command) if isinstance(request.command, c.RegisterVersion) else []
         self._decided: tuple[int, Event, bytes, ModelState] | None = None
+        self.epoch = 0
         self.known = KnownArtifact()
         self.missing: frozenset[str] = frozenset()
 
@@ -75,6 +76,7 @@ class Attempt:
             RegistaError: the rules say no, or the event is too large.
         """
         request, stream = self._request, self._stream
+        self.epoch = self._states.epoch
         before = self._get(stream)
         others = {name: self._get(name).state for name in self._others}
         check_if_match(before.state, request.command, request.if_match)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import orjson
+import json
+from typing import Any
 
 from regista.domain import commands as c
 from regista.domain import metadata as m
+from regista.domain.errors import Invalid, Reason
 from regista.domain.events import Origin
 from regista.wire import requests as q
 
@@ -45,7 +47,7 @@ def register_version(model: str, body: q.RegisterVersion) -> c.RegisterVersion:
         author=body.author,
         trained_at=body.trained_at,
         tags=body.tags,
-        custom=None if body.custom is None else orjson.dumps(body.custom, option=orjson.OPT_SORT_KEYS).decode(),
+        custom=None if body.custom is None else _json(body.custom),
         description=body.description,
         ordinal=body.ordinal,
         origin=Origin(origin.system, origin.id, origin.time) if origin else None,
@@ -127,3 +129,13 @@ def _signature(body: q.Signature | None) -> m.Signature | None:
 def _field(body: q.TensorField) -> m.TensorField:
     shape = None if body.shape is None else tuple(body.shape)
     return m.TensorField(body.name, body.type, shape, body.optional)
+
+
+def _json(custom: dict[str, Any]) -> str:
+    try:
+        return json.dumps(custom, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    except ValueError:
+        reason = Reason(
+            "not_finite", "custom holds NaN or Infinity, which JSON has no word for", "custom", "Write null."
+        )
+        raise Invalid(reason.detail, reasons=[reason]) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from regista.domain import commands as c
-from regista.domain.errors import KeyReused
+from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.model import KnownArtifact
 from regista.registrar.answers import Outcome, written
 from regista.registrar.artifacts import Artifacts
@@ -23,6 +23,9 @@ from regista.store.append import CommandFound, CommandKey, Duplicate
 from regista.store.group_commit import GroupCommit
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
+
+ATTEMPTS = 20
+"""How often a command is decided at the most when other registrars keep moving what it rests on."""
 
 
 def utc_now() -> datetime:
@@ -66,12 +69,10 @@ class Registrar:
         """
         command_id = new_command_id() if request.command_id is None else check_command_id(request.command_id)
         key = CommandKey(request.caller.actor, command_id, request.digest())
-        if request.command_id is not None and not request.dry_run:
-            found = self._log.find_command(*key.scoped)
-            if found is not None:
-                return await self._replay(found, key)
+        if found := self._done_before(request, key):
+            return await self._replay(found, key)
         attempt = Attempt(self._states, self._mapper, self._clock, request, key)
-        while True:
+        for last in (*[False] * (ATTEMPTS - 1), True):
             await self._states.ensure(attempt.streams)
             attempt.known = await self._known_artifact(request.command)
             attempt.missing = await self._missing_artifacts(attempt)
@@ -81,10 +82,19 @@ class Registrar:
                 continue
             except Duplicate:
                 return await self._answer_duplicate(key)
+            except Unavailable:
+                raise
+            except RegistaError:
+                if found := self._done_before(request, key):
+                    return await self._replay(found, key)
+                if last or not self._was_stale(attempt):
+                    raise
+                continue
             if request.dry_run:
                 return attempt.plan()
             self._committed(committed.position)
             return attempt.outcome(committed.position)
+        raise Unavailable("The state of the model left memory again and again.", code="overloaded")
 
     async def find(self, actor: str, command_id: str) -> Outcome | None:
         """What an earlier command of this actor led to; None when there was none."""
@@ -94,6 +104,18 @@ class Registrar:
     async def save_snapshots(self) -> None:
         """Take snapshots of long streams, so that the next start finds them."""
         await asyncio.to_thread(self._states.save)
+
+    def _done_before(self, request: Request, key: CommandKey) -> CommandFound | None:
+        if request.command_id is None or request.dry_run:
+            return None
+        return self._log.find_command(*key.scoped)
+
+    def _was_stale(self, attempt: Attempt) -> bool:
+        """Whether a refusal may rest on a state that another registrar had moved. An append checks that by itself."""
+        behind = self._states.behind(attempt.streams)
+        if behind:
+            self._states.forget(behind)
+        return bool(behind) or attempt.epoch != self._states.epoch
 
     async def _reload(self, streams: set[str]) -> None:
         self._states.forget(streams)

@@ -39,6 +39,8 @@ class States:
         self._known: OrderedDict[str, StreamState] = OrderedDict()
         self._loading: dict[str, asyncio.Task[StreamState]] = {}
         self._saved: dict[str, int] = {}
+        self.epoch = 0
+        """Raised whenever something was forgotten: what was decided before may rest on what was wrong."""
 
     def get(self, stream: str) -> StreamState | None:
         """The state, if it is in memory."""
@@ -56,6 +58,7 @@ class States:
 
     def forget(self, streams: Iterable[str]) -> None:
         """Drop what may be wrong."""
+        self.epoch += 1
         for stream in streams:
             self._known.pop(stream, None)
             self._loading.pop(stream, None)
@@ -71,6 +74,14 @@ class States:
                 self._loading[stream] = task
                 task.add_done_callback(partial(self._loaded, stream))
             await asyncio.shield(task)
+
+    def behind(self, streams: Iterable[str]) -> list[str]:
+        """Those of the streams that the log has newer events of, or that are not in memory. Microseconds each."""
+        return [stream for stream in streams if self._is_behind(stream)]
+
+    def _is_behind(self, stream: str) -> bool:
+        known = self._known.get(stream)
+        return known is None or next(self._log.load(stream, known.state.sequence), None) is not None
 
     def at(self, stream: str, sequence: int) -> StreamState:
         """Fold the stream from the log up to a sequence. Blocks."""
