@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from regista.domain.errors import Unavailable
+from regista.http.authentication import Principal
 from regista.http.limits import Upload
 from regista.http.progress import NDJSON, Operation, Report, answer
 from regista.wire.administration import Imported, Rebuilt, Verification, ViewDigests
@@ -59,7 +60,9 @@ class Administrator(Protocol):
         """The log as lines. Blocks."""
         ...
 
-    async def import_(self, lines: IO[bytes], *, copy: bool, report: Report) -> Imported:
+    async def import_(
+        self, lines: IO[bytes], by: Principal, reason: str | None, *, copy: bool, report: Report
+    ) -> Imported:
         """Become the exported log, or a copy of it."""
         ...
 
@@ -123,13 +126,14 @@ def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
     async def import_log(
         request: Request,
         copy: Annotated[bool, Query(description="Go on as a log of its own, with a new id.")] = False,
+        reason: Annotated[str | None, Query(max_length=4096, description="Why; a copy says so in its log.")] = None,
     ) -> Response:
         """Take over an exported log: same positions, same hashes. Only into a registry without events of its own."""
         file = await _spooled(request, spool)
 
         async def operation(report: Report) -> BaseModel:
             with file:
-                return await administrator.import_(file, copy=copy, report=report)
+                return await administrator.import_(file, request.state.principal, reason, copy=copy, report=report)
 
         return await answer(request, guarded("an import", operation))
 

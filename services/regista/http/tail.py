@@ -16,7 +16,7 @@ from typing import Protocol
 CAPACITY = 10_000
 """Events kept."""
 _PAGE = 1_000
-_log = logging.getLogger("regista.http")
+logger = logging.getLogger("regista.http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Tail:
                     self._keep(events)
                     self.wake()
         except Exception:
-            _log.exception("the event stream cannot read the views; its readers are sent away")
+            logger.exception("the event stream cannot read the views; its readers are sent away")
         finally:
             self.wake()
 

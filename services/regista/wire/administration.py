@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from regista.wire.base import Resource
 from regista.wire.resources import Head
 
 
 class LogProblem(Resource):
-    """One thing wrong with the log: what kind, and where. ``position`` is null where the event itself is gone."""
+    """One thing wrong with the log: what kind, and where. ``position`` is null where it is about no single event."""
 
     kind: str
     detail: str
@@ -20,11 +22,15 @@ class Verification(Resource):
     """``POST /v1/admin/verify``: whether every stored event is what was written, and every broken place if not.
 
     Keep ``head`` (``position:digest``) elsewhere: a later verification with it proves that nothing before was removed.
+    ``proven``: what the head that was given proves, the whole log up to it or one stream. ``problems`` holds the first
+    1000 of all ``found``.
     """
 
     ok: bool
     log_id: str
     head: Head
+    proven: Literal["log", "stream"] | None = None
+    found: int = 0
     problems: list[LogProblem] = []
 
 
@@ -36,8 +42,14 @@ class ViewDigests(Resource):
 
 
 class Rebuilt(ViewDigests):
-    """``POST /v1/admin/rebuild``: the views after they were folded anew from the first event."""
+    """``POST /v1/admin/rebuild``: the views after they were folded anew from the first event.
 
+    ``previous`` are the digests of what they replace; a view is not in it where its definition changed or it stood still.
+    ``equal``: every view that can be compared has the digest it had before.
+    """
+
+    previous: dict[str, str]
+    equal: bool
     events: int
     seconds: float
 
@@ -46,7 +58,6 @@ class Imported(Resource):
     """``POST /v1/admin/import``: what this registry is now. ``copied``: under a new log id."""
 
     log_id: str
-    source_log_id: str
     position: int
     events: int
     copied: bool

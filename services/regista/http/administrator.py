@@ -1,0 +1,109 @@
+"""Administration over the parts of a running registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from time import monotonic
+from typing import IO
+
+from regista.http.authentication import Principal
+from regista.http.progress import Report
+from regista.projections.runner import Projector
+from regista.store.birth import Importer
+from regista.store.export import export_lines, import_lines
+from regista.store.log import LogStore
+from regista.store.verify import VerifyReport, verify
+from regista.wire.administration import Imported, LogProblem, Rebuilt, Verification, ViewDigests
+from regista.wire.resources import Head
+
+_CHUNK = 256 * 2**10
+
+
+def verification(found: VerifyReport) -> Verification:
+    """What a verification found, as the API tells it."""
+    return Verification(
+        ok=found.ok,
+        log_id=found.log_id,
+        head=Head(position=found.head.position, count=found.head.count, digest=found.head.digest.hex()),
+        proven=found.proven,
+        found=found.found,
+        problems=[
+            LogProblem(
+                kind=problem.kind,
+                detail=problem.detail,
+                position=problem.position or None,
+                stream=problem.stream or None,
+                sequence=problem.sequence or None,
+            )
+            for problem in found.problems
+        ],
+    )
+
+
+def export_chunks(log: LogStore) -> Iterator[bytes]:
+    """An export in pieces of a size that is worth sending."""
+    gathered: list[str] = []
+    size = 0
+    for line in export_lines(log):
+        gathered.append(line)
+        size += len(line)
+        if size >= _CHUNK:
+            yield "".join(gathered).encode()
+            gathered, size = [], 0
+    yield "".join(gathered).encode()
+
+
+class RegistryAdministrator:
+    """Implements ``Administrator``. ``replaced`` is called when the log has become another one."""
+
+    def __init__(self, log: LogStore, projector: Projector, *, replaced: Callable[[], None]) -> None:
+        self._log = log
+        self._projector = projector
+        self._replaced = replaced
+
+    async def verify(self, head: str | None, report: Report) -> Verification:
+        """Verify the log as it is now, in a thread."""
+        return verification(await asyncio.to_thread(verify, self._log, head=head, progress=report))
+
+    async def rebuild(self, report: Report) -> Rebuilt:
+        """Rebuild the views."""
+        started = monotonic()
+        compared = await self._projector.rebuild(report)
+        return Rebuilt(
+            position=min((view.position for view in compared), default=0),
+            digests={view.view: view.after for view in compared},
+            previous={view.view: view.before for view in compared if view.before is not None},
+            equal=all(view.equal is not False for view in compared),
+            events=self._projector.status().head.count,
+            seconds=round(monotonic() - started, 3),
+        )
+
+    async def digests(self) -> ViewDigests:
+        """The digests of the views at one moment."""
+        position = min((view.position for view in self._projector.status().views), default=0)
+        return ViewDigests(position=position, digests=await self._projector.digests())
+
+    def export(self) -> Iterator[bytes]:
+        """The log as lines."""
+        return export_chunks(self._log)
+
+    async def import_(
+        self, lines: IO[bytes], by: Principal, reason: str | None, *, copy: bool, report: Report
+    ) -> Imported:
+        """Become the exported log. The views follow within moments; reads may say meanwhile that they are built."""
+        importer = Importer(by.actor, by.identity, datetime.now(UTC), reason)
+        imported = await asyncio.to_thread(_import, self._log, lines, importer, copy=copy, report=report)
+        self._replaced()
+        return imported
+
+
+def _import(log: LogStore, file: IO[bytes], importer: Importer, *, copy: bool, report: Report) -> Imported:
+    text = TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
+    try:
+        done = import_lines(log, text, importer, copy=copy, progress=report)
+    finally:
+        text.detach()
+    return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)

@@ -1,0 +1,80 @@
+"""How one registry is: its log, its views, its writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from regista.domain.errors import RegistaError, Unavailable
+from regista.projections.runner import Projector
+from regista.store.log import LogReader
+from regista.wire.resources import Head, Status, ViewStatus
+
+
+class RegistryCondition:
+    """Implements ``Condition`` over the parts of a running registry."""
+
+    def __init__(
+        self, version: str, log: LogReader, projector: Projector, *, check_writable: Callable[[], None]
+    ) -> None:
+        self._version = version
+        self._log = log
+        self._projector = projector
+        self._check_writable = check_writable
+        self._started_at = datetime.now(UTC)
+
+    def log_position(self) -> int:
+        """The newest position; 0 while the log cannot be read."""
+        try:
+            return self._log.max_position()
+        except RegistaError:
+            return 0
+
+    def views(self) -> list[ViewStatus]:
+        """How the views stand."""
+        end = self.log_position()
+        return [
+            ViewStatus(
+                name=view.name,
+                version=view.version,
+                position=view.position,
+                lag=max(0, end - view.position),
+                state=view.state,
+                error=view.error,
+            )
+            for view in self._projector.status().views
+        ]
+
+    def status(self, writes: str) -> Status:
+        """All of it."""
+        state = self._projector.status()
+        return Status(
+            version=self._version,
+            log_id=self._log.log_id,
+            log_position=self.log_position(),
+            head=Head(position=state.head.position, count=state.head.count, digest=state.head.digest.hex()),
+            views=self.views(),
+            writes=writes,
+            started_at=self._started_at,
+            components={"projector": {"error": state.error, "rebuilding": state.rebuilding}},
+        )
+
+    async def check_writes(self) -> None:
+        """Take the log's write lock and give it back, in a thread.
+
+        Raises:
+            Unavailable, Damaged: it cannot be written.
+        """
+        await asyncio.to_thread(self._check_writable)
+
+    async def check_reads(self, within: float) -> None:
+        """Wait for the views as a fresh read does.
+
+        Raises:
+            Unavailable: ``views_behind``, or why the log cannot be read.
+        """
+        end = await asyncio.to_thread(self._log.max_position)
+        if not await self._projector.wait_for(end, within):
+            why = self._projector.status().error or f"the views did not reach position {end} within {within:g} s"
+            raise Unavailable(why, code="views_behind", hint="GET /v1/status shows every view")
