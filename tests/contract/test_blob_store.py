@@ -198,6 +198,17 @@ async def test_deletion_spares_what_was_renewed(store: BlobStore) -> None:
     assert await store.delete(digest, unless_renewed_after=datetime.now(UTC) + timedelta(hours=1))
 
 
+async def test_a_renewal_and_a_deletion_at_once_agree(store: BlobStore) -> None:
+    """Whoever was told "it is there" finds it: of the two one wins, and the other says so."""
+    outcomes = set()
+    for number in range(200):
+        digest = await put(store, str(number).encode())
+        before = datetime.now(UTC)
+        renewed, deleted = await asyncio.gather(store.renew(digest), store.delete(digest, unless_renewed_after=before))
+        outcomes.add((renewed, deleted, await store.head(digest) is not None))
+    assert outcomes <= {(True, False, True), (False, True, False)}
+
+
 async def test_an_upload_renews_what_is_there(store: BlobStore) -> None:
     digest = await put(store, b"orphan")
     first = await store.head(digest)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 import httpx
@@ -17,7 +17,7 @@ from regista.artifacts.uploads import Verified
 from regista.domain.errors import Invalid, Reason, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from regista.artifacts.manifest import FileEntry, Manifest
 
@@ -60,17 +60,18 @@ async def _fault(uri: str, entry: FileEntry, manifest: Manifest, client: httpx.A
     found, length = hashlib.sha256(), 0
     single = len(manifest.files) == 1
     chunks = _local(uri, entry, single=single) if client is None else _remote(client, uri, entry, single=single)
-    async for chunk in chunks:
-        found.update(chunk)
-        length += len(chunk)
-        if length > entry.size:
-            return f"has more than {entry.size} bytes"
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            found.update(chunk)
+            length += len(chunk)
+            if length > entry.size:
+                return f"has more than {entry.size} bytes"
     if length != entry.size:
         return f"has {length} bytes instead of {entry.size}"
     return None if f"sha256:{found.hexdigest()}" == entry.sha256 else f"has the digest sha256:{found.hexdigest()}"
 
 
-async def _local(uri: str, entry: FileEntry, *, single: bool) -> AsyncIterator[bytes]:
+async def _local(uri: str, entry: FileEntry, *, single: bool) -> AsyncGenerator[bytes, None]:
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost"):
         raise Invalid(f"{uri[:200]!r} names another host.", code="uri_unsupported", hint="Write file:///path.")
@@ -85,8 +86,10 @@ async def _local(uri: str, entry: FileEntry, *, single: bool) -> AsyncIterator[b
         raise _unreachable(uri, entry, error.strerror or "it cannot be read") from error
 
 
-async def _remote(client: httpx.AsyncClient, uri: str, entry: FileEntry, *, single: bool) -> AsyncIterator[bytes]:
-    url = uri if single and not _is_folder(uri) else f"{uri.rstrip('/')}/{quote(entry.path)}"
+async def _remote(
+    client: httpx.AsyncClient, uri: str, entry: FileEntry, *, single: bool
+) -> AsyncGenerator[bytes, None]:
+    url = uri if single and not _is_folder(uri) else _below(uri, entry.path)
     try:
         for _ in range(MAX_REDIRECTS + 1):
             # Bytes as they are stored: a transfer compression would be undone by the client, without any bound on its result.
@@ -104,6 +107,11 @@ async def _remote(client: httpx.AsyncClient, uri: str, entry: FileEntry, *, sing
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _unreachable(uri, entry, str(error) or type(error).__name__) from error
     raise _unreachable(uri, entry, f"it redirects more than {MAX_REDIRECTS} times")
+
+
+def _below(uri: str, path: str) -> str:
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{quote(path)}"))
 
 
 def _is_folder(uri: str) -> bool:
