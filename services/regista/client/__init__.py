@@ -5,13 +5,30 @@
     exchange    what an operation asks of the world (requests, waiting, files), and what it gets
     retry       when to ask again                   session   what the operations of one client share
     calls       an operation as a value             bind      an operation as a method of both clients
-    reads, writes, register, transfer               the operations
+    reads, writes, models, administration           the operations
+    register, push, pull, follow                    those that take several requests
     drivers     the two ways to perform them        clients   Client and AsyncClient
-    capture/    what a training run can tell about itself
+    training/   what a training run can tell about itself
 """
 
 from regista.client.clients import AsyncClient, Client
 from regista.client.errors import Unreachable
+from regista.client.models import ArtifactChecked
+from regista.client.pull import Pulled
+from regista.client.push import Pushed
 from regista.client.settings import Settings
+from regista.client.training.run import Run, capture
+from regista.domain.commands import UNSET
 
-__all__ = ["AsyncClient", "Client", "Settings", "Unreachable"]
+__all__ = [
+    "UNSET",
+    "ArtifactChecked",
+    "AsyncClient",
+    "Client",
+    "Pulled",
+    "Pushed",
+    "Run",
+    "Settings",
+    "Unreachable",
+    "capture",
+]

@@ -69,7 +69,7 @@ def _chunks(body: FileBody) -> Iterator[bytes]:
             left -= len(chunk)
             yield chunk
             if body.sent:
-                body.sent(len(chunk))
+                body.sent(body.size - left, body.size)
 
 
 async def _achunks(body: FileBody) -> AsyncIterator[bytes]:

@@ -19,12 +19,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FileBody:
-    """A run of a file's bytes as a request body; read anew for every attempt. ``sent`` is told of each chunk's length."""
+    """A run of a file's bytes as a request body, read anew for every attempt.
+
+    ``sent`` is called with the bytes of this attempt so far and of the whole, after each chunk.
+    """
 
     path: Path
     start: int
     size: int
-    sent: Callable[[int], None] | None = field(default=None, compare=False)
+    sent: Callable[[int, int], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class Session:
         self._position = 0
         self._lock = threading.Lock()
 
+    def new_id(self) -> str:
+        """A new idempotency key."""
+        return self._new_id()
+
     @property
     def position(self) -> int:
         """The highest position of the log seen; 0 before the first answer."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, SupportsFloat, TypeAlias
 
 from regista.client.bind import write
 from regista.client.calls import Write
@@ -110,7 +110,7 @@ class Writes:
         model_card: str | None = None,
         code: requests.Code | Structure | None = None,
         datasets: Sequence[requests.Dataset | Structure] | None = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Mapping[str, SupportsFloat] | None = None,
         author: str | None = None,
         trained_at: datetime | None = None,
         waive: Sequence[str] | None = None,
@@ -190,7 +190,7 @@ class Writes:
         self,
         model: str,
         ref: str,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, SupportsFloat],
         *,
         dataset: requests.Dataset | Structure | str | None = None,
         slice: str | None = None,  # noqa: A002 - the name in the API
