@@ -57,11 +57,14 @@ class Writer:
         self.tips[stream] = (sequence + 1, event_hash(stream, sequence + 1, stored.state))
         return stored
 
+    def append_key(self, command_id: str) -> CommandKey:
+        """The key of a command of this writer."""
+        return CommandKey(self.actor, command_id, sha256(command_id.encode()).digest())
+
     def append(self, *models: str, command_id: str | None = None) -> Append:
         """One command that writes the next event of each model, as one set."""
         self.commands += 1
-        name = command_id or f"{self.actor}-{self.commands}"
-        command = CommandKey(self.actor, name, sha256(name.encode()).digest())
+        command = self.append_key(command_id or f"{self.actor}-{self.commands}")
         return Append(tuple(self.event(model, command) for model in models), command)
 
     def write(self, *models: str) -> int:

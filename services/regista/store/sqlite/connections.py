@@ -5,7 +5,6 @@ WAL: readers see the last commit and block nobody. ``synchronous=FULL``: a commi
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -31,10 +30,23 @@ def connect_writer(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path, *, lock_timeout: float) -> sqlite3.Connection:
-    """A connection that can only read. A file on read-only media, with nothing left in its WAL, can be read too."""
-    wal = path.with_name(path.name + "-wal")
-    still = not os.access(path.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
-    return _connect(path, "ro&immutable=1" if still else "ro", lock_timeout)
+    """A connection that can only read.
+
+    SQLite wants to write its shared memory beside the file. Where it may not, a log that nobody has open (there is no
+    WAL) is read as the unchanging file that it is.
+    """
+    connection = _connect(path, "ro", lock_timeout)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        return _connect(path, "ro&immutable=1", lock_timeout)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _connect(path: Path, mode: str, lock_timeout: float) -> sqlite3.Connection:
