@@ -181,6 +181,9 @@ class Projector:
             self._members = []
             return None
         except (RegistaError, sqlite3.Error, OSError) as error:
+            if await self._is_replaced(error):
+                self._members = []
+                return True
             if self._error is None:
                 log.exception("the projector stands still")
             self._error = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
@@ -188,6 +191,15 @@ class Projector:
         self._error = None
         self._settle_waiters()
         return bool(moved)
+
+    async def _is_replaced(self, error: Exception) -> bool:
+        """Whether the log diverged because another one took its place: an import into an empty registry."""
+        if not isinstance(error, Damaged) or error.code != "log_diverged":
+            return False
+        try:
+            return await self._blocking(self._database.log_id) != await self._feed.log_id()
+        except (RegistaError, sqlite3.Error):
+            return False
 
     async def _pause(self) -> None:
         try:
