@@ -261,6 +261,26 @@ class Alias(Resource):
     since: datetime
     since_position: int
     actor: str
+    reason: str | None = None
+    previous_version: str | None = None
+    at: int | None = None
+
+
+class StageTenure(Resource):
+    """A version's time in a stage; ``until`` is null while it lasts, ``how`` says how it came there (promoted, displaced)."""
+
+    model: str
+    stage: str
+    version: str
+    ordinal: int
+    since: datetime
+    since_position: int
+    until: datetime | None
+    until_position: int | None
+    how: str
+    actor: str
+    reason: str | None
+    previous_version: str | None
 
 
 class Event(Resource):

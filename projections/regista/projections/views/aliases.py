@@ -35,7 +35,7 @@ Index(
     sqlite_where=_IS_OPEN,
     postgresql_where=_IS_OPEN,
 )
-_TO = 2
+_TO, _ORDINAL = 2, 3
 _INSERT = insert(ALIASES)
 _CLOSE = Statement(
     "WITH v (model_key, alias, position) AS (VALUES {rows}) UPDATE {aliases} SET to_position = v.position FROM v "
@@ -92,6 +92,12 @@ def fold(items: Sequence[Item]) -> list[Change]:
     """Intervals that end and intervals that begin; one that does both within the batch is written once."""
     result = dispatch(_HANDLERS, _Fold(), items)
     return writes((_CLOSE, result.closed), (_INSERT, result.opened))
+
+
+def replay(items: Sequence[Item], ordinal: int) -> list[str]:
+    """The aliases that the events leave at a version."""
+    result = dispatch(_HANDLERS, _Fold(), items)
+    return sorted(alias for (_, alias), row in result.open.items() if row[_ORDINAL] == ordinal)
 
 
 VIEW = View("aliases", 1, (ALIASES,), fold)

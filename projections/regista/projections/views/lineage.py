@@ -92,7 +92,7 @@ class _Fold:
     def __init__(self) -> None:
         self.upstream: list[tuple[Any, ...]] = []
         self.uses: list[tuple[int, int]] = []
-        self.rewrites: list[Change] = []
+        self.rewrites: list[Rewrite] = []
 
 
 def _registered(fold: _Fold, item: Item) -> None:

@@ -67,7 +67,7 @@ class _Fold:
         self.touched: dict[str, tuple[int, int]] = {}
         self.retired: dict[str, bool] = {}
         self.counted: dict[str, tuple[int, str, str]] = {}
-        self.rewrites: list[Change] = []
+        self.rewrites: list[Rewrite] = []
 
     def touch(self, item: Item) -> None:
         row = self.models.get(item.key)
@@ -169,6 +169,18 @@ def fold(items: Sequence[Item]) -> list[Change]:
         (_TOUCH, [(key, *touched) for key, touched in result.touched.items()]),
     )
     return [*changes, *result.rewrites]
+
+
+def replay(items: Sequence[Item]) -> dict[str, Any]:
+    """The columns of a model as its own events up to a moment leave them, its registration the first."""
+    result = _Fold()
+    for item in items:
+        _HANDLERS[item.name](result, item)
+    columns = dict(zip((c.name for c in MODELS.columns), result.models[items[0].key], strict=True))
+    for rewrite in result.rewrites:
+        changed = rewrite.change([columns[name] for name in _REWRITTEN])
+        columns.update(zip(_REWRITTEN, changed, strict=False))
+    return columns
 
 
 VIEW = View("models", 1, (MODELS,), fold)

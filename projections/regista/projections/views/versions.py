@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ VERSIONS = Table(
     Column("tags", Text, nullable=False),
     Column("incomplete", Text, nullable=False),
     Column("waived", Text, nullable=False),
+    Column("evaluations", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("model_card", Text),
@@ -89,7 +91,6 @@ DOCUMENT = [
     "related_code",
     "datasets",
     "features",
-    "evaluations",
     "configuration",
     "signature",
     "runtime",
@@ -153,7 +154,7 @@ class _Fold:
         self.checks: dict[tuple[str, int, str], Values] = {}
         self.moved: dict[tuple[str, int], str] = {}
         self.touched: dict[tuple[str, str], int] = {}
-        self.rewrites: list[Change] = []
+        self.rewrites: list[Rewrite] = []
 
     def touch(self, item: Item, version: str) -> None:
         row = self.versions.get((item.key, version))
@@ -197,12 +198,25 @@ def _registered(fold: _Fold, item: Item) -> None:
         dumps(record["tags"]).decode(),
         dumps(record["incomplete"]).decode(),
         "[]",
+        dumps([_given(evaluation, item) for evaluation in record["evaluations"]]).decode(),
         record["description"],
         document(record).decode(),
         None,
     ]
     digests = (artifact["digest"], *(file["sha256"] for file in artifact["files"]))
     fold.digests.extend((digest_bytes(digest), position) for digest in digests if digest)
+
+
+def _given(evaluation: Record, item: Item) -> Record:
+    """An evaluation that came with the registration, in the form of those recorded later."""
+    dataset = None if evaluation["dataset"] is None else {"name": evaluation["dataset"]}
+    return {
+        **evaluation,
+        "dataset": dataset,
+        "at": item.meta["time"],
+        "actor": item.meta["actor"],
+        "position": item.position,
+    }
 
 
 def _updated(fold: _Fold, item: Item) -> None:
@@ -321,6 +335,27 @@ def fold(items: Sequence[Item]) -> list[Change]:
         (_TOUCH, [(key, version_key(version), sequence) for (key, version), sequence in result.touched.items()]),
     )
     return [*changes, *result.rewrites]
+
+
+@dataclass(frozen=True, slots=True)
+class PastVersion:
+    """A version as its own events up to a moment leave it: columns by name, evaluations and checks as rows."""
+
+    columns: Mapping[str, Any]
+    evaluations: Sequence[Values]
+    checks: Sequence[Values]
+
+
+def replay(items: Sequence[Item], version: str) -> PastVersion:
+    """Fold the events that touched one version, its registration the first."""
+    result = dispatch(_HANDLERS, _Fold(), items)
+    columns = dict(zip((c.name for c in VERSIONS.columns), result.versions[items[0].key, version], strict=True))
+    for rewrite in result.rewrites:
+        changed = rewrite.change([columns[name] for name in _REWRITTEN])
+        columns.update(zip(_REWRITTEN, changed, strict=False))
+    ordinal = columns["ordinal"]
+    checks = [row for (_, other, _), row in sorted(result.checks.items()) if other == ordinal]
+    return PastVersion(columns, result.evaluations, checks)
 
 
 VIEW = View("versions", 1, (VERSIONS, DIGESTS, EVALUATIONS, CHECKS), fold)

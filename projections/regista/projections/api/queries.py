@@ -1,0 +1,107 @@
+"""Runs reads: waits for the position asked for, takes one snapshot, says which position the answer reflects.
+
+Look-ups of microseconds run on the event loop; whatever may look at many rows runs in a few threads, each with a
+connection of its own, under a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeAlias
+
+from regista.domain.errors import BeyondLog, Unavailable
+from regista.projections.api.answers import Answer
+from regista.projections.api.versions import holder
+from regista.projections.database import ViewsDatabase
+from regista.projections.reader import Reader
+
+Read: TypeAlias = Callable[[Reader, Mapping[str, Any]], Answer]
+FRESH_SECONDS = 2.0
+DEADLINE_SECONDS = 10.0
+THREADS = 3
+
+
+class Freshness(Protocol):
+    """Whoever knows when the views have come as far as a position."""
+
+    async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - a result, not an exception
+        """Whether all views answer for ``position`` within ``timeout`` seconds."""
+        ...
+
+
+class Queries:
+    """All reads of one process. Belongs to one event loop."""
+
+    def __init__(self, database: ViewsDatabase, freshness: Freshness, log_end: Callable[[], int]) -> None:
+        """``log_end`` gives the last position of the log; it is asked only when a position is not there yet."""
+        self._database = database
+        self._freshness = freshness
+        self._log_end = log_end
+        self._reader = database.reader()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="queries", initializer=self._open)
+        self._local = threading.local()
+        self._readers: list[Reader] = []
+
+    def close(self) -> None:
+        """Wait for the reads in hand, and close the connections."""
+        self._pool.shutdown()
+        for reader in (self._reader, *self._readers):
+            reader.close()
+
+    async def fresh(self, position: int | None) -> None:
+        """Wait until the views answer for a position.
+
+        Raises:
+            BeyondLog: the log itself has not come as far.
+            Unavailable: ``not_visible_yet``, after two seconds.
+        """
+        if position is None or await self._freshness.wait_for(position, 0):
+            return
+        end = self._log_end()
+        if position > end:
+            raise BeyondLog(
+                f"position {position} is beyond the end of the log, {end}",
+                hint="min_position is a position that a write answered.",
+            )
+        if not await self._freshness.wait_for(position, FRESH_SECONDS):
+            raise Unavailable(
+                f"position {position} is not visible yet",
+                code="not_visible_yet",
+                hint="Ask again; GET /v1/status shows how far each view is and why one stands still.",
+            )
+
+    async def quick(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
+        """Run a read of a few look-ups, on the loop; its answer and the position."""
+        await self.fresh(arguments.get("min_position"))
+        return _run(self._reader, read, arguments)
+
+    async def thorough(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
+        """Run a read that may look at many rows, in a thread; its answer and the position.
+
+        Raises:
+            Unavailable: ``query_too_slow``, after ten seconds.
+        """
+        await self.fresh(arguments.get("min_position"))
+
+        def work() -> tuple[Answer, int]:
+            with self._local.reader.deadline(DEADLINE_SECONDS):
+                return _run(self._local.reader, read, arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def holder(self, key: str, stage: str) -> tuple[bytes, int, int] | None:
+        """The hot path: the version in a stage, encoded, its sequence, and the position; None: look for the reason."""
+        return holder(self._reader, key, stage)
+
+    def _open(self) -> None:
+        self._local.reader = self._database.reader()
+        self._readers.append(self._local.reader)
+
+
+def _run(reader: Reader, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
+    with reader.snapshot():
+        positions = reader.positions()
+        return read(reader, arguments), min(positions.values(), default=0)
