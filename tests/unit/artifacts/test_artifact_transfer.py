@@ -81,6 +81,10 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_folder_goes_there_and_back(model: Path, tmp_path: Path) -> None:
     store = Store()
     manifest = push(model, store, part_size=PART)
@@ -136,7 +140,7 @@ def test_nothing_is_overwritten(model: Path, tmp_path: Path, obstacle: str) -> N
         target.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused, match="destination_not_empty"):
         pull(store.fetch, manifest, target)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "target"]
+    assert names_in(tmp_path) == ["model", "target"]
 
 
 def test_an_empty_folder_may_be_the_destination(model: Path, tmp_path: Path) -> None:
@@ -160,7 +164,7 @@ def test_bytes_that_differ_leave_nothing(model: Path, tmp_path: Path, damage: by
     with pytest.raises(Invalid) as refusal:
         pull(fetch, manifest, tmp_path / "copy")
     assert refusal.value.code == code
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert names_in(tmp_path) == ["model"]
 
 
 async def test_a_download_that_breaks_leaves_nothing(model: Path, tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ async def test_a_download_that_breaks_leaves_nothing(model: Path, tmp_path: Path
         pull(broken, manifest, tmp_path / "copy")
     with pytest.raises(ConnectionResetError):
         await pull_async(broken_later, manifest, tmp_path / "copy")
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["model"]
+    assert names_in(tmp_path) == ["model"]
 
 
 def test_parts_put_together_must_be_the_file(tmp_path: Path) -> None:
