@@ -42,9 +42,11 @@ def choose(candidate: Candidate, base: Base | None, taken: Callable[[VersionNumb
         return str(FIRST), Numbering(AUTO, "first", None, ("The first version of a model is 1.0.0.",))
     level, explanation = required_level(candidate, base)
     number = base.number.bump(level)
+    first = last = number
     while taken(number):
-        explanation.append(f"{number} is taken.")
-        number = number.bump(level)
+        last, number = number, number.bump(level)
+    if number != first:
+        explanation.append(f"{first} is taken." if first == last else f"{first} to {last} are taken.")
     return str(number), Numbering(AUTO, level, str(base.number), tuple(explanation))
 
 

@@ -38,6 +38,10 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
             changed._layer = {}
         return changed
 
+    def to_dict(self) -> dict[K, V]:
+        """A dictionary of the same entries, the caller's own."""
+        return {**self._base, **self._layer}
+
     def __getitem__(self, key: K) -> V:
         return self._layer[key] if key in self._layer else self._base[key]
 

@@ -56,6 +56,10 @@ class Policy:
         """The stage that must not become empty by accident."""
         return self.stages[-2]
 
+    def is_held(self, stage: str) -> bool:
+        """Whether versions hold the stage and displace each other; entry and archive take any number."""
+        return stage in self.stages[1:-1]
+
     @property
     def archive(self) -> str:
         """The stage at the end."""

@@ -63,7 +63,7 @@ def check_name(name: str, what: str = "name") -> str:
     """
     if _NAME.fullmatch(name) is None:
         raise Invalid(
-            f"{name[:160]!r} is not a {what}",
+            f"{name[:160]!r} is no {what}",
             code="bad_name",
             hint="1 to 128 of A-Z a-z 0-9 . _ - with a letter or digit first and last; free text goes into the title.",
         )
@@ -111,7 +111,8 @@ def parse_reference(text: str) -> Reference:
     """Read a version reference.
 
     Raises:
-        Invalid: ``bad_reference``; ``latest`` is refused by name, as it would mean another version every day.
+        Invalid: ``bad_reference``; ``bad_version``, ``bad_digest``, ``bad_alias`` or ``bad_name`` where it is plain what
+            was meant. ``latest`` is refused by name, as it would mean another version every day.
     """
     if text.startswith("sha256:"):
         return ByDigest(check_digest(text, "reference"))

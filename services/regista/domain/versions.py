@@ -67,7 +67,8 @@ class VersionNumber:
         return (self.major, self.minor, self.patch, not self.prerelease, fields)
 
     def __lt__(self, other: VersionNumber) -> bool:
-        return self.precedence < other.precedence
+        mine, others = (self.major, self.minor, self.patch), (other.major, other.minor, other.patch)
+        return mine < others if mine != others else self.precedence < other.precedence
 
     def __str__(self) -> str:
         release = f"{self.major}.{self.minor}.{self.patch}"

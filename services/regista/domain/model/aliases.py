@@ -40,7 +40,11 @@ def remove_alias(state: ModelState, command: c.RemoveAlias, _: Context) -> list[
     alias = check_alias(command.alias)
     current = state.aliases.get(alias)
     if current is None:
-        raise NotFound(f"{state.name} has no alias {alias}", code="unknown_alias")
+        raise NotFound(
+            f"{state.name} has no alias {alias}",
+            code="unknown_alias",
+            hint=f"GET /v1/models/{state.name} lists its aliases.",
+        )
     check_expectation(state, command.expect_current, current, f"alias {alias} of {state.name}")
     previous = state.versions[current]
     return [

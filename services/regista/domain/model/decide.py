@@ -13,6 +13,7 @@ from regista.domain.model.models import register_model, retire_model, revive_mod
 from regista.domain.model.registration import register_version
 from regista.domain.model.stages import archive, promote, roll_back
 from regista.domain.model.state import ModelState
+from regista.domain.model.texts import check_texts
 from regista.domain.model.versions import record_evaluation, report_check, update_version
 
 _DECISIONS: dict[type[Any], Callable[[ModelState, Any, Context], list[Event]]] = {
@@ -38,4 +39,6 @@ def decide(state: ModelState, command: c.Command, context: Context) -> list[Even
     Raises:
         RegistaError: when the rules say no; nothing follows then.
     """
+    if not isinstance(command, c.RegisterVersion):  # which lists them among all other reasons
+        check_texts(command, context.reason)
     return _DECISIONS[type(command)](state, command, context)

@@ -1,13 +1,14 @@
 """``evolve``: the state after one more event. No rule is judged here: what happened, happened.
 
-The same functions fold a whole history: then the maps inside change in place and are frozen at the end.
+Both ``evolve`` and ``fold`` change a private draft and freeze it. For one event the draft holds the state's own maps,
+which share structure with what follows; for a whole history it holds maps that change in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from regista.domain import events as e
 from regista.domain.model.state import EMPTY, ModelState, SettableMap, StageState, Tenure, VersionState
@@ -18,127 +19,220 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class _Building(dict[K, V]):
-    """A map in the making: ``set`` changes it in place."""
-
-    def set(self, key: K, value: V) -> _Building[K, V]:
-        self[key] = value
-        return self
-
-
 def evolve(state: ModelState, event: e.Event) -> ModelState:
     """The state after ``event``, which is the next of the stream.
 
     Raises:
         KeyError: when no event of this type belongs to a model stream.
     """
-    return _EVOLVERS[type(event)](state, state.sequence + 1, event)
+    draft = _Draft(state)
+    draft.apply(event)
+    return draft.frozen()
 
 
 def fold(events: Iterable[e.Event], state: ModelState = EMPTY) -> ModelState:
     """The state after all of ``events``: the same as ``evolve`` one by one, in less time."""
-    building = _map_maps(state, lambda m: _Building(m.items()) if isinstance(m, PersistentMap) else m)
+    draft = _Draft(state)
+    draft.convert_maps(_Building.of)
+    draft.no_entries = _Building
     for event in events:
-        building = _EVOLVERS[type(event)](building, building.sequence + 1, event)
-    return _map_maps(building, lambda m: PersistentMap(dict(m)) if isinstance(m, _Building) else m)
+        draft.apply(event)
+    draft.convert_maps(_Building.frozen)
+    return draft.frozen()
 
 
-def _map_maps(state: ModelState, change: Callable[[Any], Any]) -> ModelState:
-    return replace(
-        state,
-        versions=change(state.versions),
-        numbers=change(state.numbers),
-        digests=change(state.digests),
-        aliases=change(state.aliases),
-        alias_touched=change(state.alias_touched),
-        stages={name: replace(stage, held=change(stage.held)) for name, stage in state.stages.items()},
+class _Building(dict[K, V]):
+    """A map in the making: ``set`` changes it in place."""
+
+    @classmethod
+    def of(cls, entries: SettableMap[Any, Any]) -> SettableMap[Any, Any]:
+        """The same entries, to be changed."""
+        return cls(entries.to_dict())
+
+    def set(self, key: K, value: V) -> _Building[K, V]:
+        self[key] = value
+        return self
+
+    def to_dict(self) -> dict[K, V]:
+        return dict(self)
+
+    @staticmethod
+    def frozen(entries: SettableMap[Any, Any]) -> SettableMap[Any, Any]:
+        """The same entries, never to be changed again."""
+        return PersistentMap(entries.to_dict())
+
+
+class _Draft:
+    """The fields of a ``ModelState``, open to change."""
+
+    __slots__ = (
+        "alias_touched",
+        "aliases",
+        "digests",
+        "highest",
+        "last_ordinal",
+        "name",
+        "no_entries",
+        "numbers",
+        "owner",
+        "policy",
+        "retired",
+        "sequence",
+        "stages",
+        "versions",
     )
 
+    def __init__(self, state: ModelState) -> None:
+        self.sequence = state.sequence
+        self.name = state.name
+        self.owner = state.owner
+        self.policy = state.policy
+        self.retired = state.retired
+        self.last_ordinal = state.last_ordinal
+        self.highest = state.highest
+        self.versions = state.versions
+        self.numbers = state.numbers
+        self.digests = state.digests
+        self.aliases = state.aliases
+        self.alias_touched = state.alias_touched
+        self.stages: Mapping[str, StageState] = state.stages
+        self.no_entries: Callable[[], SettableMap[int, int]] = PersistentMap
 
-def _model_registered(_: ModelState, sequence: int, event: e.ModelRegistered) -> ModelState:
-    return replace(_, sequence=sequence, name=event.model, owner=event.owner)
+    def frozen(self) -> ModelState:
+        return ModelState(
+            self.sequence,
+            self.name,
+            self.owner,
+            self.policy,
+            self.retired,
+            self.last_ordinal,
+            self.highest,
+            self.versions,
+            self.numbers,
+            self.digests,
+            self.aliases,
+            self.alias_touched,
+            self.stages,
+        )
+
+    def convert_maps(self, convert: Callable[[SettableMap[Any, Any]], SettableMap[Any, Any]]) -> None:
+        self.versions = convert(self.versions)
+        self.numbers = convert(self.numbers)
+        self.digests = convert(self.digests)
+        self.aliases = convert(self.aliases)
+        self.alias_touched = convert(self.alias_touched)
+        self.stages = {name: replace(stage, held=convert(stage.held)) for name, stage in self.stages.items()}
+
+    def apply(self, event: e.Event) -> None:
+        self.sequence += 1
+        _EVOLVERS[type(event)](self, event)
+
+    def stage(self, name: str) -> StageState:
+        stage = self.stages.get(name)
+        return StageState(held=self.no_entries()) if stage is None else stage
+
+    def set_stage(self, name: str, stage: StageState) -> None:
+        self.stages = {**self.stages, name: stage}
+
+    def put(self, version: VersionState) -> None:
+        """Replace a version, touched now."""
+        self.versions = self.versions.set(version.ordinal, version)
+        if self.highest is not None and self.highest.ordinal == version.ordinal:
+            self.highest = version
+
+    def move(self, ordinal: int, from_stage: str, to_stage: str) -> None:
+        """Take a version out of one stage and into another; into its holders only who calls knows how."""
+        stage = self.stages.get(from_stage)
+        if stage is not None and ordinal in stage.holders:
+            holders = {other: since for other, since in stage.holders.items() if other != ordinal}
+            self.set_stage(from_stage, replace(stage, holders=holders))
+        self.put(replace(self.versions[ordinal], stage=to_stage, entered=self.sequence, touched=self.sequence))
+
+    def displace(self, stage: str, displaced: tuple[e.Displaced, ...]) -> None:
+        for other in displaced:
+            self.move(other.ordinal, stage, other.to_stage)
 
 
-def _model_updated(state: ModelState, sequence: int, event: e.ModelUpdated) -> ModelState:
-    return replace(state, sequence=sequence, owner=state.owner if event.owner is None else event.owner)
+def _model_registered(draft: _Draft, event: e.ModelRegistered) -> None:
+    draft.name = event.model
+    draft.owner = event.owner
 
 
-def _model_retired(state: ModelState, sequence: int, _: e.ModelRetired) -> ModelState:
-    return replace(state, sequence=sequence, retired=True)
+def _model_updated(draft: _Draft, event: e.ModelUpdated) -> None:
+    if event.owner is not None:
+        draft.owner = event.owner
 
 
-def _model_revived(state: ModelState, sequence: int, _: e.ModelRevived) -> ModelState:
-    return replace(state, sequence=sequence, retired=False)
+def _model_retired(draft: _Draft, _: e.ModelRetired) -> None:
+    draft.retired = True
 
 
-def _version_registered(state: ModelState, sequence: int, event: e.VersionRegistered) -> ModelState:
-    artifact = event.artifact
-    highest = state.highest
+def _model_revived(draft: _Draft, _: e.ModelRevived) -> None:
+    draft.retired = False
+
+
+def _version_registered(draft: _Draft, event: e.VersionRegistered) -> None:
+    artifact, ordinal, sequence, highest = event.artifact, event.ordinal, draft.sequence, draft.highest
     signature = event.signature
     if highest is not None and highest.signature == signature:
-        signature = highest.signature
+        signature = highest.signature  # one object for thousands of retrained versions
     version = VersionState(
-        number=VersionNumber.parse(event.version),
-        ordinal=event.ordinal,
-        stage=event.stage,
-        digest=artifact.digest,
-        uri=artifact.uri,
-        weights_digest=artifact.weights_digest,
-        signature=signature,
-        entered=sequence,
-        touched=sequence,
-        incomplete=event.incomplete,
+        VersionNumber.parse(event.version),
+        ordinal,
+        event.stage,
+        artifact.digest,
+        artifact.uri,
+        artifact.weights_digest,
+        signature,
+        sequence,
+        sequence,
+        event.incomplete,
     )
-    digests = state.digests
     for digest in {artifact.digest, *(f.sha256 for f in artifact.files)} - {""}:
-        digests = digests.set(digest, (*(digests.get(digest) or ()), event.ordinal))
-    return replace(
-        state,
-        sequence=sequence,
-        last_ordinal=event.ordinal,
-        highest=version if highest is None or highest.number < version.number else highest,
-        versions=state.versions.set(event.ordinal, version),
-        numbers=state.numbers.set(event.version, event.ordinal),
-        digests=digests,
-    )
+        draft.digests = draft.digests.set(digest, (ordinal, draft.digests.get(digest)))
+    draft.last_ordinal = ordinal
+    if highest is None or highest.number < version.number:
+        draft.highest = version
+    draft.versions = draft.versions.set(ordinal, version)
+    draft.numbers = draft.numbers.set(event.version, ordinal)
 
 
-def _version_updated(state: ModelState, sequence: int, event: e.VersionUpdated) -> ModelState:
-    return _touched(state, sequence, replace(state.versions[event.ordinal], incomplete=event.incomplete))
+def _version_updated(draft: _Draft, event: e.VersionUpdated) -> None:
+    draft.put(replace(draft.versions[event.ordinal], incomplete=event.incomplete, touched=draft.sequence))
 
 
-def _evaluation_recorded(state: ModelState, sequence: int, event: e.EvaluationRecorded) -> ModelState:
-    return _touched(state, sequence, state.versions[event.ordinal])
+def _evaluation_recorded(draft: _Draft, event: e.EvaluationRecorded) -> None:
+    draft.put(replace(draft.versions[event.ordinal], touched=draft.sequence))
 
 
-def _check_reported(state: ModelState, sequence: int, event: e.CheckReported) -> ModelState:
-    checks = {**state.versions[event.ordinal].checks, event.check: event.status}
-    return _touched(state, sequence, replace(state.versions[event.ordinal], checks=checks))
+def _check_reported(draft: _Draft, event: e.CheckReported) -> None:
+    version = draft.versions[event.ordinal]
+    draft.put(replace(version, checks={**version.checks, event.check: event.status}, touched=draft.sequence))
 
 
-def _version_promoted(state: ModelState, sequence: int, event: e.VersionPromoted) -> ModelState:
-    state = _displace(state, sequence, event.to_stage, event.displaced)
-    state = _leave(state, event.from_stage, event.ordinal)
-    state = _touched(state, sequence, replace(state.versions[event.ordinal], stage=event.to_stage, entered=sequence))
-    stage = state.stage(event.to_stage)
+def _version_promoted(draft: _Draft, event: e.VersionPromoted) -> None:
+    draft.displace(event.to_stage, event.displaced)
+    draft.move(event.ordinal, event.from_stage, event.to_stage)
+    if not draft.policy.is_held(event.to_stage):
+        return
+    stage = draft.stage(event.to_stage)
     entered = StageState(
-        holders={**stage.holders, event.ordinal: sequence},
-        tenures=Tenure(event.ordinal, sequence, stage.tenures),
-        held=stage.held.set(event.ordinal, sequence),
+        holders={**stage.holders, event.ordinal: draft.sequence},
+        tenures=Tenure(event.ordinal, draft.sequence, stage.tenures),
+        held=stage.held.set(event.ordinal, draft.sequence),
         rolled_back=stage.rolled_back - {event.ordinal},
     )
-    return _with_stage(state, event.to_stage, entered)
+    draft.set_stage(event.to_stage, entered)
 
 
-def _version_rolled_back(state: ModelState, sequence: int, event: e.VersionRolledBack) -> ModelState:
-    since = state.stage(event.stage).held[event.ordinal]
-    state = _displace(state, sequence, event.stage, event.displaced)
-    if event.from_stage != event.stage:
-        state = _leave(state, event.from_stage, event.ordinal)
-        state = _touched(state, sequence, replace(state.versions[event.ordinal], stage=event.stage, entered=sequence))
+def _version_rolled_back(draft: _Draft, event: e.VersionRolledBack) -> None:
+    draft.displace(event.stage, event.displaced)
+    if event.from_stage == event.stage:
+        draft.put(replace(draft.versions[event.ordinal], touched=draft.sequence))
     else:
-        state = _touched(state, sequence, state.versions[event.ordinal])
-    stage = state.stage(event.stage)
+        draft.move(event.ordinal, event.from_stage, event.stage)
+    stage = draft.stage(event.stage)
+    since = stage.held[event.ordinal]
     below = stage.tenures
     while below is not None and below.since >= since:
         below = below.below
@@ -148,73 +242,37 @@ def _version_rolled_back(state: ModelState, sequence: int, event: e.VersionRolle
         held=stage.held,
         rolled_back=(stage.rolled_back | {d.ordinal for d in event.displaced}) - {event.ordinal},
     )
-    return _with_stage(state, event.stage, back)
+    draft.set_stage(event.stage, back)
 
 
-def _version_archived(state: ModelState, sequence: int, event: e.VersionArchived) -> ModelState:
-    state = _leave(state, event.from_stage, event.ordinal)
-    return _touched(
-        state, sequence, replace(state.versions[event.ordinal], stage=state.policy.archive, entered=sequence)
-    )
+def _version_archived(draft: _Draft, event: e.VersionArchived) -> None:
+    draft.move(event.ordinal, event.from_stage, draft.policy.archive)
 
 
-def _alias_assigned(state: ModelState, sequence: int, event: e.AliasAssigned) -> ModelState:
+def _alias_assigned(draft: _Draft, event: e.AliasAssigned) -> None:
     alias = event.alias.lower()
-    before = state.aliases.get(alias)
+    before = draft.aliases.get(alias)
     if before is not None:
-        state = _touched(
-            state, sequence, replace(state.versions[before], aliases=state.versions[before].aliases - {alias})
-        )
-    state = _touched(
-        state, sequence, replace(state.versions[event.ordinal], aliases=state.versions[event.ordinal].aliases | {alias})
-    )
-    return replace(
-        state,
-        aliases=state.aliases.set(alias, event.ordinal),
-        alias_touched=state.alias_touched.set(alias, sequence),
-    )
+        _take_alias(draft, before, alias)
+    version = draft.versions[event.ordinal]
+    draft.put(replace(version, aliases=version.aliases | {alias}, touched=draft.sequence))
+    draft.aliases = draft.aliases.set(alias, event.ordinal)
+    draft.alias_touched = draft.alias_touched.set(alias, draft.sequence)
 
 
-def _alias_removed(state: ModelState, sequence: int, event: e.AliasRemoved) -> ModelState:
+def _alias_removed(draft: _Draft, event: e.AliasRemoved) -> None:
     alias = event.alias.lower()
-    aliases = state.versions[event.previous_ordinal].aliases - {alias}
-    state = _touched(state, sequence, replace(state.versions[event.previous_ordinal], aliases=aliases))
-    return replace(
-        state, aliases=state.aliases.set(alias, None), alias_touched=state.alias_touched.set(alias, sequence)
-    )
+    _take_alias(draft, event.previous_ordinal, alias)
+    draft.aliases = draft.aliases.set(alias, None)
+    draft.alias_touched = draft.alias_touched.set(alias, draft.sequence)
 
 
-def _touched(state: ModelState, sequence: int, version: VersionState) -> ModelState:
-    version = replace(version, touched=sequence)
-    highest = version if state.highest is not None and state.highest.ordinal == version.ordinal else state.highest
-    return replace(state, sequence=sequence, versions=state.versions.set(version.ordinal, version), highest=highest)
+def _take_alias(draft: _Draft, ordinal: int, alias: str) -> None:
+    version = draft.versions[ordinal]
+    draft.put(replace(version, aliases=version.aliases - {alias}, touched=draft.sequence))
 
 
-def _displace(state: ModelState, sequence: int, stage: str, displaced: tuple[e.Displaced, ...]) -> ModelState:
-    for other in displaced:
-        state = _leave(state, stage, other.ordinal)
-        state = _touched(
-            state, sequence, replace(state.versions[other.ordinal], stage=other.to_stage, entered=sequence)
-        )
-    return state
-
-
-def _leave(state: ModelState, name: str, ordinal: int) -> ModelState:
-    stage = state.stage(name)
-    if ordinal not in stage.holders:
-        return state
-    holders = {o: since for o, since in stage.holders.items() if o != ordinal}
-    return _with_stage(state, name, replace(stage, holders=holders))
-
-
-def _with_stage(state: ModelState, name: str, stage: StageState) -> ModelState:
-    held = stage.held
-    if isinstance(state.versions, _Building) and isinstance(held, PersistentMap):
-        stage = replace(stage, held=cast("SettableMap[int, int]", _Building(held.items())))
-    return replace(state, stages={**state.stages, name: stage})
-
-
-_EVOLVERS: dict[type[e.Event], Callable[[ModelState, int, Any], ModelState]] = {
+_EVOLVERS: dict[type[e.Event], Callable[[_Draft, Any], None]] = {
     e.ModelRegistered: _model_registered,
     e.ModelUpdated: _model_updated,
     e.ModelRetired: _model_retired,

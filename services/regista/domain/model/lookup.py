@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from regista.domain import references as r
 from regista.domain.commands import UNSET, Expectation
 from regista.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused, Retired
 from regista.domain.model.context import Context
-from regista.domain.model.state import ModelState, VersionState
+from regista.domain.model.state import ModelState, VersionState, sharers
+
+LISTED = 20
+"""How many versions a refusal names at most."""
+_NO_ORDINAL = 0
 
 
 def open_model(state: ModelState, name: str) -> None:
@@ -17,17 +23,22 @@ def open_model(state: ModelState, name: str) -> None:
         Retired: ``model_retired``.
     """
     if not state.exists:
-        raise NotFound(
-            f"there is no model {name}",
-            code="unknown_model",
-            hint=f"POST /v1/models with name {name!r} registers it; regista register does so by itself.",
-        )
+        raise unknown_model(name)
     if state.retired:
         raise Retired(
             f"model {state.name} is retired",
             code="model_retired",
             hint=f"regista revive {state.name} makes it take writes again.",
         )
+
+
+def unknown_model(name: str) -> NotFound:
+    """The refusal of a model that was never registered."""
+    return NotFound(
+        f"there is no model {name}",
+        code="unknown_model",
+        hint=f"POST /v1/models with name {name!r} registers it; regista register does so by itself.",
+    )
 
 
 def need_reason(context: Context, what: str) -> None:
@@ -38,6 +49,11 @@ def need_reason(context: Context, what: str) -> None:
     """
     if not (context.reason or "").strip():
         raise Invalid(f"{what} needs a reason", code="reason_required", hint="Say why: --reason, or the field reason.")
+
+
+def stage_name(text: str) -> str:
+    """A stage as the state knows it, from ``Production``, ``@production`` or ``stage:production``."""
+    return text.lower().removeprefix("stage:").removeprefix("@")
 
 
 def find_version(state: ModelState, ref: str) -> VersionState:
@@ -75,23 +91,27 @@ def _ordinal_of(state: ModelState, parsed: r.Reference) -> int | None:
 
 
 def _holder(state: ModelState, stage: str) -> int | None:
-    if stage not in (state.policy.entry, state.policy.archive):
+    if state.policy.is_held(stage):
         return state.stage(stage).current
-    inside = [version for version in map(state.versions.__getitem__, state.versions) if version.stage == stage]
+    inside = [version for version in state.versions.to_dict().values() if version.stage == stage]
     return max(inside, key=lambda version: version.entered).ordinal if inside else None
 
 
 def _by_digest(state: ModelState, digest: str) -> int | None:
-    ordinals = state.digests.get(digest) or ()
-    if len(ordinals) > 1:
-        numbers = [str(state.versions[o].number) for o in ordinals]
-        raise Refused(
-            f"{digest} is in {len(ordinals)} versions: {', '.join(numbers)}",
-            code="ambiguous_reference",
-            hint="Name one of them by its number.",
-            reasons=[Reason("shared_digest", f"{state.name} {number} has these bytes", "ref") for number in numbers],
-        )
-    return ordinals[0] if ordinals else None
+    sharing = state.digests.get(digest)
+    if sharing is None:
+        return None
+    newest = list(islice(sharers(sharing), LISTED + 1))
+    if len(newest) == 1:
+        return newest[0]
+    numbers = [str(state.versions[ordinal].number) for ordinal in newest[:LISTED]]
+    more = " and more" if len(newest) > LISTED else ""
+    raise Refused(
+        f"{digest} is in several versions: {', '.join(numbers)}{more}",
+        code="ambiguous_reference",
+        hint="Name one of them by its number.",
+        reasons=[Reason("shared_digest", f"{state.name} {number} has these bytes", "ref") for number in numbers],
+    )
 
 
 def check_expectation(state: ModelState, expected: Expectation, current: int | None, what: str) -> None:
@@ -100,11 +120,7 @@ def check_expectation(state: ModelState, expected: Expectation, current: int | N
     Raises:
         PreconditionFailed: ``expectation_failed``, naming what is there.
     """
-    if expected is UNSET:
-        return
-    if expected is not None and current is not None and find_version(state, expected).ordinal == current:
-        return
-    if expected is None and current is None:
+    if expected is UNSET or _expected_ordinal(state, expected) == current:
         return
     there = "nobody" if current is None else str(state.versions[current].number)
     raise PreconditionFailed(
@@ -112,3 +128,13 @@ def check_expectation(state: ModelState, expected: Expectation, current: int | N
         code="expectation_failed",
         hint="Somebody was faster. Look again, and decide anew.",
     )
+
+
+def _expected_ordinal(state: ModelState, expected: str | None) -> int | None:
+    """The version expected; None for nobody, and a number that no version has for one that does not exist."""
+    if expected is None:
+        return None
+    try:
+        return find_version(state, expected).ordinal
+    except NotFound:
+        return _NO_ORDINAL

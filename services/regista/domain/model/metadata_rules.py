@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from regista.domain.policy import REQUIRED
 from regista.domain.references import check_digest
 
 _INT64 = range(-(2**63), 2**63)
+_SIZES = range(2**63)
+_ORDINALS = range(1, 2**31)
 _MAX_IDENTIFIER = 256
 
 
@@ -80,7 +82,8 @@ def metadata_problems(command: RegisterVersion, artifact: KnownArtifact) -> list
         *_scalars(command.params, "params"),
         *_scalars(command.configuration, "configuration"),
         *_signature(command.signature),
-        *_seed(command),
+        *_nameless(command),
+        *_numbers(command),
     ]
 
 
@@ -98,9 +101,12 @@ def supplied_problems(command: Supplies) -> list[Reason]:
 def metric_problems(metrics: Mapping[str, float], field: str) -> Iterator[Reason]:
     """A reason for every metric that is no finite number."""
     for name, value in metrics.items():
-        if not isfinite(value):
+        if not _is_finite(value):
             yield Reason(
-                "not_finite", f"{field}.{name} is {value}", f"{field}.{name}", "Leave out what was not measured."
+                "not_finite",
+                f"{field}.{name} is no finite number of 64 bits",
+                f"{field}.{name}",
+                "Leave out what was not measured.",
             )
 
 
@@ -109,6 +115,13 @@ def identifier_problem(value: str, field: str) -> Reason | None:
     if value.strip() == value and 0 < len(value) <= _MAX_IDENTIFIER and value.isprintable():
         return None
     return Reason("bad_identifier", f"{field} is no identifier", field, f"1 to {_MAX_IDENTIFIER} printable characters.")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # an integer over every float
+        return False
 
 
 def _code(code: Code | None) -> Iterator[Reason]:
@@ -140,8 +153,15 @@ def _author(author: str | None) -> Iterator[Reason]:
 
 
 def _time(moment: datetime | None) -> Iterator[Reason]:
-    if moment is not None and moment.tzinfo is None:
+    if moment is None:
+        return
+    if moment.utcoffset() is None:
         yield Reason("no_zone", "trained_at has no zone", "trained_at", "Write 2026-05-04T12:00:00Z or +02:00.")
+        return
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        yield Reason("out_of_range", "trained_at lies outside the years 1 to 9999", "trained_at", "Give the real time.")
 
 
 def _digest(digest: str, field: str) -> Iterator[Reason]:
@@ -166,9 +186,31 @@ def _signature(signature: Signature | None) -> Iterator[Reason]:
         names = [field.name for field in fields]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield Reason("duplicate", f"signature.{side} names {name} twice", f"signature.{side}", "Name each once.")
+        for i, field in enumerate(fields):
+            if any(size is not None and size not in _SIZES for size in field.shape or ()):
+                where = f"signature.{side}[{i}].shape"
+                yield Reason("bad_shape", f"{where} is no shape", where, "Sizes are 0 or more, null where any will do.")
 
 
-def _seed(command: RegisterVersion) -> Iterator[Reason]:
+def _nameless(command: RegisterVersion) -> Iterator[Reason]:
+    """A reason for every empty text where something must be told from others by it."""
+    run, signature = command.run, command.signature
+    named = [("run.tracker", run.tracker), ("run.id", run.id)] if run is not None else []
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)) if signature else ():
+        named += [(f"signature.{side}[{i}].name", tensor.name) for i, tensor in enumerate(tensors)]
+        named += [(f"signature.{side}[{i}].type", tensor.type) for i, tensor in enumerate(tensors)]
+    for i, code in enumerate(command.related_code):
+        named += [(f"related_code[{i}].role", code.role), (f"related_code[{i}].commit", code.commit)]
+    named += [(f"parents[{i}].relation", parent.relation) for i, parent in enumerate(command.parents)]
+    named += [(f"dependencies[{i}].role", dependency.role) for i, dependency in enumerate(command.dependencies)]
+    for field, text in named:
+        if not text.strip():
+            yield Reason("empty_name", f"{field} is empty", field, "Name it.")
+
+
+def _numbers(command: RegisterVersion) -> Iterator[Reason]:
     seed = command.runtime.seed if command.runtime is not None else None
     if seed is not None and seed not in _INT64:
         yield Reason("too_long", "runtime.seed needs more than 64 bits", "runtime.seed", "Give one that fits.")
+    if command.ordinal is not None and command.ordinal not in _ORDINALS:
+        yield Reason("out_of_range", f"{command.ordinal} is no ordinal", "ordinal", "Ordinals start at 1.")

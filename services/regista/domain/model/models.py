@@ -8,7 +8,8 @@ from regista.domain import commands as c
 from regista.domain import events as e
 from regista.domain.errors import Invalid, NotFound, Reason, Refused
 from regista.domain.model.context import Context
-from regista.domain.model.lookup import need_reason, open_model
+from regista.domain.model.lookup import need_reason, open_model, unknown_model
+from regista.domain.model.metadata_rules import identifier_problem
 from regista.domain.model.state import ModelState
 from regista.domain.policy import DEFAULT_POLICY
 from regista.domain.references import check_name
@@ -21,6 +22,7 @@ def register_model(state: ModelState, command: c.RegisterModel, _: Context) -> l
         Refused: ``name_taken``, also after retirement: names are never reused.
     """
     check_name(command.model, "model name")
+    _check_owner(command.owner)
     if state.exists:
         raise Refused(
             f"the name {command.model} is taken" + (f" (as {state.name})" if state.name != command.model else ""),
@@ -41,8 +43,9 @@ def register_model(state: ModelState, command: c.RegisterModel, _: Context) -> l
 
 
 def update_model(state: ModelState, command: c.UpdateModel, _: Context) -> list[e.Event]:
-    """Change what describes the model."""
+    """Change what describes the model. An empty text clears title, description or owner."""
     open_model(state, command.model)
+    _check_owner(command.owner or None)
     tags_set, tags_removed = split_tags(command.tags)
     given = (command.title, command.description, command.owner, command.policy)
     if all(value is None for value in given) and not tags_set and not tags_removed:
@@ -97,7 +100,7 @@ def revive_model(state: ModelState, command: c.ReviveModel, _: Context) -> list[
         Refused: ``not_retired``.
     """
     if not state.exists:
-        raise NotFound(f"there is no model {command.model}", code="unknown_model")
+        raise unknown_model(command.model)
     if not state.retired:
         raise Refused(f"{state.name} is not retired", code="not_retired", hint="There is nothing to do.")
     return [e.ModelRevived(model=state.name)]
@@ -112,6 +115,12 @@ def split_tags(tags: Mapping[str, str | None] | None) -> tuple[dict[str, str], t
 def nothing_to_change() -> Invalid:
     """The refusal of an update that names nothing."""
     return Invalid("the update changes nothing", code="nothing_to_change", hint="Give at least one field.")
+
+
+def _check_owner(owner: str | None) -> None:
+    problem = None if owner is None else identifier_problem(owner, "owner")
+    if problem is not None:
+        raise Invalid(problem.detail, code="invalid_metadata", hint=problem.hint, reasons=[problem])
 
 
 def _check_policy(name: str) -> None:

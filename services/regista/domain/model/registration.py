@@ -13,6 +13,7 @@ from regista.domain.model.context import Context
 from regista.domain.model.lookup import find_version, open_model
 from regista.domain.model.metadata_rules import metadata_problems, missing_metadata
 from regista.domain.model.state import ModelState, VersionState
+from regista.domain.model.texts import text_problems
 from regista.domain.numbering import AUTO, Base, Candidate, choose, contradiction
 from regista.domain.references import model_stream
 from regista.domain.versions import VersionNumber
@@ -30,7 +31,7 @@ def register_version(state: ModelState, command: c.RegisterVersion, context: Con
     """
     open_model(state, command.model)
     missing = missing_metadata(command, context.artifact)
-    problems = metadata_problems(command, context.artifact)
+    problems = [*metadata_problems(command, context.artifact), *text_problems(command, context.reason)]
     importing = command.origin is not None
     if problems or (missing and not importing):
         reasons = [*missing, *problems] if not importing else problems
@@ -131,8 +132,13 @@ def _number(state: ModelState, command: c.RegisterVersion, candidate: Candidate)
 def _highest_below(state: ModelState, number: VersionNumber) -> VersionState | None:
     if state.highest is None or state.highest.number < number:
         return state.highest
-    below = [version for version in map(state.versions.__getitem__, state.versions) if version.number < number]
-    return max(below, key=lambda version: version.number, default=None)
+    release = (number.major, number.minor, number.patch)
+    candidates = (
+        version
+        for version in state.versions.to_dict().values()
+        if (version.number.major, version.number.minor, version.number.patch) <= release and version.number < number
+    )
+    return max(candidates, key=lambda version: version.number.precedence, default=None)
 
 
 def _base(version: VersionState | None) -> Base | None:

@@ -6,23 +6,22 @@ events is ever the truth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from regista.domain.metadata import Signature, TensorField
-from regista.domain.model.state import ModelState, SettableMap, StageState, Tenure, VersionState
+from regista.domain.model.state import ModelState, Sharing, StageState, Tenure, VersionState, sharers
 from regista.domain.persistent import PersistentMap
 from regista.domain.versions import VersionNumber
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the state's fields or of what they mean."""
 
 Plain: TypeAlias = dict[str, Any]
 
 
 def to_plain(state: ModelState) -> Plain:
-    """The state in values that JSON can hold; equal signatures are written once."""
-    signatures: dict[Signature | None, int] = {}
+    """The state in values that JSON can hold; a signature that versions share is written once."""
+    signatures: dict[int, tuple[int, Signature | None]] = {}
     return {
         "format": FORMAT,
         "sequence": state.sequence,
@@ -31,11 +30,13 @@ def to_plain(state: ModelState) -> Plain:
         "retired": state.retired,
         "last_ordinal": state.last_ordinal,
         "highest": None if state.highest is None else state.highest.ordinal,
-        "versions": [_plain_version(version, signatures) for version in _values(state.versions)],
-        "signatures": [None if s is None else [_plain_fields(s.inputs), _plain_fields(s.outputs)] for s in signatures],
-        "digests": {digest: state.digests[digest] for digest in state.digests},
-        "aliases": {alias: state.aliases[alias] for alias in state.aliases},
-        "alias_touched": {alias: state.alias_touched[alias] for alias in state.alias_touched},
+        "versions": [_plain_version(version, signatures) for version in state.versions.to_dict().values()],
+        "signatures": [
+            None if s is None else [_plain_fields(s.inputs), _plain_fields(s.outputs)] for _, s in signatures.values()
+        ],
+        "digests": {digest: list(sharers(sharing)) for digest, sharing in state.digests.to_dict().items()},
+        "aliases": state.aliases.to_dict(),
+        "alias_touched": state.alias_touched.to_dict(),
         "stages": {name: _plain_stage(stage) for name, stage in state.stages.items()},
     }
 
@@ -55,18 +56,24 @@ def from_plain(plain: Plain) -> ModelState | None:
         highest=None if plain["highest"] is None else versions[plain["highest"]],
         versions=PersistentMap(versions),
         numbers=PersistentMap({v[0]: v[1] for v in plain["versions"]}),
-        digests=PersistentMap({digest: tuple(ordinals) for digest, ordinals in plain["digests"].items()}),
+        digests=PersistentMap({digest: _sharing(ordinals) for digest, ordinals in plain["digests"].items()}),
         aliases=PersistentMap(plain["aliases"]),
         alias_touched=PersistentMap(plain["alias_touched"]),
         stages={name: _stage(stage) for name, stage in plain["stages"].items()},
     )
 
 
-def _values(versions: SettableMap[int, VersionState]) -> Iterable[VersionState]:
-    return map(versions.__getitem__, versions)
+def _sharing(ordinals: list[int]) -> Sharing:
+    """Of ordinals, the newest first, and never none."""
+    sharing: Sharing | None = None
+    for ordinal in reversed(ordinals):
+        sharing = (ordinal, sharing)
+    assert sharing is not None, "a digest is known by the versions that have it"
+    return sharing
 
 
-def _plain_version(version: VersionState, signatures: dict[Signature | None, int]) -> list[Any]:
+def _plain_version(version: VersionState, signatures: dict[int, tuple[int, Signature | None]]) -> list[Any]:
+    place, _ = signatures.setdefault(id(version.signature), (len(signatures), version.signature))
     return [
         str(version.number),
         version.ordinal,
@@ -74,7 +81,7 @@ def _plain_version(version: VersionState, signatures: dict[Signature | None, int
         version.digest,
         version.uri,
         version.weights_digest,
-        signatures.setdefault(version.signature, len(signatures)),
+        place,
         version.entered,
         version.touched,
         version.incomplete,
@@ -121,7 +128,7 @@ def _plain_stage(stage: StageState) -> Plain:
     return {
         "holders": list(stage.holders.items()),
         "tenures": tenures[::-1],
-        "held": [[ordinal, stage.held[ordinal]] for ordinal in stage.held],
+        "held": list(stage.held.to_dict().items()),
         "rolled_back": sorted(stage.rolled_back),
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
 
 from regista.domain import commands as c
 from regista.domain import events as e
 from regista.domain.errors import Invalid, Reason, Refused
 from regista.domain.model.context import Context
-from regista.domain.model.lookup import check_expectation, find_version, need_reason, open_model
+from regista.domain.model.lookup import LISTED, check_expectation, find_version, need_reason, open_model, stage_name
 from regista.domain.model.state import ModelState, VersionState
 
 
@@ -52,23 +54,26 @@ def promote(state: ModelState, command: c.Promote, context: Context) -> list[e.E
 def roll_back(state: ModelState, command: c.RollBack, context: Context) -> list[e.Event]:
     """Bring a stage back to the holder before the present one, or to any earlier one that is named.
 
-    No gate, check or approval stands in the way. Versions that were rolled back from are skipped.
+    No gate, check or approval stands in the way. Versions that were rolled back from are skipped, and so are those
+    that went on to a later stage, which would lose them. Where the target is one of several holders, those promoted
+    after it leave; else it takes the place of all.
 
     Raises:
-        Refused: ``nothing_to_roll_back_to``, ``never_held``, ``already_in_stage``, ``artifact_missing`` (which names the
-            next eligible version and the command).
+        Refused: ``nothing_to_roll_back_to``, ``never_held``, ``already_in_stage``, ``in_later_stage``,
+            ``artifact_missing`` (which names the next eligible version and the command).
     """
     open_model(state, command.model)
     name = _known_stage(state, command.stage)
-    if name in (state.policy.entry, state.policy.archive):
-        raise Refused(f"{name} is not a stage to roll back", code="stage_not_held", hint="Name staging or production.")
+    if not state.policy.is_held(name):
+        held = " or ".join(filter(state.policy.is_held, state.policy.stages))
+        raise Refused(f"{name} is not a stage to roll back", code="stage_not_held", hint=f"Name {held}.")
     need_reason(context, "a rollback")
     stage = state.stage(name)
     check_expectation(state, command.expect_current, stage.current, f"{name} of {state.name}")
     target = _named_target(state, name, command.to) if command.to is not None else _next_target(state, name)
     if target.digest in context.missing_artifacts:
         raise _artifact_missing(state, name, target, context)
-    since = stage.held[target.ordinal]
+    since = stage.holders.get(target.ordinal, 0)
     leaving = sorted(ordinal for ordinal, began in stage.holders.items() if began > since)
     return [
         e.VersionRolledBack(
@@ -85,14 +90,21 @@ def roll_back(state: ModelState, command: c.RollBack, context: Context) -> list[
 
 
 def rollback_targets(state: ModelState, name: str) -> Iterator[VersionState]:
-    """The versions that a rollback of this stage would return to, the first of them first."""
+    """The versions that a rollback of this stage would return to, the first of them first.
+
+    They held it before the present holder; before nobody, when the last one was archived, that one comes first.
+    """
+    name = stage_name(name)
     stage = state.stage(name)
-    tenure, current, seen = stage.tenures, stage.current, set[int]()
+    tenure, current = stage.tenures, stage.current
+    since = state.sequence + 1 if current is None else stage.holders[current]
+    seen = {current}
     while tenure is not None:
         ordinal = tenure.ordinal
-        if ordinal != current and ordinal not in stage.rolled_back and ordinal not in seen:
+        if tenure.since < since and ordinal not in seen and ordinal not in stage.rolled_back:
             seen.add(ordinal)
-            yield state.versions[ordinal]
+            if not _moved_on(state, state.versions[ordinal], name):
+                yield state.versions[ordinal]
         tenure = tenure.below
 
 
@@ -107,8 +119,7 @@ def archive(state: ModelState, command: c.Archive, context: Context) -> list[e.E
     need_reason(context, "archiving")
     if version.stage == state.policy.archive:
         raise Refused(f"{version.number} is archived already", code="already_archived", hint="There is nothing to do.")
-    holders = state.stage(version.stage).holders
-    leaves_empty = set(holders) == {version.ordinal}
+    leaves_empty = set(state.stage(version.stage).holders) == {version.ordinal}
     if leaves_empty and version.stage == state.policy.serving and not command.leave_empty:
         raise Refused(
             f"{version.number} is the only version in {version.stage}",
@@ -127,14 +138,20 @@ def archive(state: ModelState, command: c.Archive, context: Context) -> list[e.E
 
 
 def _known_stage(state: ModelState, name: str) -> str:
-    lowered = name.lower().removeprefix("stage:").removeprefix("@")
-    if lowered not in state.policy.stages:
+    known = stage_name(name)
+    if known not in state.policy.stages:
         raise Invalid(
             f"{name!r} is not a stage of policy {state.policy.name}",
             code="unknown_stage",
             hint=f"Its stages are {', '.join(state.policy.stages)}.",
         )
-    return lowered
+    return known
+
+
+def _moved_on(state: ModelState, version: VersionState, stage: str) -> bool:
+    """Whether the version stands in a stage behind this one, the archive aside."""
+    stages = state.policy.stages
+    return version.stage != state.policy.archive and stages.index(version.stage) > stages.index(stage)
 
 
 def _order_objections(state: ModelState, version: VersionState, target: str) -> Iterator[Reason]:
@@ -163,7 +180,8 @@ def _quality_objections(state: ModelState, version: VersionState, context: Conte
             hint = f"Report {check} as passed for {version.number}, or register a version that passes."
             yield Reason("check_failed", f"check {check} failed", "checks", hint)
     for field in version.incomplete:
-        hint = f"Supply {field}, or waive it with a reason: PATCH /v1/models/{state.name}/versions/{version.number}."
+        supply = "Register it anew with its artifact" if field == "artifact" else f"Supply {field}"
+        hint = f"{supply}, or waive it with a reason: PATCH /v1/models/{state.name}/versions/{version.number}."
         yield Reason("incomplete", f"{field} is missing since its import", field, hint)
     if version.digest in context.missing_artifacts:
         hint = f"Upload the artifact {version.digest} again: the digest tells whether it is the same."
@@ -176,11 +194,17 @@ def _named_target(state: ModelState, name: str, ref: str) -> VersionState:
     if version.ordinal == stage.current:
         raise Refused(f"{version.number} holds {name} now", code="already_in_stage", hint="There is nothing to do.")
     if stage.held.get(version.ordinal) is None:
-        earlier = ", ".join(str(v.number) for v in rollback_targets(state, name)) or "none"
+        earlier = ", ".join(str(v.number) for v in islice(rollback_targets(state, name), LISTED)) or "none"
         raise Refused(
             f"{version.number} never held {name}",
             code="never_held",
             hint=f"A rollback returns to an earlier holder ({earlier}); promote it instead.",
+        )
+    if _moved_on(state, version, name):
+        raise Refused(
+            f"{version.number} is in {version.stage} now, and would leave it",
+            code="in_later_stage",
+            hint=f"Roll {version.stage} back first, or name a version that is in no later stage.",
         )
     return version
 
@@ -191,9 +215,22 @@ def _next_target(state: ModelState, name: str) -> VersionState:
         raise Refused(
             f"{name} of {state.name} has no earlier holder to return to",
             code="nothing_to_roll_back_to",
-            hint="Name a version that held it with 'to', or promote another.",
+            hint=_other_ways(state, name),
         )
     return target
+
+
+def _other_ways(state: ModelState, name: str) -> str:
+    """What is left where no rollback goes by itself: a holder that it skips, by name, or a promotion."""
+    stage = state.stage(name)
+    held = sorted(stage.held.to_dict().items(), key=itemgetter(1), reverse=True)
+    skipped = (state.versions[ordinal] for ordinal, _ in held if ordinal != stage.current)
+    named = next((version for version in skipped if not _moved_on(state, version, name)), None)
+    if named is None:
+        return "Promote another version."
+    option = "" if name == state.policy.serving else f" --stage {name}"
+    command = f"regista rollback {state.name} --to {named.number}{option} --reason …"
+    return f"{named.number} held it too, and is returned to only by name: {command}. Or promote another."
 
 
 def _artifact_missing(state: ModelState, name: str, target: VersionState, context: Context) -> Refused:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from regista.domain.events import CheckStatus
 from regista.domain.metadata import Signature
@@ -33,6 +33,8 @@ class SettableMap(Protocol[K, V]):
     def __contains__(self, key: object, /) -> bool: ...
     def __iter__(self) -> Iterator[K]: ...
     def __len__(self) -> int: ...
+    def to_dict(self) -> dict[K, V]:
+        """A dictionary of the same entries, the caller's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,24 @@ class Tenure:
     below: Tenure | None
 
 
+Sharing: TypeAlias = "tuple[int, Sharing | None]"
+"""The versions that share a digest: the newest, and those before it. One more costs one step, however many there are."""
+
+
+def sharers(sharing: Sharing | None) -> Iterator[int]:
+    """The ordinals, the newest first."""
+    while sharing is not None:
+        ordinal, sharing = sharing
+        yield ordinal
+
+
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """Who holds a stage, and who held it.
+    """Who holds a stage, and who held it. The entry and the archive have no holders and no such state.
 
-    ``holders`` and ``held`` give for each ordinal the sequence at which its (last) tenure began. ``rolled_back`` are
-    those that a rollback took out: the next one skips them until they are promoted anew.
+    ``holders`` and ``held`` give for each ordinal the sequence at which its (last) tenure began; ``tenures`` go back in
+    time from the last. ``rolled_back`` are those that a rollback took out: the next one skips them until they are
+    promoted anew.
     """
 
     holders: Mapping[int, int] = field(default_factory=dict)
@@ -94,7 +108,7 @@ class ModelState:
     highest: VersionState | None = None
     versions: SettableMap[int, VersionState] = field(default_factory=PersistentMap[int, VersionState])
     numbers: SettableMap[str, int] = field(default_factory=PersistentMap[str, int])
-    digests: SettableMap[str, tuple[int, ...]] = field(default_factory=PersistentMap[str, tuple[int, ...]])
+    digests: SettableMap[str, Sharing] = field(default_factory=PersistentMap[str, Sharing])
     aliases: SettableMap[str, int | None] = field(default_factory=PersistentMap[str, int | None])
     alias_touched: SettableMap[str, int] = field(default_factory=PersistentMap[str, int])
     stages: Mapping[str, StageState] = field(default_factory=dict)
@@ -106,8 +120,10 @@ class ModelState:
 
     def stage(self, name: str) -> StageState:
         """The stage, empty where nothing ever held it."""
-        return self.stages.get(name) or StageState()
+        return self.stages.get(name, UNHELD)
 
 
+UNHELD = StageState()
+"""A stage that nothing ever held."""
 EMPTY = ModelState()
 """A model of which nothing has happened yet."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from regista.domain import commands as c
 from regista.domain import events as e
 from regista.domain.errors import Invalid, Reason, Refused
@@ -10,6 +12,7 @@ from regista.domain.model.lookup import find_version, need_reason, open_model
 from regista.domain.model.metadata_rules import metric_problems, supplied_fields, supplied_problems
 from regista.domain.model.models import nothing_to_change, split_tags
 from regista.domain.model.state import ModelState, VersionState
+from regista.domain.policy import REQUIRED
 from regista.domain.references import check_name
 
 
@@ -24,12 +27,18 @@ def update_version(state: ModelState, command: c.UpdateVersion, context: Context
     version = find_version(state, command.ref)
     tags_set, tags_removed = split_tags(command.tags)
     supplied = supplied_fields(command)
+    given = command.code is not None or command.author is not None
     described = command.description is not None or command.model_card is not None or tags_set or tags_removed
-    if not (described or supplied or command.waive):
+    if not (described or supplied or given or command.waive):
         raise nothing_to_change()
+    if problems := [*supplied_problems(command), *_half_supplied(command, supplied)]:
+        raise Invalid(
+            "what was supplied does not hold",
+            code="invalid_metadata",
+            hint="Each reason says how to mend it.",
+            reasons=problems,
+        )
     _check_completion(version, supplied | set(command.waive))
-    if problems := supplied_problems(command):
-        raise Invalid("what was supplied does not hold", code="invalid_metadata", reasons=problems)
     if command.waive:
         need_reason(context, "waiving required metadata")
     open_fields = tuple(f for f in version.incomplete if f not in supplied and f not in command.waive)
@@ -43,10 +52,19 @@ def update_version(state: ModelState, command: c.UpdateVersion, context: Context
             tags_removed=tags_removed,
             model_card=command.model_card,
             supplied=_supplied(command) if supplied else None,
-            waived=tuple(sorted(command.waive)),
+            waived=tuple(sorted(set(command.waive))),
             incomplete=open_fields,
         )
     ]
+
+
+def _half_supplied(command: c.UpdateVersion, supplied: set[str]) -> Iterator[Reason]:
+    """What was given but does not supply its field, and what was both supplied and waived."""
+    for required in REQUIRED:
+        if getattr(command, required.field, None) not in (None, (), {}) and required.field not in supplied:
+            yield Reason("missing", f"{required.field} lacks what counts", required.field, required.hint)
+    for field in sorted(supplied.intersection(command.waive)):
+        yield Reason("supplied_and_waived", f"{field} was both supplied and waived", field, "Do one of both.")
 
 
 def _check_completion(version: VersionState, fields: set[str]) -> None:
@@ -82,7 +100,12 @@ def record_evaluation(state: ModelState, command: c.RecordEvaluation, _: Context
     if not command.metrics:
         problems.append(Reason("empty", "metrics is empty", "metrics", "Give at least one metric."))
     if problems:
-        raise Invalid("the evaluation does not hold", code="invalid_metadata", reasons=problems)
+        raise Invalid(
+            "the evaluation does not hold",
+            code="invalid_metadata",
+            hint="Each reason says how to mend it.",
+            reasons=problems,
+        )
     return [
         e.EvaluationRecorded(
             model=state.name,
