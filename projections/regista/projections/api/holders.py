@@ -123,15 +123,19 @@ def _tenure(model: str, row: Sequence[Any]) -> dict[str, Any]:
 
 
 def production(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
-    """``GET /v1/production``: what serves, by model."""
-    query = query_id("production", arguments.get("at"))
-    after = read_page(arguments.get("page"), query, str, int) or ("", 0)
-    limit = arguments.get("limit", DEFAULT_LIMIT)
+    """``GET /v1/production``: what serves, by model; of one model where it is named."""
+    key = model_key(arguments["model"]) if "model" in arguments else None
+    sql, values = _PRODUCTION_NOW, list[Any]()
     if "at" in arguments:
         at = position_at(reader, arguments["at"])
-        rows = reader.rows(_PRODUCTION_AT + _PRODUCTION_ORDER, (at, at, *after, limit + 1))
-    else:
-        rows = reader.rows(_PRODUCTION_NOW + _PRODUCTION_ORDER, (*after, limit + 1))
+        sql, values = _PRODUCTION_AT, [at, at]
+    if key is not None:
+        need_model(reader, key)
+        sql, values = f"{sql} AND m.model_key = ?", [*values, key]
+    query = query_id("production", key, arguments.get("at"))
+    after = read_page(arguments.get("page"), query, str, int) or ("", 0)
+    limit = arguments.get("limit", DEFAULT_LIMIT)
+    rows = reader.rows(sql + _PRODUCTION_ORDER, (*values, *after, limit + 1))
     last = rows[limit - 1] if len(rows) > limit else None
     following = None if last is None else next_page(query, [last[9], last[2]])
     return page([_serving(row) for row in rows[:limit]], following)

@@ -132,7 +132,7 @@ ROUTES = (
         "Everything in production, now or at a moment",
         holders.production,
         w.Page[w.Production],
-        (*_LIST, p.AT),
+        (*_LIST, p.AT, p.Parameter("model", "Of this model only.")),
     ),
     Route("/v1/events", "list_events", "Events, by position", events.events, w.EventPage, _EVENT_PARAMETERS),
     Route(
