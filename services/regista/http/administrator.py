@@ -20,6 +20,8 @@ from regista.wire.administration import Imported, LogProblem, Rebuilt, Verificat
 from regista.wire.resources import Head
 
 _CHUNK = 256 * 2**10
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at how far the views are."""
 
 
 def verification(found: VerifyReport) -> Verification:
@@ -93,10 +95,15 @@ class RegistryAdministrator:
     async def import_(
         self, lines: IO[bytes], by: Principal, reason: str | None, *, copy: bool, report: Report
     ) -> Imported:
-        """Become the exported log. The views follow within moments; reads may say meanwhile that they are built."""
+        """Become the exported log, and fold it. Reads may say meanwhile that the views are built."""
         importer = Importer(by.actor, by.identity, datetime.now(UTC), reason)
         imported = await asyncio.to_thread(_import, self._log, lines, importer, copy=copy, report=report)
         self._replaced()
+        while not await self._projector.wait_for(imported.position, _LOOK_EVERY):
+            state = self._projector.status()
+            report(min((view.position for view in state.views), default=0), imported.position)
+            if state.error is not None:
+                break  # the import itself is done; the status says what keeps the views
         return imported
 
 

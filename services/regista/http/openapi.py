@@ -25,6 +25,7 @@ Every write answers with the `position` of its event, also in the header `Regist
 every reason.
 """
 _TAGS = {
+    "queries": "Reads of the views; `at` looks into the past.",
     "models": "Names, and what describes them.",
     "versions": "Immutable versions of a model, with everything known about how they were made.",
     "stages": "What is where in the life cycle: promote, roll back, archive.",
@@ -51,7 +52,11 @@ _ACTOR = {
 
 def operation_id(route: APIRoute) -> str:
     """``register_version`` becomes ``registerVersion``."""
-    first, *others = route.name.strip("_").split("_")
+    return _camel(route.name)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.strip("_").split("_")
     return first + "".join(word.capitalize() for word in others)
 
 
@@ -88,6 +93,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], method: str) -> None:
     operation.setdefault("tags", ["other"])
+    operation["operationId"] = _camel(operation["operationId"])
     parameters = operation.setdefault("parameters", [])
     in_path = any(parameter.get("in") == "path" for parameter in parameters)
     codes = set(_ALWAYS) | ({404} if in_path else set())

@@ -68,14 +68,16 @@ class EventStreams:
         self._closing = True
         self._tail.wake()
 
-    def check(self, after: int) -> None:
-        """Refuse a position that does not exist yet.
+    async def check(self, after: int, wanted: Wanted) -> None:
+        """Refuse what cannot be streamed, as long as it can be refused.
 
         Raises:
-            BeyondLog: the log ends before it.
+            BeyondLog: the log ends before that position.
+            RegistaError: what reading with these filters raises.
         """
         if after > self._source.end():
             raise BeyondLog(f"the log ends at {self._source.end()}, before position {after}")
+        await self._source.read(after, 1, wanted)
 
     async def chunks(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes, None]:
         """The stream behind a position, in pieces; ends when the server closes or the views cannot be read."""
@@ -199,8 +201,9 @@ def stream_routes(streams: EventStreams) -> APIRouter:
         begin = after or 0
         if last_event_id is not None and last_event_id.strip():
             begin = _position(last_event_id.strip())
-        streams.check(begin)
-        return EventStreamResponse(streams, begin, Wanted(stream, model, actor, type))
+        wanted = Wanted(stream, model, actor, type)
+        await streams.check(begin, wanted)
+        return EventStreamResponse(streams, begin, wanted)
 
     return router
 

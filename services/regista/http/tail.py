@@ -10,8 +10,10 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
+
+from regista.domain.errors import RegistaError
 
 CAPACITY = 10_000
 """Events kept."""
@@ -27,6 +29,10 @@ class Wanted:
     model: str | None = None
     actor: str | None = None
     type: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """The filters that are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 EVERYTHING = Wanted()
@@ -48,8 +54,13 @@ class Told:
             (wanted.stream is None or self.stream == wanted.stream)
             and (wanted.model is None or self.stream == f"model/{wanted.model.lower()}")
             and (wanted.actor is None or self.actor == wanted.actor)
-            and (wanted.type is None or self.type == wanted.type)
+            and (wanted.type is None or wanted.type in (self.type, _short(self.type)))
         )
+
+
+def _short(kind: str) -> str:
+    """``regista.version.promoted.v1`` may be asked for as ``version.promoted``."""
+    return kind.removeprefix("regista.").rpartition(".")[0]
 
 
 class Source(Protocol):
@@ -64,7 +75,11 @@ class Source(Protocol):
         ...
 
     async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
-        """The next events behind a position, in order; fewer than ``limit`` only at the end of the view."""
+        """The next events behind a position, in order; fewer than ``limit`` only at the end of the view.
+
+        Raises:
+            RegistaError: the view cannot be read, or not with these filters.
+        """
         ...
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
@@ -130,6 +145,8 @@ class Tail:
                 if events:
                     self._keep(events)
                     self.wake()
+        except RegistaError as error:
+            logger.warning("the views cannot be read, readers of the event stream are sent away: %s", error)
         except Exception:
             logger.exception("the event stream cannot read the views; its readers are sent away")
         finally:

@@ -127,10 +127,10 @@ async def test_one_reader_too_many_is_told_to_come_later() -> None:
 
 async def test_a_position_that_does_not_exist_yet_is_refused() -> None:
     streams = streams_of(EventList(5))
-    streams.check(5)
+    await streams.check(5, EVERYTHING)
 
     with pytest.raises(BeyondLog):
-        streams.check(6)
+        await streams.check(6, EVERYTHING)
 
 
 async def test_closing_ends_every_stream_and_lets_nobody_in() -> None:

@@ -1,0 +1,282 @@
+"""The composition root: every part of a registry, made from the settings and wired by hand.
+
+``run`` is the process of ``regista up``. ``Application`` is the registry without a socket: opened it holds the data
+directory, entered it works, left it has finished every write it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from datetime import timedelta
+from importlib.metadata import version
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+from regista.artifacts.directory import DirectoryBlobStore
+from regista.artifacts.routes import artifact_routes
+from regista.artifacts.uploads import ArtifactStore
+from regista.domain.errors import NotFound, Refused, RegistaError
+from regista.http.admin import admin_routes, import_upload
+from regista.http.administrator import RegistryAdministrator
+from regista.http.application import Api, Shell, create_app
+from regista.http.condition import RegistryCondition
+from regista.http.event_source import ViewedEvents
+from regista.http.limits import Upload
+from regista.http.metrics import Metrics
+from regista.http.serving import Server, listen, url_of
+from regista.http.sse import EventStreams, stream_routes
+from regista.http.status import Readiness, status_routes
+from regista.offline import VIEWS_FILE, offline_digests, offline_export, offline_import, offline_rebuild, offline_verify
+from regista.projections.api.queries import Queries
+from regista.projections.api.routes import query_routes
+from regista.projections.database import ViewsDatabase
+from regista.projections.runner import Projector
+from regista.projections.views.versions import VIEW as VERSIONS
+from regista.registrar.artifacts import Artifacts, Described
+from regista.registrar.routes import command_routes
+from regista.registrar.service import Registrar
+from regista.registrar.snapshots import Snapshots
+from regista.settings import Settings
+from regista.store.append import Append
+from regista.store.feed import StoreFeed
+from regista.store.group_commit import GroupCommit
+from regista.store.sqlite.probe import check_writable
+from regista.store.sqlite.store import SQLiteLogStore
+
+SNAPSHOTS_FILE = "snapshots.db"
+COLLECT_EVERY = 3600.0
+"""Seconds between two collections of orphaned uploads."""
+VIEWS_WITHIN = 1.0
+"""Seconds that the start waits for the views."""
+logger = logging.getLogger("regista.server")
+
+__all__ = [
+    "Application",
+    "build",
+    "greeting",
+    "offline_digests",
+    "offline_export",
+    "offline_import",
+    "offline_rebuild",
+    "offline_verify",
+    "run",
+]
+
+
+class _MeasuredStore(SQLiteLogStore):
+    """The log store, with every commit counted and timed."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
+        super().__init__(settings.data)
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        started = perf_counter()
+        positions = super().append(appends)
+        self._metrics.commit(len(appends), perf_counter() - started)
+        return positions
+
+
+class _StoredArtifacts:
+    """What the registrar asks of the artifact store."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+
+    async def describe(self, digest: str) -> Described:
+        found = await self._store.describe(digest)
+        return Described(found.manifest, found.format, found.signature, found.weights_digest)
+
+    async def missing(self, digests: Iterable[str]) -> frozenset[str]:
+        return frozenset([digest for digest in digests if not await self._is_whole(digest)])
+
+    async def _is_whole(self, digest: str) -> bool:
+        try:
+            await self._store.renew(digest)
+        except (NotFound, Refused):
+            return False
+        return True
+
+
+class Application:
+    """One registry: made, it holds its data directory; entered, it works; left, everything taken is done and closed.
+
+    Raises:
+        Unavailable: the data directory is in use, or cannot be written.
+        Damaged: what lies there is no log, or one of a newer release.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = asyncio.Event()
+        with ExitStack() as opened:
+            self._store = _MeasuredStore(settings, self.metrics)
+            opened.callback(self._store.close)
+            self._views = ViewsDatabase(settings.data / VIEWS_FILE)
+            opened.callback(self._views.close)
+            self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
+            opened.callback(self._blobs.close)
+            self._feed = StoreFeed(self._store)
+            self._projector = Projector(self._feed, self._views)
+            self._queries = Queries(self._views, self._projector, self._store.max_position)
+            opened.callback(self._queries.close)
+            self._writer = GroupCommit(self._store, max_batch=settings.max_batch)
+            snapshots = Snapshots(settings.data / SNAPSHOTS_FILE)
+            opened.callback(snapshots.close)
+            self._registrar = Registrar(
+                self._store,
+                self._writer,
+                Artifacts(_StoredArtifacts(self._blobs)),
+                snapshots,
+                committed=lambda _position: self._feed.notify(),
+            )
+            source = ViewedEvents(self._projector, self._views, self._store)
+            opened.callback(source.close)
+            self.streams = EventStreams(
+                source,
+                max_readers=settings.max_streams,
+                heartbeat=settings.stream_heartbeat,
+                patience=settings.stream_patience,
+            )
+            self.asgi = self._api()
+            self._opened = opened.pop_all()
+
+    def _api(self) -> Api:
+        settings, release = self.settings, version("regista")
+        condition = RegistryCondition(
+            release, self._store, self._projector, check_writable=lambda: check_writable(self._store.path)
+        )
+        administrator = RegistryAdministrator(self._store, self._projector, replaced=self._feed.notify)
+        self.metrics.observe(condition.log_position, condition.views)
+        self.metrics.count_readers(lambda: self.streams.readers)
+        uploads = (Upload("POST", "/v1/artifacts", settings.max_upload), import_upload(settings.max_upload))
+        return create_app(
+            Shell(settings, self.metrics, release, uploads),
+            [
+                command_routes(self._registrar, self.metrics.write),
+                stream_routes(self.streams),
+                query_routes(self._queries),
+                artifact_routes(self._blobs, max_bytes=settings.max_upload),
+                status_routes(condition, Readiness(condition), self.metrics),
+                admin_routes(administrator, settings.data),
+            ],
+        )
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._watched(self._projector.run(), "the projector")),
+            asyncio.create_task(self._watched(self._collect_orphans(), "the collection of orphaned uploads")),
+        ]
+        # A registry of moderate size answers from its first request on; a large rebuild is not waited for.
+        await self._projector.wait_for(self._store.max_position(), VIEWS_WITHIN)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._opened:
+            self.streams.close()
+            self._leaving.set()
+            await self._writer.close()
+            await self._registrar.save_snapshots()
+            await self._projector.close()
+            await asyncio.wait(self._tasks)
+
+    def close(self) -> None:
+        """Give the data directory back without having worked."""
+        self._opened.close()
+
+    async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("%s has stopped", name)
+
+    async def _collect_orphans(self) -> None:
+        """Every hour, delete uploads that no version names and nobody asked about for ``orphan_age``."""
+        while not self._leaving.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COLLECT_EVERY):
+                    await self._leaving.wait()
+                    return
+            try:
+                await self._collect_once()
+            except RegistaError as error:
+                logger.warning("orphaned uploads were not collected: %s", error)
+
+    async def _collect_once(self) -> None:
+        # Only views that know of every registration may say what is not needed.
+        if not await self._projector.wait_for(self._store.max_position(), COLLECT_EVERY, [VERSIONS.name]):
+            return
+        referenced = await asyncio.to_thread(self._referenced)
+        found = await self._blobs.collect_orphans(referenced, older_than=timedelta(seconds=self.settings.orphan_age))
+        if found.blobs or found.unfinished:
+            logger.info("%d orphaned blobs with %d bytes were deleted", len(found.blobs), found.size)
+
+    def _referenced(self) -> set[str]:
+        reader = self._views.reader()
+        try:
+            table = VERSIONS.public_name("versions")
+            return {str(digest) for (digest,) in reader.rows(f"SELECT DISTINCT digest FROM {table}")}  # noqa: S608 - our own name
+        finally:
+            reader.close()
+
+
+def build(settings: Settings) -> Application:
+    """A registry, wired and opened. See :class:`Application` for what it raises."""
+    return Application(settings)
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; the exit code: 0 when everything was finished, 1 when it could not start."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings))
+    except RegistaError as error:
+        hint = f"\n  {error.hint}" if error.hint else ""
+        sys.stderr.write(f"regista: {error.detail}{hint}\n")
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        return None
+    return new_event_loop
+
+
+async def _serve(settings: Settings) -> None:
+    listener = listen(settings.host, settings.port)
+    with listener:
+        async with build(settings) as application:
+            server = Server(application.asgi, settings, before_shutdown=application.streams.close)
+            sys.stdout.write(greeting(url_of(listener), settings))
+            sys.stdout.flush()
+            await server.serve([listener])
+
+
+def greeting(url: str, settings: Settings) -> str:
+    """What ``regista up`` says: where it is, and what to do next."""
+    token = "" if settings.token is None else "  every request needs the token: clients read REGISTA_TOKEN\n"
+    other = f"  export REGISTA_URL={url}\n" if url != "http://127.0.0.1:8080" else ""
+    return f"""\
+Regista is up at {url}   (data in {settings.data}; Ctrl+C stops it)
+{token}
+Next, in another terminal:
+{other}  regista register my-model model.pkl          a first version, and the number it got
+  regista promote my-model 1.0.0 --to staging --reason "first try"
+  regista log --follow                         everything that happens, as it happens
+
+API reference: {url}/docs
+"""
