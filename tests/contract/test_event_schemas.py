@@ -37,7 +37,7 @@ def newest(name: str) -> Record:
     return shipped().record(shipped().newest(name))
 
 
-def parsed(name: str) -> Any:  # noqa: ANN401 - fastavro's form of a schema
+def parsed(name: str) -> Any:
     file = files("regista.schemas") / "avro" / shipped().newest(name).file
     return fastavro.parse_schema(json.loads(file.read_text(encoding="utf-8")))
 
@@ -50,7 +50,7 @@ def test_every_event_has_a_schema_and_every_schema_an_event() -> None:
     assert set(shipped().names) == set(TYPE_OF) == {cls.__name__ for cls in EVENT_TYPES.values()}
 
 
-def agree(hint: Any, schema: Type, path: str) -> Iterator[str]:  # noqa: ANN401 - a type hint
+def agree(hint: Any, schema: Type, path: str) -> Iterator[str]:
     """Where a type and a schema differ."""
     if is_dataclass(hint):
         yield from records_agree(cast("type[Any]", hint), schema, path)
@@ -171,7 +171,7 @@ def test_full_golden_values_leave_nothing_out(path: Path) -> None:
     assert list(gaps(shipped().record(entry), golden.record, golden.name)) == []
 
 
-def gaps(schema: Type, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 - any value
+def gaps(schema: Type, value: Any, path: str) -> Iterator[str]:
     """The optional parts that a value does not have; of an array the first item counts."""
     match schema:
         case Record(fields=below):

@@ -77,7 +77,7 @@ def write_missing(folder: Path = FOLDER) -> list[Path]:
     return written
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return {"$time": value.astimezone(UTC).isoformat()}
     if isinstance(value, bytes):
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _typed(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _typed(value: Any) -> Any:
     if isinstance(value, list):
         return [_typed(item) for item in value]
     if not isinstance(value, dict):

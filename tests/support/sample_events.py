@@ -105,7 +105,7 @@ def _build(cls: type[T], *, filled: bool) -> T:
     return cast("T", cls(**{field.name: _value(hints[field.name], field.name, filled=filled) for field in fields(cls)}))
 
 
-def _value(hint: Any, name: str, *, filled: bool) -> Any:  # noqa: ANN401 - as the hint says
+def _value(hint: Any, name: str, *, filled: bool) -> Any:
     if is_dataclass(hint):
         return _build(cast("type[Any]", hint), filled=filled)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -120,7 +120,7 @@ def _value(hint: Any, name: str, *, filled: bool) -> Any:  # noqa: ANN401 - as t
     return _leaf(hint, name, filled=filled)
 
 
-def _sequence(item: Any, name: str) -> tuple[Any, ...]:  # noqa: ANN401 - a type hint
+def _sequence(item: Any, name: str) -> tuple[Any, ...]:
     if name == "shape":
         return (None, 64, 3)
     if item is str:
@@ -128,7 +128,7 @@ def _sequence(item: Any, name: str) -> tuple[Any, ...]:  # noqa: ANN401 - a type
     return (_value(item, name, filled=True), _value(item, name, filled=False))
 
 
-def _mapping(values: Any) -> dict[str, Any]:  # noqa: ANN401 - a type hint
+def _mapping(values: Any) -> dict[str, Any]:
     if values is str:
         return {"team": "risk", "größe": "✓"}
     if values is float:
@@ -136,7 +136,7 @@ def _mapping(values: Any) -> dict[str, Any]:  # noqa: ANN401 - a type hint
     return dict(SCALARS)
 
 
-def _leaf(hint: object, name: str, *, filled: bool) -> Any:  # noqa: ANN401 - as the hint says
+def _leaf(hint: object, name: str, *, filled: bool) -> Any:
     if hint is bool:
         return filled
     if hint is int:

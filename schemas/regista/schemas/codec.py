@@ -18,12 +18,12 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from regista.schemas.catalogue import shipped
-from regista.schemas.errors import NotEncodable, SchemaError, TooLarge, Undecodable
+from regista.schemas.catalogue import Catalogue, shipped
+from regista.schemas.errors import NotEncodable, TooLarge, Undecodable
 from regista.schemas.explain import explain
 from regista.schemas.reader import Broken, Reader, compile_reader
 from regista.schemas.schema import Record
-from regista.schemas.writer import Mismatch, compile_writer
+from regista.schemas.writer import compile_writer
 
 MARK: Final = b"\xc3\x01"
 HEADER: Final = len(MARK) + 8
@@ -49,14 +49,7 @@ def encode(name: str, record: Mapping[str, Any]) -> bytes:
         NotEncodable: the record is not of the schema; the message starts with the path of the field.
         TooLarge: the value would take more than ``MAX_VALUE`` bytes.
     """
-    header, write = _writer(name)
-    try:
-        value = header + write(record)
-    except Exception as error:  # noqa: BLE001 - a record may hold anything; what it holds is the caller's mistake
-        raise _not_encodable(name, record, error) from None
-    if len(value) > MAX_VALUE:
-        raise TooLarge(len(value), MAX_VALUE)
-    return value
+    return shipped_codec().encode(name, record)
 
 
 def decode(value: bytes) -> Decoded:
@@ -66,17 +59,7 @@ def decode(value: bytes) -> Decoded:
         UnknownSchema: its fingerprint is not known to this release.
         Undecodable: it is damaged, truncated, over ``MAX_VALUE``, has trailing bytes, or is not an event at all.
     """
-    name, read = _reader(fingerprint(value))
-    try:
-        record, end = read(value, HEADER)
-    except _DAMAGE as error:
-        msg = f"not a value of {name}: {error or type(error).__name__}"
-        raise Undecodable(msg) from error
-    if end != len(value):
-        what = "truncated" if end > len(value) else f"{len(value) - end} trailing bytes"
-        msg = f"not a value of {name}: {what}"
-        raise Undecodable(msg)
-    return Decoded(name, record)
+    return shipped_codec().decode(value)
 
 
 def decode_meta(value: bytes) -> dict[str, Any]:
@@ -85,16 +68,7 @@ def decode_meta(value: bytes) -> dict[str, Any]:
     Raises:
         Undecodable: it is damaged or not an event at all.
     """
-    fingerprint(value)
-    try:
-        meta, end = _meta_reader()(value, HEADER)
-    except _DAMAGE as error:
-        msg = f"meta cannot be read: {error or type(error).__name__}"
-        raise Undecodable(msg) from error
-    if end > len(value):
-        msg = "meta cannot be read: truncated"
-        raise Undecodable(msg)
-    return meta
+    return shipped_codec().decode_meta(value)
 
 
 def fingerprint(value: bytes) -> bytes:
@@ -112,34 +86,79 @@ def fingerprint(value: bytes) -> bytes:
     return value[2:HEADER]
 
 
-def _not_encodable(name: str, record: Mapping[str, Any], error: Exception) -> NotEncodable:
-    catalogue = shipped()
-    reason = explain(catalogue.record(catalogue.newest(name)), record)
-    return NotEncodable(
-        f"{name}: {reason or (repr(error) if not isinstance(error, Mismatch) else 'not of its schema')}"
-    )
+class Codec:
+    """The codec over the schemas of one catalogue. Writers and readers are made when they are first needed."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._writers: dict[str, tuple[bytes, Callable[[Mapping[str, Any]], bytes]]] = {}
+        self._readers: dict[bytes, tuple[str, Reader]] = {}
+        self._meta: Reader | None = None
+
+    def encode(self, name: str, record: Mapping[str, Any]) -> bytes:
+        """As the function ``encode``."""
+        header, write = self._writers.get(name) or self._writer(name)
+        try:
+            value = header + write(record)
+        except Exception as error:  # noqa: BLE001 - a record may hold anything; what it holds is the caller's mistake
+            raise self._not_encodable(name, record, error) from None
+        if len(value) > MAX_VALUE:
+            raise TooLarge(len(value), MAX_VALUE)
+        return value
+
+    def decode(self, value: bytes) -> Decoded:
+        """As the function ``decode``."""
+        written = fingerprint(value)
+        name, read = self._readers.get(written) or self._reader(written)
+        try:
+            record, end = read(value, HEADER)
+        except _DAMAGE as error:
+            msg = f"not a value of {name}: {error or type(error).__name__}"
+            raise Undecodable(msg) from error
+        if end != len(value):
+            what = "truncated" if end > len(value) else f"{len(value) - end} trailing bytes"
+            msg = f"not a value of {name}: {what}"
+            raise Undecodable(msg)
+        return Decoded(name, record)
+
+    def decode_meta(self, value: bytes) -> dict[str, Any]:
+        """As the function ``decode_meta``."""
+        fingerprint(value)
+        try:
+            meta, end = (self._meta or self._meta_reader())(value, HEADER)
+        except _DAMAGE as error:
+            msg = f"meta cannot be read: {error or type(error).__name__}"
+            raise Undecodable(msg) from error
+        if end > len(value):
+            msg = "meta cannot be read: truncated"
+            raise Undecodable(msg)
+        return meta
+
+    def _not_encodable(self, name: str, record: Mapping[str, Any], error: Exception) -> NotEncodable:
+        reason = explain(self._catalogue.record(self._catalogue.newest(name)), record)
+        return NotEncodable(f"{name}: {reason or error or type(error).__name__}")
+
+    def _writer(self, name: str) -> tuple[bytes, Callable[[Mapping[str, Any]], bytes]]:
+        entry = self._catalogue.newest(name)
+        made = MARK + bytes.fromhex(entry.fingerprint), compile_writer(self._catalogue.record(entry))
+        return self._writers.setdefault(name, made)
+
+    def _reader(self, written: bytes) -> tuple[str, Reader]:
+        entry = self._catalogue.entry(written.hex())
+        newest = self._catalogue.newest(entry.record)
+        made = compile_reader(self._catalogue.record(entry), self._catalogue.record(newest))
+        return self._readers.setdefault(written, (entry.record, made))
+
+    def _meta_reader(self) -> Reader:
+        # any schema would do: the layout of meta is the same in all
+        entry = self._catalogue.newest(self._catalogue.names[0])
+        meta = self._catalogue.record(entry).fields[0].type
+        assert isinstance(meta, Record)
+        self._meta = compile_reader(meta, meta)
+        return self._meta
 
 
 @cache
-def _writer(name: str) -> tuple[bytes, Callable[[Mapping[str, Any]], bytes]]:
-    catalogue = shipped()
-    entry = catalogue.newest(name)
-    return MARK + bytes.fromhex(entry.fingerprint), compile_writer(catalogue.record(entry))
-
-
-@cache
-def _reader(written: bytes) -> tuple[str, Reader]:
-    catalogue = shipped()
-    entry = catalogue.entry(written.hex())
-    newest = catalogue.newest(entry.record)
-    return entry.record, compile_reader(catalogue.record(entry), catalogue.record(newest))
-
-
-@cache
-def _meta_reader() -> Reader:
-    catalogue = shipped()
-    meta = catalogue.record(catalogue.newest("LogCreated")).fields[0].type
-    if not isinstance(meta, Record):
-        msg = "meta is not a record"
-        raise SchemaError(msg)
-    return compile_reader(meta, meta)
+def shipped_codec() -> Codec:
+    """The codec over the schemas that come with this package."""
+    return Codec(shipped())

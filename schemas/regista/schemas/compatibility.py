@@ -201,11 +201,13 @@ def _shared(newest: Iterable[Candidate]) -> Iterator[str]:
     """A type that several schemas use is the same in the newest of each: generated code holds it once."""
     known: dict[str, tuple[str, Layout]] = {}
     for candidate in newest:
-        for _, kind in _walk(candidate.record, ""):
-            if isinstance(kind, Record | Enumeration | Fixed) and kind is not candidate.record:
-                file, there = known.setdefault(kind.name, (candidate.file, layout(kind)))
-                if layout(kind) != there:
-                    yield f"{candidate.file}: {kind.name} is not the same as in {file}"
+        named = {
+            kind.name: kind for _, kind in _walk(candidate.record, "") if isinstance(kind, Record | Enumeration | Fixed)
+        }
+        for name, kind in sorted(named.items()):
+            file, there = known.setdefault(name, (candidate.file, layout(kind)))
+            if layout(kind) != there:
+                yield f"{candidate.file}: {name} is not the same as in {file}"
 
 
 def layout(kind: Type) -> Layout:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from regista.schemas.schema import (
     Array,
@@ -83,8 +83,7 @@ def _union(branches: tuple[Type, ...], value: object, path: str) -> str | None:
 def _primitive(kind: Primitive, value: object, path: str) -> str | None:
     match kind:
         case Primitive(logical="timestamp-micros"):
-            aware = isinstance(value, datetime) and value.utcoffset() is not None
-            return None if aware else _wrong(path, "a datetime with a zone", value)
+            return _time(value, path)
         case Primitive("null"):
             return None if value is None else _wrong(path, "null", value)
         case Primitive("boolean"):
@@ -97,6 +96,16 @@ def _primitive(kind: Primitive, value: object, path: str) -> str | None:
         return _wrong(path, "an integer", value)
     bits = _BITS[kind.name]
     return None if -(2**bits) <= value < 2**bits else f"{path}: not within {bits + 1} bits: {value}"
+
+
+def _time(value: object, path: str) -> str | None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        return _wrong(path, "a datetime with a zone", value)
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return _wrong(path, "a datetime of the years 1 to 9999 in UTC", value)
+    return None
 
 
 def _double(value: object, path: str) -> str | None:

@@ -38,7 +38,7 @@ def read(folder: Path) -> dict[str, Entry]:
     path = folder / "lock.json"
     if not path.exists():
         return {}
-    return {entry.file: entry for entry in entries(json.loads(path.read_text(encoding="utf-8")))}
+    return {entry.file: entry for entry in entries(_document(path, path.read_bytes()))}
 
 
 def found(folder: Path) -> dict[str, Entry]:

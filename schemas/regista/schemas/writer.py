@@ -31,6 +31,8 @@ from regista.schemas.source import Source
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC) - EPOCH
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - EPOCH
 
 
 def varint(number: int) -> bytes:
@@ -70,7 +72,11 @@ def _int(value: object) -> bytes:
 def _timestamp(value: object) -> bytes:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise Mismatch
-    return _long((value - EPOCH) // _MICROSECOND)
+    # a moment that Python cannot hold in UTC could be written, but not read
+    since = value - EPOCH
+    if not _EARLIEST <= since <= _LATEST:
+        raise Mismatch
+    return _long(since // _MICROSECOND)
 
 
 def as_double(value: object) -> float:
