@@ -43,7 +43,7 @@ async def put(store: BlobStore, data: bytes) -> str:
 
 
 async def everything(store: BlobStore) -> set[str]:
-    return {info.digest async for info in store.list()}
+    return {info.digest async for info in store.walk()}
 
 
 @pytest.mark.parametrize("data", [b"", b"x", LARGE], ids=["empty", "one byte", "several batches"])
@@ -130,7 +130,7 @@ async def test_chunks_are_bounded(store: BlobStore) -> None:
 async def test_what_is_not_there(store: BlobStore) -> None:
     digest = digest_of(b"nothing")
     assert await store.head(digest) is None
-    assert not await store.renew(digest)
+    assert await store.renew([digest]) == {digest}
     assert not await store.delete(digest)
     with pytest.raises(NotFound, match="artifact_not_found"):
         await read(store, digest)
@@ -146,7 +146,7 @@ async def test_what_is_not_there(store: BlobStore) -> None:
 async def test_a_malformed_digest_never_reaches_the_storage(store: BlobStore, digest: str) -> None:
     for attempt in (
         store.head(digest),
-        store.renew(digest),
+        store.renew([digest]),
         store.delete(digest),
         store.put_if_absent(digest, chunks(b"")),
     ):
@@ -194,8 +194,14 @@ async def test_a_retention_that_is_over_forbids_nothing(store: BlobStore) -> Non
 async def test_deletion_spares_what_was_renewed(store: BlobStore) -> None:
     digest, before = await put(store, b"orphan"), datetime.now(UTC) - timedelta(hours=1)
     assert not await store.delete(digest, unless_renewed_after=before)
-    assert await store.renew(digest)
+    assert await store.renew([digest]) == set()
     assert await store.delete(digest, unless_renewed_after=datetime.now(UTC) + timedelta(hours=1))
+
+
+async def test_many_are_renewed_at_once_and_those_that_are_gone_named(store: BlobStore) -> None:
+    there, gone = [await put(store, data) for data in (b"1", b"2")], digest_of(b"3")
+    assert await store.renew([*there, gone]) == {gone}
+    assert await store.renew([]) == set()
 
 
 async def test_a_renewal_and_a_deletion_at_once_agree(store: BlobStore) -> None:
@@ -204,9 +210,9 @@ async def test_a_renewal_and_a_deletion_at_once_agree(store: BlobStore) -> None:
     for number in range(200):
         digest = await put(store, str(number).encode())
         before = datetime.now(UTC)
-        renewed, deleted = await asyncio.gather(store.renew(digest), store.delete(digest, unless_renewed_after=before))
-        outcomes.add((renewed, deleted, await store.head(digest) is not None))
-    assert outcomes <= {(True, False, True), (False, True, False)}
+        gone, deleted = await asyncio.gather(store.renew([digest]), store.delete(digest, unless_renewed_after=before))
+        outcomes.add((bool(gone), deleted, await store.head(digest) is not None))
+    assert outcomes <= {(False, False, True), (True, True, False)}
 
 
 async def test_an_upload_renews_what_is_there(store: BlobStore) -> None:

@@ -101,7 +101,7 @@ def put(root: Path, data: bytes) -> str:
 
 def visible(root: Path) -> set[str]:
     async def collect() -> set[str]:
-        return {info.digest async for info in DirectoryBlobStore(root).list()}
+        return {info.digest async for info in DirectoryBlobStore(root).walk()}
 
     return asyncio.run(collect())
 

@@ -12,7 +12,7 @@ from regista.artifacts.digests import hex_of
 from regista.domain.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
     from datetime import datetime, timedelta
 
 
@@ -57,12 +57,12 @@ class BlobStore(Protocol):
         """
         ...
 
-    def list(self) -> AsyncIterator[BlobInfo]:
+    def walk(self) -> AsyncIterator[BlobInfo]:
         """Every blob, in no order. One added or deleted meanwhile may appear or not."""
         ...
 
-    async def renew(self, digest: str) -> bool:
-        """Set ``renewed_at`` to now; False where there is no such blob."""
+    async def renew(self, digests: Iterable[str]) -> set[str]:
+        """Set ``renewed_at`` to now; the answer is those of which there is no blob."""
         ...
 
     async def presign(
@@ -83,7 +83,7 @@ class BlobStore(Protocol):
         """Delete a blob; False where there is none, or where it was renewed after the time named.
 
         ``Refused`` (``artifact_held``) while it is held or retained. A renewal at the same moment wins or comes too late and
-        then says so (:meth:`renew` is False, :meth:`put_if_absent` stores anew): a blob is never lost behind a "yes".
+        then says so (:meth:`renew` names it, :meth:`put_if_absent` stores anew): a blob is never lost behind a "yes".
         """
         ...
 

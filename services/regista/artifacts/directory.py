@@ -30,7 +30,7 @@ from regista.artifacts.unfinished import UnfinishedBlob
 from regista.domain.errors import Damaged, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
     from datetime import timedelta
 
 _BATCH = 4 * CHUNK
@@ -45,7 +45,7 @@ class DirectoryBlobStore:
 
     async def put_if_absent(self, digest: str, stream: AsyncIterable[bytes], size: int | None = None) -> bool:
         """See the port. Holds at most some 8 MiB of the stream at a time."""
-        present = await self.renew(parse_digest(digest))
+        present = not await self.renew([digest])
         upload = UnfinishedBlob(self._root, digest, size, present=present)
         try:
             batch = bytearray()
@@ -81,7 +81,7 @@ class DirectoryBlobStore:
                 position += len(data)
                 yield data
 
-    async def list(self) -> AsyncIterator[BlobInfo]:
+    async def walk(self) -> AsyncIterator[BlobInfo]:
         """See the port."""
         base = self._root / "blobs" / "sha256"
         for folder in await in_thread(_children, base):
@@ -89,9 +89,9 @@ class DirectoryBlobStore:
                 if (info := await in_thread(self._info, digits)) is not None:
                     yield info
 
-    async def renew(self, digest: str) -> bool:
-        """See the port."""
-        return await in_thread(self._renew, digest)
+    async def renew(self, digests: Iterable[str]) -> set[str]:
+        """See the port. One step into a thread for all of them."""
+        return await in_thread(self._renew, [parse_digest(digest) for digest in digests])
 
     async def presign(
         self,
@@ -123,7 +123,7 @@ class DirectoryBlobStore:
 
     def _finish(self, upload: UnfinishedBlob, digest: str) -> bool:
         created = upload.finish()
-        if not created and not self._renew(digest):
+        if not created and self._renew([digest]):
             raise Unavailable(f"{digest} was deleted while it was uploaded.", hint="Upload it again.")
         return created
 
@@ -137,17 +137,19 @@ class DirectoryBlobStore:
             retained, held = self._read_guard(digest)
         return BlobInfo(digest, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), retained, held)
 
-    def _renew(self, digest: str) -> bool:
-        path = self._root / blob_key(digest)
+    def _renew(self, digests: list[str]) -> set[str]:
+        places = {digest: self._root / blob_key(digest) for digest in digests}
         with storage_errors():
-            if not path.exists():
-                return False
+            missing = {digest for digest, path in places.items() if not path.exists()}
+            if len(missing) == len(places):
+                return missing
             with self._locked(fcntl.LOCK_SH):
-                try:
-                    os.utime(path, ns=(time.time_ns(),) * 2)  # the file system's own clock is coarse
-                except FileNotFoundError:
-                    return False
-        return True
+                for digest, path in places.items():
+                    try:
+                        os.utime(path, ns=(time.time_ns(),) * 2)  # the file system's own clock is coarse
+                    except FileNotFoundError:
+                        missing.add(digest)
+        return missing
 
     def _delete(self, digest: str, unless_renewed_after: datetime | None) -> bool:
         path = self._root / blob_key(digest)

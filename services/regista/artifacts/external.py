@@ -13,7 +13,7 @@ import httpx
 
 from regista.artifacts.digests import CHUNK
 from regista.artifacts.local_files import in_thread
-from regista.artifacts.uploads import Verified
+from regista.artifacts.upkeep import Verified
 from regista.domain.errors import Invalid, Reason, Unavailable
 
 if TYPE_CHECKING:

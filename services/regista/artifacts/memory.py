@@ -11,7 +11,7 @@ from regista.artifacts.digests import CHUNK, parse_digest
 from regista.artifacts.intake import Intake
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
     from datetime import timedelta
 
 
@@ -35,7 +35,7 @@ class MemoryBlobStore:
             intake.take(chunk)
             data += chunk
         intake.finish()
-        if await self.renew(digest):
+        if self._renew(digest):
             return False
         self._data[digest] = bytes(data)
         self._info[digest] = BlobInfo(digest, len(data), self._now())
@@ -54,17 +54,14 @@ class MemoryBlobStore:
         for offset in range(0, len(view), CHUNK):
             yield bytes(view[offset : offset + CHUNK])
 
-    async def list(self) -> AsyncIterator[BlobInfo]:
+    async def walk(self) -> AsyncIterator[BlobInfo]:
         """See the port."""
         for info in tuple(self._info.values()):
             yield info
 
-    async def renew(self, digest: str) -> bool:
+    async def renew(self, digests: Iterable[str]) -> set[str]:
         """See the port."""
-        info = self._info.get(parse_digest(digest))
-        if info is not None:
-            self._info[digest] = replace(info, renewed_at=self._now())
-        return info is not None
+        return {digest for digest in digests if not self._renew(parse_digest(digest))}
 
     async def presign(
         self,
@@ -99,6 +96,12 @@ class MemoryBlobStore:
     async def discard_unfinished(self, before: datetime) -> int:  # noqa: ARG002 - the port's signature
         """Nothing unfinished outlives its call here."""
         return 0
+
+    def _renew(self, digest: str) -> bool:
+        info = self._info.get(digest)
+        if info is not None:
+            self._info[digest] = replace(info, renewed_at=self._now())
+        return info is not None
 
     def _must(self, digest: str) -> BlobInfo:
         info = self._info.get(parse_digest(digest))

@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from regista.artifacts.digests import parse_digest
 from regista.artifacts.manifest import MANIFEST_LIMIT, MANIFEST_TYPE
 from regista.artifacts.ranges import parse_range
 from regista.domain.errors import Malformed, TooLarge
-from regista.wire.base import Resource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,14 +31,14 @@ FilePath = Annotated[str, Path(description="a file's path in the manifest")]
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-class Stored(Resource):
+class Stored(BaseModel):
     """A blob or manifest that is stored now."""
 
     digest: str = Field(pattern=_FORM)
     size: int = Field(ge=0, description="bytes; of a manifest, those of all its files")
 
 
-class Checked(Resource):
+class Checked(BaseModel):
     """What was read and found to be what its digests say."""
 
     digest: str = Field(pattern=_FORM)

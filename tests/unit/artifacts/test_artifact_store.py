@@ -15,15 +15,14 @@ import safetensors.numpy
 
 from regista.artifacts.digests import digest_of
 from regista.artifacts.directory import DirectoryBlobStore
-from regista.artifacts.manifest import FileEntry, Manifest
+from regista.artifacts.manifest import FileEntry, Manifest, Part
 from regista.artifacts.memory import MemoryBlobStore
-from regista.artifacts.push import push_async
 from regista.artifacts.uploads import ArtifactStore
 from regista.domain.errors import Damaged, Invalid, NotFound, Refused
 from regista.domain.metadata import Signature
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 PART = 1000
 
@@ -53,26 +52,6 @@ def store(blobs: MemoryBlobStore, clock: Clock) -> Iterator[ArtifactStore]:
     artifacts.close()
 
 
-class Direct:
-    """Pushes into a store without a network between."""
-
-    def __init__(self, store: ArtifactStore) -> None:
-        self.store = store
-        self.sent: list[str] = []
-
-    async def has(self, digest: str) -> bool:
-        return await self.store.head(digest) is not None
-
-    async def send(self, digest: str, path: Path, offset: int, size: int, sent: Callable[[int], None]) -> None:
-        data = (await asyncio.to_thread(path.read_bytes))[offset : offset + size]
-        self.sent.append(digest)
-        await self.store.put_blob(digest, stream(data), size)
-        sent(len(data))
-
-    async def send_manifest(self, digest: str, data: bytes) -> None:
-        await self.store.put_manifest(data, digest=digest)
-
-
 async def stream(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
@@ -82,15 +61,14 @@ async def put(store: ArtifactStore, data: bytes) -> str:
     return digest_of(data)
 
 
-def written(root: Path, **files: bytes) -> Path:
-    root.mkdir(exist_ok=True)
+async def stored(store: ArtifactStore, **files: bytes) -> Manifest:
+    entries = []
     for name, data in files.items():
-        (root / name).write_bytes(data)
-    return root
-
-
-async def stored(store: ArtifactStore, root: Path, **files: bytes) -> Manifest:
-    return await push_async(written(root, **files), Direct(store), part_size=PART)
+        pieces = [data[start : start + PART] for start in range(0, len(data), PART)] or [b""]
+        parts = [Part(len(piece), await put(store, piece)) for piece in pieces]
+        entries.append(FileEntry(name, len(data), digest_of(data), parts=tuple(parts if len(parts) > 1 else ())))
+    manifest, _ = await store.put_manifest(Manifest(tuple(entries)).to_bytes())
+    return manifest
 
 
 async def test_a_manifest_names_every_blob_that_is_missing(store: ArtifactStore) -> None:
@@ -119,11 +97,9 @@ async def test_a_file_that_is_no_manifest_is_not_read_as_one(store: ArtifactStor
 
 
 @pytest.mark.parametrize("length", [0, 5, 999, 1000, 1001, 3500])
-async def test_files_are_read_by_path_and_range_over_their_parts(
-    store: ArtifactStore, tmp_path: Path, length: int
-) -> None:
+async def test_files_are_read_by_path_and_range_over_their_parts(store: ArtifactStore, length: int) -> None:
     data = os.urandom(length)
-    manifest = await stored(store, tmp_path / "m", weights=data, other=b"x")
+    manifest = await stored(store, weights=data, other=b"x")
     opened = await store.open_file(manifest.digest, "weights")
     assert (opened.size, opened.digest) == (length, digest_of(data))
     for start, stop in [(0, length), (0, 1), (998, 1002), (1000, 2000), (500, 3100), (length - 1, length)]:
@@ -133,21 +109,17 @@ async def test_files_are_read_by_path_and_range_over_their_parts(
         await store.open_file(manifest.digest, "../weights")
 
 
-async def test_missing_tells_blobs_and_manifests_that_lack_one(
-    store: ArtifactStore, blobs: MemoryBlobStore, tmp_path: Path
-) -> None:
-    manifest = await stored(store, tmp_path / "m", a=b"1", b=b"2")
+async def test_missing_tells_blobs_and_manifests_that_lack_one(store: ArtifactStore, blobs: MemoryBlobStore) -> None:
+    manifest = await stored(store, a=b"1", b=b"2")
     gone = digest_of(b"never")
     assert await store.missing([manifest.digest, digest_of(b"1"), gone]) == {gone}
     await blobs.delete(digest_of(b"1"))
     assert await store.missing([manifest.digest, digest_of(b"2")]) == {manifest.digest}
 
 
-async def test_orphans_go_after_a_day_and_what_is_registered_stays(
-    store: ArtifactStore, clock: Clock, tmp_path: Path
-) -> None:
-    kept = await stored(store, tmp_path / "kept", a=b"shared", b=b"kept")
-    dropped = await stored(store, tmp_path / "dropped", a=b"shared", b=b"dropped")
+async def test_orphans_go_after_a_day_and_what_is_registered_stays(store: ArtifactStore, clock: Clock) -> None:
+    kept = await stored(store, a=b"shared", b=b"kept")
+    dropped = await stored(store, a=b"shared", b=b"dropped")
     card = await put(store, b"a model card, named by an event")
     clock.now += timedelta(hours=23)
     assert (await store.collect_orphans({kept.digest, card})).blobs == ()
@@ -161,9 +133,9 @@ async def test_orphans_go_after_a_day_and_what_is_registered_stays(
 
 @pytest.mark.parametrize("touch", ["upload", "question", "manifest", "description"])
 async def test_what_a_caller_was_told_is_there_stays_for_another_day(
-    store: ArtifactStore, clock: Clock, tmp_path: Path, touch: str
+    store: ArtifactStore, clock: Clock, touch: str
 ) -> None:
-    manifest = await stored(store, tmp_path / "m", a=b"1", b=b"2")
+    manifest = await stored(store, a=b"1", b=b"2")
     clock.now += timedelta(hours=23)
     if touch == "upload":
         await put(store, b"1")
@@ -192,7 +164,7 @@ async def test_held_orphans_are_kept_and_named(store: ArtifactStore, blobs: Memo
 async def test_a_damaged_registered_manifest_stops_the_collection(tmp_path: Path) -> None:
     """Else its files would look like orphans."""
     store = ArtifactStore(DirectoryBlobStore(tmp_path / "blobs"), part_size=PART)
-    manifest = await stored(store, tmp_path / "m", a=b"1")
+    manifest = await stored(store, a=b"1")
     path = next((tmp_path / "blobs").rglob(manifest.digest[7:]))
     path.chmod(0o644)
     path.write_bytes(manifest.to_bytes().replace(b'"size":1}', b'"size":2}'))
@@ -205,7 +177,7 @@ async def test_a_damaged_registered_manifest_stops_the_collection(tmp_path: Path
 async def test_verify_names_every_blob_that_does_not_hold(tmp_path: Path) -> None:
     store = ArtifactStore(DirectoryBlobStore(tmp_path / "blobs"), part_size=PART)
     files = {"a": b"one", "b": b"two", "c": b"three", "d": b"four"}
-    manifest = await stored(store, tmp_path / "m", **files)
+    manifest = await stored(store, **files)
     verified = await store.verify(manifest.digest)
     assert (verified.blobs, verified.size) == (5, len(manifest.to_bytes()) + 15)
     for data, damage in ((b"one", b"0ne"), (b"two", b"twoo"), (b"three", None)):
@@ -223,9 +195,9 @@ async def test_verify_names_every_blob_that_does_not_hold(tmp_path: Path) -> Non
     store.close()
 
 
-async def test_a_description_is_read_from_the_stored_bytes(store: ArtifactStore, tmp_path: Path) -> None:
+async def test_a_description_is_read_from_the_stored_bytes(store: ArtifactStore) -> None:
     weights = safetensors.numpy.save({"w": np.arange(900, dtype="float32")})
-    manifest = await stored(store, tmp_path / "m", weights=weights, note=pickle.dumps([1.5, {"a": 2}]))
+    manifest = await stored(store, weights=weights, note=pickle.dumps([1.5, {"a": 2}]))
     description = await store.describe(manifest.digest)
     assert (description.format, description.signature) == ("safetensors", None)
     assert description.formats == {"note": "pickle", "weights": "safetensors"}
@@ -237,7 +209,7 @@ async def test_a_description_is_read_from_the_stored_bytes(store: ArtifactStore,
 
 async def test_many_descriptions_at_once_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
     store = ArtifactStore(DirectoryBlobStore(tmp_path / "blobs"), part_size=PART)
-    manifests = [await stored(store, tmp_path / str(n), model=pickle.dumps([n, n])) for n in range(40)]
+    manifests = [await stored(store, model=pickle.dumps([n, n])) for n in range(40)]
     async with asyncio.timeout(30):
         found = await asyncio.gather(*(store.describe(manifest.digest) for manifest in manifests))
     assert {description.format for description in found} == {"pickle"}
@@ -245,9 +217,9 @@ async def test_many_descriptions_at_once_do_not_wait_for_each_other_for_ever(tmp
 
 
 async def test_a_description_of_what_is_gone_is_refused(
-    store: ArtifactStore, blobs: MemoryBlobStore, clock: Clock, tmp_path: Path
+    store: ArtifactStore, blobs: MemoryBlobStore, clock: Clock
 ) -> None:
-    manifest = await stored(store, tmp_path / "m", a=b"1")
+    manifest = await stored(store, a=b"1")
     await store.describe(manifest.digest)
     await blobs.delete(digest_of(b"1"))
     clock.now += timedelta(minutes=2)
