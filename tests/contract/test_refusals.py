@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from tests.support.server import app_client
 
 JSON = {"content-type": "application/json"}
@@ -108,7 +109,7 @@ ROWS = [
     post(
         "a number that contradicts the signature",
         VERSIONS,
-        version(version="1.3.0", signature={"inputs": [*INPUTS, {"name": "z", "type": "int64"}], "outputs": OUTPUTS}),
+        version(version="1.4.0", signature={"inputs": [*INPUTS, {"name": "z", "type": "int64"}], "outputs": OUTPUTS}),
         409, "number_contradicts_signature",
     ),
     post("an unknown base", VERSIONS, version(base="9.9.9"), 404, "unknown_version"),
@@ -167,7 +168,7 @@ ROWS = [
     post("an idempotency key with another body", "", {"name": "other"}, 422, "idempotency_key_reused", Idempotency_Key="taken"),
     post("an idempotency key with a line feed", "", {"name": "other"}, 422, "bad_idempotency_key", Idempotency_Key="a b"),
     post("broken JSON", "", b'{"name": ', 400, "malformed_json"),
-    post("a list for an object", "", b"[]", 422, "invalid", "body"),
+    post("a list for an object", "", b"[]", 422, "invalid", "model_type"),
     post("another content type", "", b"name=fraud", 415, "unsupported_media", Content_Type="application/x-www-form-urlencoded"),
     post("an event over 512 KiB", VERSIONS, version(custom={"text": "x" * 600_000}), 413, "event_too_large"),
     post("a body over the limit", VERSIONS, b" " * 2_000_000, 413, "body_too_large"),
@@ -177,7 +178,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """A registry in which every row can be refused for its own reason alone."""
     async with app_client(tmp_path_factory.mktemp("refusals")) as client:

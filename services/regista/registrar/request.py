@@ -44,7 +44,10 @@ class Request:
 
     def digest(self) -> bytes:
         """32 bytes that are equal for equal requests only: the same key with another digest is refused."""
-        body = orjson.dumps((self.command, self.reason, self.if_match), option=orjson.OPT_SORT_KEYS)
+        try:
+            body = orjson.dumps((self.command, self.reason, self.if_match), option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:  # longs over 64 bit, lone surrogates: no event can hold them, the rules say so
+            body = repr((self.command, self.reason, self.if_match)).encode("utf-8", "backslashreplace")
         return sha256(type(self.command).__name__.encode() + b"\0" + body).digest()
 
 
