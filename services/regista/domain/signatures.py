@@ -59,6 +59,8 @@ def _compare_inputs(
         else:
             if before.optional and not after.optional:
                 breaking.append(f"input {name} lost its default")
+            elif after.optional and not before.optional:
+                compatible.append(f"input {name} has a default now")
             _compare_field(f"input {name}", before, after, _holds, breaking, compatible)
 
 
@@ -73,6 +75,8 @@ def _compare_outputs(
         else:
             if after.optional and not before.optional:
                 breaking.append(f"output {name} may be absent now")
+            elif before.optional and not after.optional:
+                compatible.append(f"output {name} is always there now")
             _compare_field(f"output {name}", before, after, lambda b, a: _holds(a, b), breaking, compatible)
 
 
