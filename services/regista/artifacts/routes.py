@@ -215,7 +215,7 @@ def _stored(digest: str, size: int, *, created: bool) -> JSONResponse:
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"One upload may have {limit} bytes.",
-        hint="Larger files are sent in parts of 4 GiB that the manifest puts together: regista push does so.",
+        hint="Larger files are sent in parts of 4 GiB that the manifest puts together: regista register does so.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -20,7 +20,7 @@ from regista.artifacts.uploads import ArtifactStore
 from regista.domain.errors import RegistaError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, MutableMapping
 
 PART, LIMIT = 1 << 20, 100_000
 DATA = os.urandom(50_000)
@@ -108,6 +108,34 @@ async def test_a_stream_over_the_limit_is_cut_off(client: httpx.AsyncClient) -> 
     answer = await client.post("/v1/artifacts", params={"digest": DIGEST}, content=endless(), headers=OCTETS)
     assert answer.status_code == 413
     assert sent <= LIMIT + 20_000
+
+
+async def test_an_upload_that_breaks_off_stores_nothing() -> None:
+    blobs = MemoryBlobStore()
+    store = ArtifactStore(blobs)
+    app = FastAPI()
+    app.include_router(artifact_routes(store, max_bytes=LIMIT))
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": DATA[:100], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/artifacts",
+        "query_string": f"digest={DIGEST}".encode(),
+    }
+    scope |= {"headers": [(b"content-type", b"application/octet-stream")], "asgi": {"version": "3.0"}}
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    async def send(_: MutableMapping[str, Any]) -> None: ...
+
+    with pytest.raises(RegistaError, match="upload_interrupted"):
+        await app(scope, receive, send)
+    assert [info async for info in blobs.walk()] == []
+    store.close()
 
 
 async def test_a_manifest_is_taken_when_its_blobs_are_there(client: httpx.AsyncClient) -> None:
