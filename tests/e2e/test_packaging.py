@@ -150,3 +150,19 @@ def test_without_extras_no_server_package_is_pulled(light: Path) -> None:
 def test_the_public_names_work_without_extras(light: Path) -> None:
     program = "import regista; [getattr(regista, name) for name in regista.__all__]; print(regista.__version__)"
     assert run(light / "python", "-I", "-c", program).strip() == VERSION
+
+
+def test_the_command_tells_its_version(light: Path) -> None:
+    assert run(light / "regista", "--version").strip().endswith(VERSION)
+
+
+@pytest.mark.parametrize("arguments", [["up"], ["serve"], ["verify", "--data", "."], ["rebuild", "--data", "."]])
+def test_a_server_command_without_its_extra_tells_what_to_install(
+    light: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    answer = subprocess.run(
+        [light / "regista", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert answer.returncode == 2, answer.stdout + answer.stderr
+    assert "pip install 'regista[server]'" in answer.stderr
+    assert "Traceback" not in answer.stderr
