@@ -211,7 +211,7 @@ class Administration:
     @read
     def digests(self) -> Read[ViewDigests]:
         """A digest over the content of every view: equal on every copy of the log, and after every rebuild."""
-        return Read(ViewDigests, path("admin", "digests"))
+        return Read(ViewDigests, path("admin", "digests"), fresh=False)
 
     @read
     def export_log(self, place: str | os.PathLike[str], *, report: Report | None = None) -> Export:

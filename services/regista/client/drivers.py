@@ -31,6 +31,7 @@ from regista.client.exchange import (
     fail,
 )
 from regista.client.session import Session
+from regista.client.settings import Settings
 
 T = TypeVar("T")
 _UPLOAD_CHUNK = 1 << 18
@@ -42,11 +43,16 @@ class _Stream:
     chunks: Any
 
 
-def _options(settings_timeout: float, *, loopback: bool) -> dict[str, Any]:
-    """How both clients of httpx are made. A proxy of the environment never stands before this machine itself."""
+def _options(settings: Settings) -> dict[str, Any]:
+    """How both clients of httpx are made. A proxy of the environment never stands before this machine itself.
+
+    Certificates are read only where they are needed: reading them takes longer than a request.
+    """
+    secure = settings.url.startswith("https:")
     return {
-        "timeout": httpx.Timeout(settings_timeout, connect=min(10.0, settings_timeout)),
-        "trust_env": not loopback,
+        "timeout": httpx.Timeout(settings.timeout, connect=min(10.0, settings.timeout)),
+        "trust_env": not settings.loopback,
+        "verify": secure,
         "follow_redirects": False,
         "limits": httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30),
     }
@@ -105,8 +111,7 @@ class SyncDriver:
 
     def __init__(self, session: Session, transport: httpx.BaseTransport | None = None) -> None:
         self._session = session
-        options = _options(session.settings.timeout, loopback=session.settings.loopback)
-        self._http = httpx.Client(transport=transport, **options)
+        self._http = httpx.Client(transport=transport, **_options(session.settings))
 
     def _run(self, steps: Steps[T]) -> T:
         with ExitStack() as streams:
@@ -174,8 +179,7 @@ class AsyncDriver:
 
     def __init__(self, session: Session, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._session = session
-        options = _options(session.settings.timeout, loopback=session.settings.loopback)
-        self._http = httpx.AsyncClient(transport=transport, **options)
+        self._http = httpx.AsyncClient(transport=transport, **_options(session.settings))
 
     async def _run(self, steps: Steps[T]) -> T:
         async with AsyncExitStack() as streams:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from regista.client.bind import listing, read, stream
 from regista.client.calls import Emitting, List, Read, ReadText
+from regista.client.errors import Unreachable
 from regista.client.exchange import Emit, Steps
 from regista.client.follow import follow
+from regista.client.retry import send
 from regista.client.session import Moment, Session, path
+from regista.domain.errors import Unavailable
 from regista.wire.resources import (
+    Alias,
     Comparison,
     Diff,
     Event,
@@ -19,6 +23,7 @@ from regista.wire.resources import (
     Model,
     Page,
     Production,
+    StageTenure,
     Status,
     Version,
     VersionSummary,
@@ -26,6 +31,7 @@ from regista.wire.resources import (
 )
 
 Direction = Literal["upstream", "downstream", "both"]
+Order = Literal["asc", "desc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,24 @@ class EventList:
         return session.ask(session.reading("/v1/events", {**self.query, "after": after}), EventPage)
 
 
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """One attempt to read at a position."""
+
+    position: int | None
+
+    def perform(self, session: Session) -> Steps[bool]:
+        """Ask once: the registry waits by itself."""
+        if self.position is not None:
+            session.saw(self.position)
+        request = session.reading("/v1/events", {"limit": 1})
+        try:
+            yield from send(request, replace(session.patience, attempts=1))
+        except (Unavailable, Unreachable):
+            return False
+        return True
+
+
 class Reads:
     """The queries, of both clients. ``at`` is a position of the log, or a time with its zone."""
 
@@ -73,10 +97,48 @@ class Reads:
 
     @listing
     def versions(
-        self, model: str, *, page_size: int | None = None, page_token: str | None = None
+        self,
+        model: str,
+        filter: str | None = None,  # noqa: A002 - the name in the API
+        *,
+        order: Order | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
     ) -> List[VersionSummary]:
-        """The versions of a model."""
-        return List(Page[VersionSummary], path("models", model, "versions"), {"limit": page_size}, page_token)
+        """The versions of a model that a filter lets through, the newest first."""
+        query = {"filter": filter, "order": order, "limit": page_size}
+        return List(Page[VersionSummary], path("models", model, "versions"), query, page_token)
+
+    @read
+    def alias(self, model: str, alias: str, *, at: Moment | None = None) -> Read[Alias]:
+        """Where an alias points."""
+        return Read(Alias, path("models", model, "aliases", alias), {"at": at})
+
+    @listing
+    def aliases(
+        self,
+        model: str,
+        *,
+        at: Moment | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+    ) -> List[Alias]:
+        """The aliases of a model, by name."""
+        return List(Page[Alias], path("models", model, "aliases"), {"at": at, "limit": page_size}, page_token)
+
+    @listing
+    def stage(
+        self,
+        model: str,
+        stage: str,
+        *,
+        at: Moment | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
+    ) -> List[StageTenure]:
+        """What held a stage when, the newest first; with ``at`` only what held it then."""
+        query = {"at": at, "limit": page_size}
+        return List(Page[StageTenure], path("models", model, "stages", stage), query, page_token)
 
     @listing
     def search(
@@ -111,9 +173,16 @@ class Reads:
         actor: str | None = None,
         type: str | None = None,  # noqa: A002 - the name in the API
         since: Moment | None = None,
+        until: Moment | None = None,
+        version: str | None = None,
+        order: Order | None = None,
         page_size: int | None = None,
     ) -> EventList:
-        """The events of the log in order, behind a position, up to the present end."""
+        """The events of the log in order, behind a position, up to the present end.
+
+        ``type`` may be short (``version.promoted``); ``version``, with ``model``, names those that touched a version.
+        With ``order="desc"`` the newest come first, and ``after`` means before.
+        """
         return EventList(
             {
                 "after": after,
@@ -122,6 +191,9 @@ class Reads:
                 "actor": actor,
                 "type": type,
                 "since": since,
+                "until": until,
+                "version": version,
+                "order": order,
                 "limit": page_size,
             }
         )
@@ -186,3 +258,8 @@ class Reads:
     def command(self, command_id: str) -> Read[Written]:
         """What became of a write of this actor, by its idempotency key. A refused one leaves no trace."""
         return Read(Written, path("commands", command_id), fresh=False)
+
+    @read
+    def visible(self, position: int | None = None) -> Visible:
+        """Whether the registry's views hold a position (left out: all that this client has seen); waits up to 2 s."""
+        return Visible(position)

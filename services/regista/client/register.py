@@ -16,7 +16,7 @@ from regista.client.estimator import dump, guess_signature, hyperparameters
 from regista.client.exchange import Run as RunStep
 from regista.client.exchange import Steps
 from regista.client.push import Progress, push, push_bytes, scanned
-from regista.client.session import Session, path, plain, to_json
+from regista.client.session import Session, given, path, plain, to_json
 from regista.client.training.run import Run
 from regista.domain.errors import Invalid, NotFound, Reason, Refused
 from regista.wire import requests
@@ -75,7 +75,9 @@ class Register:
         return (yield from self._creation(call).plan(session))
 
     def _creation(self, call: Write[VersionWritten]) -> Write[ModelWritten]:
-        return Write(ModelWritten, "POST", path("models"), {"name": self.model}, command_id=f"{call.command_id}.model")
+        reason = (call.body or {}).get("reason")
+        body = given(name=self.model, reason=reason)
+        return Write(ModelWritten, "POST", path("models"), body, command_id=f"{call.command_id}.model")
 
     def _prepare(self, session: Session) -> Steps[Write[VersionWritten]]:
         """Everything up to the request: it is complete and well-formed, and the registry holds the bytes."""

@@ -19,6 +19,7 @@ from regista.client.training.snapshot import Snapshot, main_source, take
 from regista.domain.errors import Invalid, NotFound
 
 Packages: TypeAlias = Literal["loaded", "installed"]
+"""Which packages are recorded: those that a module was loaded from, or all."""
 FORMAT = "regista-run"
 
 
@@ -27,13 +28,15 @@ class Run:
     """One training run. Made by ``capture``; what it cannot see it is told.
 
     ``body`` is the request that it makes up so far, in the words of ``POST …/versions``; ``no_code`` says why the
-    commit could not be told. As a context manager it notes the time at which training ended.
+    commit could not be told. As a context manager it notes the time at which training ended. ``live``: this process is
+    the one that trains; a run that was read from a file is not, and nothing of this process is added to it.
     """
 
     body: dict[str, Any] = field(default_factory=dict)
     code_snapshot: Snapshot | None = None
     no_code: str | None = None
     packages: Packages = "loaded"
+    live: bool = True
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __enter__(self) -> Self:
@@ -166,8 +169,8 @@ class Run:
         self.body["author"] = identifier
 
     def metadata(self) -> dict[str, Any]:
-        """All that is known, for ``POST …/versions``. A run that was not finished counts as finished now."""
-        if "trained_at" not in self.body:
+        """All that is known, for ``POST …/versions``. A live run that was not finished counts as finished now."""
+        if self.live and "trained_at" not in self.body:
             self.finish()
         found = dict(self.body)
         if self.code_snapshot is not None:
@@ -205,13 +208,14 @@ class Run:
         if not isinstance(document, dict):
             raise _bad_run(path, "it is no JSON object")
         if document.get("format") != FORMAT:
-            return cls(body=document)
+            return cls(body=document, live=False)
         try:
             taken = document["snapshot"]
             return cls(
                 body=dict(document["metadata"]),
                 code_snapshot=None if taken is None else Snapshot.from_json(taken),
                 no_code=document.get("no_code"),
+                live=False,
                 started_at=datetime.fromisoformat(document["started_at"]),
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -1,0 +1,120 @@
+"""Who, when, why: history and log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regista.cli import parse
+from regista.cli.arguments import Model
+from regista.cli.command import command
+from regista.cli.printer import Printer, cell
+from regista.cli.sentences import sentence
+from regista.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from regista.wire.resources import Event
+
+PANEL = "Looking"
+_RECENT = 20
+_COLUMNS = ("position", "when", "who", "what", "why")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    command(app, "history", panel=PANEL)(history)
+    command(app, "log", panel=PANEL)(log)
+
+
+def history(
+    shell: Shell,
+    model: Model,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="REF", help="Only what touched this version.")
+    ] = None,
+) -> None:
+    """All that ever happened to a model: when, who, what, why."""
+    shell.client.model(model)  # an unknown name is an error, not an empty history
+    if shell.out.as_json:
+        _print_lines(shell.out, shell.client.events(model=model, version=version), 0)
+        return
+    found = shell.client.events(model=model, version=version)
+    rows = ((e.position, e.time, e.actor, sentence(e.type, e.data), e.reason) for e in found)
+    shell.out.table(_COLUMNS, rows, empty="nothing happened to it")
+
+
+def log(  # the filters of the API
+    shell: Shell,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each event as it happens.")] = False,
+    after: Annotated[
+        int | None, typer.Option("--after", metavar="N", help="All behind this position; 0: from the beginning.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", help="The newest so many, unless --after or --since.")
+    ] = _RECENT,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Of this model.")] = None,
+    stream: Annotated[str | None, typer.Option("--stream", metavar="STREAM", help="Of this stream.")] = None,
+    who: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Caused by this actor.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Of this type, such as regista.version.promoted.v1.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="MOMENT", help="From this moment on.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="Up to this moment.")] = None,
+) -> None:
+    """The events of the log; with --follow without end, from then on through broken connections."""
+    if follow and until is not None:
+        raise typer.BadParameter("it has no end with --follow", param_hint="--until")
+    client = shell.client
+    ranged = after is not None or since is not None or until is not None
+    past: Iterable[Event]
+    if ranged:
+        past = client.events(
+            after=after,
+            model=model,
+            stream=stream,
+            actor=who,
+            type=kind,
+            since=parse.moment(since, "--since"),
+            until=parse.moment(until, "--until"),
+        )
+    else:
+        # Pages are as large as the registry allows; the newest come first and are shown last.
+        page = client.events.page(
+            model=model, stream=stream, actor=who, type=kind, order="desc", page_size=max(1, min(limit, 1000))
+        )
+        past = list(reversed(page.items))[-limit:] if limit > 0 else []
+    if not follow:
+        _print_events(shell.out, past, empty="no such event")
+        return
+    last = _print_lines(shell.out, past, after or 0)
+    # All up to the position that the past was read at has been shown, whether or not the last event passed the filter.
+    begin = max(last, client.position)
+    _print_lines(shell.out, client.follow(after=begin, model=model, stream=stream, actor=who, type=kind), begin)
+
+
+def _print_events(out: Printer, events: Iterable[Event], *, empty: str) -> None:
+    """A timeline: a table for people, one line of JSON for each event for programs."""
+    if out.as_json:
+        _print_lines(out, events, 0)
+        return
+    out.table(_COLUMNS, (_row(event) for event in events), empty=empty)
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    subject = event.stream.partition("/")[2]
+    return event.position, event.time, event.actor, f"{subject}: {sentence(event.type, event.data)}", event.reason
+
+
+def _print_lines(out: Printer, events: Iterable[Event], last: int) -> int:
+    """Print each event at once; the position of the last one."""
+    for event in events:
+        if out.as_json:
+            out.json(event, line=True)
+        else:
+            position, when, who, what, why = (cell(value) for value in _row(event))
+            out.line(f"{position:>8}  {when}  {who}  {what}" + (f"  ({why})" if event.reason else ""))
+        last = event.position
+    return last

@@ -1,0 +1,61 @@
+"""Files: push, pull."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regista.cli.arguments import Model, Ref
+from regista.cli.command import command
+from regista.cli.shell import Shell
+
+PANEL = "Files"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    command(app, "pull", panel=PANEL)(pull)
+    command(app, "push", panel=PANEL)(push)
+
+
+def pull(
+    shell: Shell,
+    model: Model,
+    ref: Ref,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.", show_default=False)],
+) -> None:
+    """Download the files of a version, and check the digest of each."""
+    with shell.out.progress("downloading", size=True) as progress:
+        pulled = shell.client.pull(model, ref, directory, progress=progress)
+    if shell.out.as_json:
+        shell.out.json(
+            {
+                "model": pulled.model,
+                "version": pulled.version,
+                "digest": pulled.digest,
+                "directory": str(pulled.directory),
+                "files": list(pulled.files),
+                "size": pulled.size,
+                "kept": pulled.kept,
+            }
+        )
+        return
+    shell.out.line(f"{pulled.model} {pulled.version}  {len(pulled.files)} files, {pulled.size:,} bytes, all checked")
+    for name in pulled.files:
+        shell.out.line(f"  {pulled.directory / name}")
+
+
+def push(
+    shell: Shell,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.", show_default=False)],
+) -> None:
+    """Upload files without registering them, and print their digest. Unregistered, they are kept for a day."""
+    with shell.out.progress("uploading", size=True) as progress:
+        pushed = shell.client.push(path, progress=progress)
+    if shell.out.as_json:
+        shell.out.json({"digest": pushed.digest, "size": pushed.size, "files": pushed.files, "sent": pushed.sent})
+        return
+    shell.out.line(pushed.digest)
+    shell.out.note(f"{pushed.files} files, {pushed.size:,} bytes, of which {pushed.sent:,} were sent")

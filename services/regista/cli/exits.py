@@ -1,0 +1,20 @@
+"""Exit codes, for scripts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from regista.domain.errors import RegistaError
+
+DONE: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+"""Nothing answered, or what answered cannot do it now: the same command may work later."""
+INTERRUPTED: Final = 130
+"""Ctrl+C: 128 and the number of the signal, as shells have it."""
+
+
+def code_of(error: RegistaError) -> int:
+    """The exit code of an error. 4 is kept for what is done while a target failed."""
+    return UNREACHABLE if error.status in {429, 502, 503, 504} else REFUSED

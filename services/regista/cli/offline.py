@@ -1,0 +1,26 @@
+"""Parts of the server, used where they are installed: to serve, and to work on a data directory without a server."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import typer
+
+from regista.cli.exits import USAGE
+
+_HINT = (
+    "This needs the server's packages, which are not installed. Install them with:\n\n  pip install 'regista[server]'\n"
+)
+
+
+def server_part(name: str) -> ModuleType:
+    """A module of the server; where its packages are missing, the program ends with what to install (exit code 2)."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "regista":
+            raise
+        sys.stderr.write(f"{_HINT}\n({error})\n")
+        raise typer.Exit(USAGE) from None
