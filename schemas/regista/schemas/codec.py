@@ -86,6 +86,14 @@ def fingerprint(value: bytes) -> bytes:
     return value[2:HEADER]
 
 
+def _why(error: Exception) -> str:
+    if isinstance(error, (IndexError, struct.error)):
+        return "truncated"
+    if isinstance(error, (Broken, KeyError)):
+        return "a length, branch or symbol that cannot be"
+    return str(error)
+
+
 class Codec:
     """The codec over the schemas of one catalogue. Writers and readers are made when they are first needed."""
 
@@ -113,7 +121,7 @@ class Codec:
         try:
             record, end = read(value, HEADER)
         except _DAMAGE as error:
-            msg = f"not a value of {name}: {error or type(error).__name__}"
+            msg = f"not a value of {name}: {_why(error)}"
             raise Undecodable(msg) from error
         if end != len(value):
             what = "truncated" if end > len(value) else f"{len(value) - end} trailing bytes"
@@ -125,18 +133,15 @@ class Codec:
         """As the function ``decode_meta``."""
         fingerprint(value)
         try:
-            meta, end = (self._meta or self._meta_reader())(value, HEADER)
+            meta, _ = (self._meta or self._meta_reader())(value, HEADER)
         except _DAMAGE as error:
-            msg = f"meta cannot be read: {error or type(error).__name__}"
+            msg = f"meta cannot be read: {_why(error)}"
             raise Undecodable(msg) from error
-        if end > len(value):
-            msg = "meta cannot be read: truncated"
-            raise Undecodable(msg)
-        return meta
+        return meta  # it ends with a fixed, so a value cut inside it was refused
 
     def _not_encodable(self, name: str, record: Mapping[str, Any], error: Exception) -> NotEncodable:
         reason = explain(self._catalogue.record(self._catalogue.newest(name)), record)
-        return NotEncodable(f"{name}: {reason or error or type(error).__name__}")
+        return NotEncodable(f"{name}: {reason or repr(error)}")
 
     def _writer(self, name: str) -> tuple[bytes, Callable[[Mapping[str, Any]], bytes]]:
         entry = self._catalogue.newest(name)

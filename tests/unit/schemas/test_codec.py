@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -32,6 +33,12 @@ def record(cls: type = VersionRegistered, kind: str = "full") -> Record:
 
 def value(cls: type = VersionRegistered, kind: str = "full") -> bytes:
     return codec.encode(cls.__name__, record(cls, kind))
+
+
+class Change(StrEnum):
+    """Equal to a text, and not one."""
+
+    CONFIGURATION = "configuration"
 
 
 VALUES = {(cls.__name__, kind): value(cls, kind) for cls in EVENT_TYPES.values() for kind in ("full", "minimal")}
@@ -98,6 +105,7 @@ def test_a_value_is_in_single_object_encoding_with_the_fingerprint_of_its_schema
         ("meta.previous_hash", bytes(31), "meta.previous_hash: expected 32 bytes"),
         ("meta.previous_hash", bytearray(32), "meta.previous_hash: expected 32 bytes"),
         ("meta.time", datetime(2026, 1, 1), "meta.time: expected a datetime with a zone"),  # noqa: DTZ001 - that is the point
+        ("change", Change.CONFIGURATION, "change: expected a text, got Change"),
         ("surprise", 1, "surprise: no such field"),
         ("code.surprise", 1, "code.surprise: no such field"),
     ],
@@ -245,6 +253,16 @@ def test_a_huge_or_negative_length_allocates_nothing(place: str, length: bytes) 
     finally:
         tracemalloc.stop()
     assert peak < 40 * len(damaged) + 1_000_000
+
+
+@pytest.mark.parametrize(
+    "length", [b"\x01", b"\x80" * 9 + b"\x02", b"\x80" * 10 + b"\x00", b"\x80" * 400_000 + b"\x00"]
+)
+def test_a_length_that_is_negative_or_over_64_bits_is_not_taken_for_another(length: bytes) -> None:
+    empty = codec.encode("VersionRegistered", record(VersionRegistered, "minimal") | {"description": ""})
+    assert empty.endswith(b"\x00\x00")
+    with pytest.raises(Undecodable, match="VersionRegistered: a length, branch or symbol that cannot be"):
+        codec.decode(empty[:-2] + length + b"\x00")
 
 
 def test_items_in_blocks_with_their_size_are_read_too() -> None:
