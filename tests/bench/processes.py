@@ -46,7 +46,7 @@ def free_port() -> int:
 def registry(data: Path) -> Iterator[Server]:
     """``regista up`` on a data directory."""
     port = free_port()
-    command = [sys.executable, "-m", "regista.cli", "up", "--port", str(port), "--data", str(data)]
+    command = [str(Path(sys.executable).with_name("regista")), "up", "--port", str(port), "--data", str(data)]
     with _serving(command, port, "/readyz") as server:
         yield server
 
