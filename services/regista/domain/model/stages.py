@@ -228,15 +228,19 @@ def _other_ways(state: ModelState, name: str) -> str:
     named = next((version for version in skipped if not _moved_on(state, version, name)), None)
     if named is None:
         return "Promote another version."
-    option = "" if name == state.policy.serving else f" --stage {name}"
-    command = f"regista rollback {state.name} --to {named.number}{option} --reason …"
+    command = _rollback_command(state, name, named)
     return f"{named.number} held it too, and is returned to only by name: {command}. Or promote another."
+
+
+def _rollback_command(state: ModelState, name: str, target: VersionState) -> str:
+    option = "" if name == state.policy.serving else f" --stage {name}"
+    return f"regista rollback {state.name}{option} --to {target.number} --reason …"
 
 
 def _artifact_missing(state: ModelState, name: str, target: VersionState, context: Context) -> Refused:
     others = (v for v in rollback_targets(state, name) if v.digest not in context.missing_artifacts)
     eligible = next((v for v in others if v.ordinal != target.ordinal), None)
-    command = f"regista rollback {state.name} --to {eligible.number} --reason …" if eligible else None
+    command = _rollback_command(state, name, eligible) if eligible else None
     return Refused(
         f"the bytes of {state.name} {target.number} are gone",
         code="artifact_missing",
