@@ -214,7 +214,7 @@ def test_every_public_name_resolves_and_is_listed() -> None:
     for name in regista.__all__:
         assert getattr(regista, name) is not None
     assert set(regista.__all__) <= set(dir(regista))
-    assert regista.__all__ == sorted(regista.__all__, key=lambda name: (name.startswith("_"), name.lower()))
+    assert regista.__all__ == sorted(regista.__all__)
 
 
 def test_every_error_of_the_tree_is_public() -> None:
