@@ -46,8 +46,15 @@ class Blocking(Protocol):
 class Rebuild:
     """One rebuild: who waits for it, and the comparison that runs beside the projection."""
 
-    def __init__(self, done: asyncio.Future[list[Comparison]], progress: Callable[[int, int], None] | None) -> None:
+    def __init__(
+        self,
+        done: asyncio.Future[list[Comparison]],
+        progress: Callable[[int, int], None] | None,
+        wake: Callable[[], None],
+    ) -> None:
+        """``wake`` is called when the comparison is done."""
         self.done = done
+        self._wake = wake
         self._progress = progress
         self._comparing: asyncio.Task[list[Comparison]] | None = None
         self._comparisons: list[Comparison] = []
@@ -62,6 +69,7 @@ class Rebuild:
         if self._comparing is None:
             reader, entries = await blocking(lambda: _snapshot(database))
             self._comparing = asyncio.create_task(asyncio.to_thread(_compare, reader, entries, views))
+            self._comparing.add_done_callback(lambda _: self._wake())
         if not self._comparing.done():
             return False
         self._comparisons = self._comparing.result()

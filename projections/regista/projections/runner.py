@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from regista.domain.chain import Head
 from regista.domain.errors import Damaged, RegistaError
@@ -73,6 +73,7 @@ class Projector:
         self._error: str | None = None
         self._caught_up = False
         self._closing = asyncio.Event()
+        self._waiting: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
     async def run(self) -> None:
@@ -83,14 +84,15 @@ class Projector:
                 moved = await self._attempt(self._start)
             else:
                 moved = await self._attempt(self._step)
-            if moved is False:
-                await self._feed.wait(self._lead_position(), POLL)
-            elif moved is None:
-                await self._pause()
+            if moved is None or (moved is False and not self._lead()):
+                await self._idle(asyncio.sleep(BACK_OFF))
+            elif moved is False:
+                await self._idle(self._feed.wait(self._lead_position(), POLL))
 
     async def close(self) -> None:
         """End ``run`` after the batch in hand, and the thread. The database stays open."""
         self._closing.set()
+        self._wake()
         async with self._lock:
             self._settle_waiters(closing=True)
             if self._rebuild is not None:
@@ -139,6 +141,7 @@ class Projector:
 
         async with self._lock:
             await self._blocking(record)
+        self._wake()
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> list[Comparison]:
         """Build every view anew from the first event, beside the live ones, and put it in their place.
@@ -154,9 +157,10 @@ class Projector:
         if self._closing.is_set():
             raise RuntimeError("the projector is closed")
         async with self._lock:
-            self._rebuild = Rebuild(asyncio.get_running_loop().create_future(), progress)
+            self._rebuild = rebuild = Rebuild(asyncio.get_running_loop().create_future(), progress, self._wake)
             await self._blocking(self._add_generation)
-        return await self._rebuild.done
+        self._wake()
+        return await rebuild.done
 
     async def digests(self) -> dict[str, str]:
         """The digest of every readable view, all at one moment."""
@@ -201,12 +205,22 @@ class Projector:
         except (RegistaError, sqlite3.Error):
             return False
 
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(BACK_OFF):
-                await self._closing.wait()
-        except TimeoutError:
+    async def _idle(self, until: Coroutine[Any, Any, None]) -> None:
+        """Wait, or until ``_wake``."""
+        if self._closing.is_set():
+            until.close()
             return
+        self._waiting = asyncio.create_task(until)
+        try:
+            await asyncio.wait([self._waiting])
+        finally:
+            self._waiting.cancel()
+        if not self._waiting.cancelled():
+            self._waiting.result()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -292,17 +306,26 @@ class Projector:
         if failed is not None and self._rebuild is not None:
             await self._give_up(self._rebuild, building, failed)
             return
-        lead = self._lead()
-        ready = [m for m in building if lead and m.entry.progress == lead[0].entry.progress and m.entry.error is None]
-        first = not any(m.entry.readable for m in self._members)
-        if len(ready) < len(building) or (first and not self._caught_up):
+        if not all(self._ready(member) for member in building):
             return
         if self._rebuild is not None and not await self._rebuild.compared(self._database, self._views, self._blocking):
             return
-        await self._blocking(lambda: self._flip(ready))
+        await self._blocking(lambda: self._flip(building))
         if self._rebuild is not None:
             self._rebuild.finish()
             self._rebuild = None
+
+    def _ready(self, member: Member) -> bool:
+        """Whether a built generation may serve: it has come as far as the live ones, or as far as it can.
+
+        Where nothing serves yet, that is the end of the log; and a view that stands still serves what it has.
+        """
+        lead = self._lead()
+        if member.entry.error is not None:
+            return self._readable(member.view.name) is None
+        if not lead or member.entry.progress != lead[0].entry.progress:
+            return False
+        return self._caught_up or any(m.entry.readable for m in lead)
 
     async def _give_up(self, rebuild: Rebuild, building: Sequence[Member], failed: Member) -> None:
         await self._blocking(lambda: self._drop(building))
@@ -323,7 +346,10 @@ class Projector:
         self._members = [m for m in self._members if m.entry.key not in gone]
 
     def _flip(self, ready: Sequence[Member]) -> None:
-        new = {m.entry.view: Member(m.view, replace(m.entry, state="live")) for m in ready}
+        new = {
+            m.entry.view: Member(m.view, replace(m.entry, state="live" if m.entry.error is None else "degraded"))
+            for m in ready
+        }
         keep = {m.entry.key for m in ready}
         with self._database.transaction():
             for member in ready:

@@ -28,7 +28,7 @@ _MOVED = """
     AND (?3 IS NULL OR model_key = ?3){serving} ORDER BY 1, 2 LIMIT ?4"""
 _HELD = (
     "SELECT version FROM {table} WHERE model_key = ? AND {name} = ? AND to_position > ? AND from_position <= ? "
-    "ORDER BY from_position DESC"
+    "ORDER BY from_position DESC, ordinal"
 )
 
 

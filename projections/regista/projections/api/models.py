@@ -24,11 +24,11 @@ _COLUMNS = [column.name for column in models.MODELS.columns]
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM models_v1"
 _NEXT_STAGE = "SELECT min(stage) FROM stages_v1 WHERE model_key = ? AND stage > ?"
 _HELD = (
-    "SELECT version, from_position FROM stages_v1 WHERE model_key = ? AND stage = ? "
+    "SELECT version, from_position, ordinal FROM stages_v1 WHERE model_key = ? AND stage = ? "
     f"AND to_position = {FOREVER} ORDER BY ordinal DESC LIMIT {SHOWN_PER_STAGE}"
 )
 _HELD_AT = (
-    "SELECT version, from_position FROM stages_v1 WHERE model_key = ? AND stage = ? AND to_position > ? "
+    "SELECT version, from_position, ordinal FROM stages_v1 WHERE model_key = ? AND stage = ? AND to_position > ? "
     f"AND from_position <= ? ORDER BY ordinal DESC LIMIT {SHOWN_PER_STAGE}"
 )
 _ALIASES = f"SELECT alias, version FROM aliases_v1 WHERE model_key = ? AND to_position = {FOREVER} ORDER BY alias"
@@ -106,5 +106,5 @@ def _stages(reader: Reader, key: str, at: int | None) -> dict[str, list[str]]:
         stage = row[0]
         rows = reader.rows(_HELD, (key, stage)) if at is None else reader.rows(_HELD_AT, (key, stage, at, at))
         if rows:
-            held[stage] = [version for version, _ in sorted(rows, key=lambda r: -int(r[1]))]
+            held[stage] = [row[0] for row in sorted(rows, key=lambda row: (-row[1], row[2]))]
     return held

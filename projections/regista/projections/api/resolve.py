@@ -16,11 +16,11 @@ _ORDINAL = "SELECT ordinal, version FROM versions_v1 WHERE model_key = ? AND ord
 _ALIAS = "SELECT ordinal, version FROM aliases_v1 WHERE model_key = ? AND alias = ? AND to_position > ? AND from_position <= ?"
 _STAGE_NOW = (
     "SELECT ordinal, version FROM stages_v1 WHERE model_key = ? AND stage = ? "
-    f"AND to_position = {FOREVER} ORDER BY from_position DESC LIMIT 1"
+    f"AND to_position = {FOREVER} ORDER BY from_position DESC, ordinal LIMIT 1"
 )
 _STAGE_AT = (
     "SELECT ordinal, version FROM stages_v1 WHERE model_key = ? AND stage = ? "
-    "AND to_position > ? AND from_position <= ? ORDER BY from_position DESC LIMIT 1"
+    "AND to_position > ? AND from_position <= ? ORDER BY from_position DESC, ordinal LIMIT 1"
 )
 _DIGEST = (
     "SELECT v.ordinal, v.version FROM digests_v1 d JOIN versions_v1 v ON v.position = d.position "

@@ -51,7 +51,7 @@ _FROM = (
 _BY_ORDINAL = f"{_FROM} WHERE v.model_key = ? AND v.ordinal = ?"
 _BY_STAGE = (
     f"{_FROM} WHERE v.model_key = ?1 AND v.ordinal = (SELECT ordinal FROM stages_v1 WHERE model_key = ?1 AND stage = ?2 "
-    f"AND to_position = {FOREVER} ORDER BY from_position DESC LIMIT 1)"
+    f"AND to_position = {FOREVER} ORDER BY from_position DESC, ordinal LIMIT 1)"
 )
 _EVALUATIONS = (
     "SELECT dataset, slice, metrics, time, actor, position FROM evaluations_v1 "

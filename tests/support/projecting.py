@@ -1,0 +1,83 @@
+"""A projector over a log in memory, and the query API in front of it, as one process runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from regista.domain.chain import Row
+from regista.domain.errors import RegistaError
+from regista.projections.api.queries import Queries
+from regista.projections.api.routes import query_routes
+from regista.projections.database import ViewsDatabase
+from regista.projections.memory import MemoryFeed
+from regista.projections.runner import Projector
+from regista.projections.views.base import View
+from regista.projections.views.catalogue import VIEWS
+
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    feed: MemoryFeed
+    database: ViewsDatabase
+    projector: Projector
+    client: httpx.AsyncClient
+
+    async def caught_up(self) -> None:
+        assert await self.projector.wait_for(self.feed.end, PATIENCE), self.projector.status()
+
+    async def append(self, sets: Sequence[Sequence[Row]]) -> None:
+        for rows in sets:
+            self.feed.append(*rows)
+        await self.caught_up()
+
+
+def memory_feed(sets: Sequence[Sequence[Row]], log_id: str = "log-1") -> MemoryFeed:
+    feed = MemoryFeed(log_id)
+    for rows in sets:
+        feed.append(*rows)
+    return feed
+
+
+def application(queries: Queries) -> FastAPI:
+    app = FastAPI()
+    app.include_router(query_routes(queries))
+
+    @app.exception_handler(RegistaError)
+    async def _answer(_: Request, error: RegistaError) -> Response:
+        reasons = [reason.detail for reason in error.reasons]
+        body = {"code": error.code, "detail": error.detail, "hint": error.hint, "reasons": reasons}
+        return JSONResponse(body, error.status)
+
+    return app
+
+
+@asynccontextmanager
+async def running(
+    feed: MemoryFeed, path: Path, views: Sequence[View] = VIEWS, *, catch_up: bool = True
+) -> AsyncIterator[Projection]:
+    database = ViewsDatabase(path)
+    projector = Projector(feed, database, views)
+    queries = Queries(database, projector, lambda: feed.end)
+    task = asyncio.create_task(projector.run())
+    transport = httpx.ASGITransport(app=application(queries))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://registry") as client:
+            projection = Projection(feed, database, projector, client)
+            if catch_up:
+                await projection.caught_up()
+            yield projection
+    finally:
+        await projector.close()
+        await task
+        queries.close()
+        database.close()
