@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 
 from eventsourcing.persistence import IntegrityError, PersistenceError
 from eventsourcing.sqlite import SQLiteConnection, SQLiteCursor, SQLiteDatastore, SQLiteTransaction
@@ -20,24 +19,12 @@ from regista.store.sqlite.connections import ReaderPool, connect_writer
 
 
 class _WriteTransaction(SQLiteTransaction):
-    """Takes the write lock at once, and never leaves a failed commit open."""
+    """Takes the write lock at once."""
 
     def __enter__(self) -> SQLiteCursor:
         cursor = self.connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         return cursor
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        try:
-            super().__exit__(exc_type, exc_val, exc_tb)
-        except PersistenceError:
-            self.connection.rollback()
-            raise
 
 
 class LogDatastore(SQLiteDatastore):
@@ -73,6 +60,7 @@ class LogDatastore(SQLiteDatastore):
         except IntegrityError:
             raise
         except (sqlite3.Error, PersistenceError):
+            # A commit that failed may still be open; closing the connection ends it.
             self._drop_writer()
             raise
 

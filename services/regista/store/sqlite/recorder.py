@@ -78,10 +78,12 @@ class SQLiteLogRecorder(SQLiteApplicationRecorder):
 
 
 def next_position(c: SQLiteCursor) -> int:
-    """The position after the highest one ever given."""
-    c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
-    found = c.fetchone()
-    return int(found[0]) + 1 if found else 1
+    """The position after the highest one ever given, even where the table of sequences was lost in a restore."""
+    c.execute(
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), "
+        "coalesce((SELECT max(position) FROM events), 0)) + 1"
+    )
+    return int(c.fetchone()[0])
 
 
 def refuse_duplicates(c: SQLiteCursor, appends: Sequence[Append]) -> None:
