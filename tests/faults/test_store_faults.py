@@ -166,6 +166,7 @@ import json, os, resource, sys
 from pathlib import Path
 from regista.domain.errors import RegistaError
 from regista.store.sqlite import SQLiteLogReader, SQLiteLogStore
+from regista.store.sqlite.probe import check_writable
 from regista.store.verify import verify
 from tests.support.chained_log import Writer, filled
 
@@ -231,9 +232,11 @@ if root:
 store = SQLiteLogStore(data)
 said["writing"] = [code(lambda: Writer(store, actor="later").write("a")) for _ in range(2)]
 said["reads on"] = store.max_position()
+said["probe"] = [code(lambda: check_writable(data / "log.db"))]
 if root:
     os.seteuid(0)
 (data / "log.db").chmod(0o644)
+said["probe"].append(code(lambda: check_writable(data / "log.db")))
 said["after"] = Writer(store, actor="later").write("a")
 store.close()
 print(json.dumps(said))
@@ -249,6 +252,7 @@ def test_a_read_only_directory_or_file_is_reported_and_read_and_written_again_wh
             "reads": [12, True],
             "writing": ["log_read_only"] * 2,
             "reads on": 12,
+            "probe": ["log_read_only", None],
             "after": 13,
         }
 

@@ -23,6 +23,8 @@ def check_writable(path: Path, *, lock_timeout: float = 2.0) -> None:
     """
     with translated(path), closing(connect_writer(path, lock_timeout=lock_timeout)) as connection:
         connection.execute("BEGIN IMMEDIATE")
+        # On a file that may only be read SQLite begins to read, and refuses the first statement that would write.
+        connection.execute("DELETE FROM log WHERE false")
         connection.execute("ROLLBACK")
     free = shutil.disk_usage(path.parent).free
     if free < ROOM:
