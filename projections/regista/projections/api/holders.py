@@ -51,7 +51,7 @@ def alias(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
         raise NotFound(
             f"{model} {when} no alias {name}", code="unknown_alias", hint=f"GET /v1/models/{model}/aliases lists them."
         )
-    return Answer(encode({**_alias(model, row), "at": at}), row[8] if at is None else None)
+    return Answer(encode(_alias(model, row, at)), row[8] if at is None else None)
 
 
 def aliases(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
@@ -65,10 +65,10 @@ def aliases(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     limit = arguments.get("limit", DEFAULT_LIMIT)
     rows = reader.rows(_ALIASES, (key, end, end, *after, limit + 1))
     following = next_page(query, [rows[limit - 1][0]]) if len(rows) > limit else None
-    return page([_alias(model, row) for row in rows[:limit]], following)
+    return page([_alias(model, row, at) for row in rows[:limit]], following)
 
 
-def _alias(model: str, row: Sequence[Any]) -> dict[str, Any]:
+def _alias(model: str, row: Sequence[Any], at: int | None) -> dict[str, Any]:
     name, version, ordinal, since, since_position, actor, reason, previous = row[:8]
     return {
         "model": model,
@@ -80,6 +80,7 @@ def _alias(model: str, row: Sequence[Any]) -> dict[str, Any]:
         "actor": actor,
         "reason": reason,
         "previous_version": previous,
+        "at": at,
     }
 
 
