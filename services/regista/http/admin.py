@@ -34,7 +34,10 @@ _EXPORTED: dict[int | str, dict[str, Any]] = {
     }
 }
 _LINES: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {NDJSON: {"schema": {"type": "string", "format": "binary"}}}}
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 _REPORTING: dict[int | str, dict[str, Any]] = {
     200: {"description": "Done. With `Accept: application/x-ndjson`: lines of progress, and then the result."}

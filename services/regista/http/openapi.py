@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from regista.http.authentication import OPEN_PATHS
 from regista.wire.resources import Problem
 
 _DESCRIPTION = """\
@@ -39,7 +40,8 @@ _TAGS = {
 }
 _ALWAYS = (400, 401, 403, 422, 500, 503)
 _WRITES = (404, 409, 410, 412, 413, 415)
-_METHODS = ("get", "put", "post", "patch", "delete")
+_METHODS = ("get", "head", "put", "post", "patch", "delete")
+_SAFE = frozenset({"get", "head"})
 _PREFIXES = {"regista__wire__requests__": "Request", "regista__wire__resources__": ""}
 _ACTOR = {
     "name": "Regista-Actor",
@@ -81,14 +83,19 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "token": {"type": "http", "scheme": "bearer", "description": "Needed where REGISTA_TOKEN is set."}
     }
     document["security"] = [{"token": []}, {}]
-    for item in document["paths"].values():
+    for path, item in document["paths"].items():
         for method in _METHODS:
             if method in item:
                 _complete(item[method], method)
+            if method in item and path in OPEN_PATHS:
+                item[method]["security"] = []
     used = {tag for item in document["paths"].values() for operation in item.values() for tag in operation["tags"]}
     document["tags"] = [{"name": tag, "description": text} for tag, text in _TAGS.items() if tag in used]
     document["tags"] += [{"name": tag} for tag in sorted(used - set(_TAGS))]
-    return cast("dict[str, Any]", _shorter(document, _short_names(schemas)))
+    named = cast("dict[str, Any]", _shorter(document, _short_names(schemas)))
+    for name, schema in named["components"]["schemas"].items():
+        schema["title"] = name  # generators name their classes by it
+    return named
 
 
 def _complete(operation: dict[str, Any], method: str) -> None:
@@ -97,15 +104,14 @@ def _complete(operation: dict[str, Any], method: str) -> None:
     parameters = operation.setdefault("parameters", [])
     in_path = any(parameter.get("in") == "path" for parameter in parameters)
     codes = set(_ALWAYS) | ({404} if in_path else set())
-    if method != "get":
+    if method not in _SAFE:
         codes |= set(_WRITES)
         if not any(parameter.get("name", "").lower() == "regista-actor" for parameter in parameters):
             parameters.append(_ACTOR)
     responses = operation["responses"]
-    for code in sorted(codes):
-        given = responses.get(str(code), {})
-        if "application/problem+json" not in given.get("content", {}):
-            responses[str(code)] = _problem(code)
+    for code in codes | {int(code) for code in responses if code.startswith(("4", "5"))}:
+        responses[str(code)] = _problem(code)
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def _problem(code: int) -> dict[str, Any]:
@@ -124,6 +130,8 @@ def _short_names(schemas: dict[str, Any]) -> dict[str, str]:
         for prefix, suffix in _PREFIXES.items():
             if name.startswith(prefix):
                 names[name] = name.removeprefix(prefix) + suffix
+        if paged := re.fullmatch(r"Page_(\w+)_", name):
+            names[name] = f"{paged[1]}Page"
     return names
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from regista.domain.errors import BeyondLog, Malformed, Unavailable
@@ -21,7 +21,7 @@ from regista.http.tail import Source, Tail, Told, Wanted
 
 MEDIA_TYPE = "text/event-stream"
 MAX_POSITION = 2**63 - 1
-_PAGE = 500
+_PAGE = 100
 _CHUNK = 64 * 2**10
 """Bytes sent at once."""
 _GREETING = b": regista\n\n"
@@ -188,7 +188,7 @@ def stream_routes(streams: EventStreams) -> APIRouter:
     """The route of the event stream."""
     router = APIRouter(tags=["events"])
 
-    @router.get("/v1/events/stream", response_class=EventStreamResponse, responses=_RESPONSES)
+    @router.get("/v1/events/stream", response_class=StreamingResponse, responses=_RESPONSES)
     async def stream_events(
         after: Annotated[int | None, Query(ge=0, le=MAX_POSITION, description="Begin behind this position.")] = None,
         stream: Annotated[str | None, Query(description="Only this stream, e.g. `model/fraud`.")] = None,

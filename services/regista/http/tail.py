@@ -17,7 +17,9 @@ from regista.domain.errors import RegistaError
 
 CAPACITY = 10_000
 """Events kept."""
-_PAGE = 1_000
+CAPACITY_BYTES = 32 * 2**20
+"""Bytes of events kept."""
+_PAGE = 200
 logger = logging.getLogger("regista.http")
 
 
@@ -95,6 +97,7 @@ class Tail:
         self._poll = poll
         self._events: list[Told] = []
         self._positions: list[int] = []
+        self._size = 0
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.floor = self.position = 0
@@ -102,7 +105,7 @@ class Tail:
     def start(self) -> None:
         """Follow from the present end of the view, unless it does so already."""
         if self._task is None or self._task.done():
-            self._events, self._positions = [], []
+            self._events, self._positions, self._size = [], [], 0
             self.floor = self.position = self._source.position()
             self._task = asyncio.create_task(self._follow())
 
@@ -156,7 +159,16 @@ class Tail:
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
-        surplus = len(self._events) - CAPACITY
-        if surplus > CAPACITY // 2:
-            self.floor = self._positions[surplus - 1]
-            del self._events[:surplus], self._positions[:surplus]
+        self._size += sum(len(event.frame) for event in events)
+        if len(self._events) > CAPACITY or self._size > CAPACITY_BYTES:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keep the newer half of what may be kept, so that this happens seldom."""
+        surplus, size = 0, self._size
+        while len(self._events) - surplus > CAPACITY // 2 or size > CAPACITY_BYTES // 2:
+            size -= len(self._events[surplus].frame)
+            surplus += 1
+        self.floor = self._positions[surplus - 1]
+        self._size = size
+        del self._events[:surplus], self._positions[:surplus]
