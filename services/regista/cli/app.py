@@ -47,7 +47,7 @@ def build() -> typer.Typer:
         token: Token = None,
         actor: Actor = None,
         json: Json = False,
-        version: Release = False,
+        version: Release = False,  # noqa: ARG001 - its callback has done everything
     ) -> None:
         ctx.obj = Options(url, token, actor, json)
 
