@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from importlib.metadata import version
+from json import loads
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -221,10 +222,14 @@ class Application:
             logger.info("%d orphaned blobs with %d bytes were deleted", len(found.blobs), found.size)
 
     def _referenced(self) -> set[str]:
+        """What the log names: the manifest of every version, and the script that trained it where that was stored."""
         reader = self._views.reader()
         try:
             table = VERSIONS.public_name("versions")
-            return {str(digest) for (digest,) in reader.rows(f"SELECT DISTINCT digest FROM {table}")}  # noqa: S608 - our own name
+            digests = {str(digest) for (digest,) in reader.rows(f"SELECT DISTINCT digest FROM {table}")}  # noqa: S608 - our own name
+            stored = f'SELECT document FROM {table} WHERE document LIKE \'%"snapshot":"sha256:%\''  # noqa: S608 - as above
+            codes = [loads(document)["code"] or {} for (document,) in reader.rows(stored)]
+            return digests | {str(code["snapshot"]) for code in codes if code.get("snapshot")}
         finally:
             reader.close()
 
