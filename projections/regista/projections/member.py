@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from regista.domain.chain import Row
 from regista.projections.catalogue import Entry
-from regista.projections.database import Overtaken, ViewsDatabase
-from regista.projections.decoding import CannotDecode, Item, advanced, decode_row, decode_rows
+from regista.projections.changes import Change
+from regista.projections.database import ViewsDatabase
+from regista.projections.decoding import CannotDecode, Item, Progress, advanced, decode_row, decode_rows
 from regista.projections.views.base import View
 from regista.schemas.codec import decode_meta
 from regista.schemas.errors import SchemaError
@@ -41,32 +43,116 @@ class Member:
     entry: Entry
 
 
-def apply(database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row]) -> list[Member]:
+CHUNK = 500
+"""Events decoded at a time: what is alive at once stays small, and the collector of cycles has little to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What one chunk changes, for each member: the changes, or what its fold raised."""
+
+    changes: Sequence[Sequence[Change] | Exception]
+    progress: Progress
+
+
+class _Failed(Exception):
+    """A member cannot apply an event."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__(member.view.name)
+        self.member = member
+
+
+def apply(
+    database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None = None
+) -> list[Member]:
     """Fold whole atomic sets into members that have all come equally far; the members as they stand then.
 
     All of it is one transaction. A view that cannot apply an event keeps what comes before it and is ``degraded``;
-    the others go on.
+    the others go on. With ``ahead`` the next chunk is decoded and folded in another thread while SQLite, which needs
+    no interpreter lock, writes the one before.
 
     Raises:
         Overtaken: another projector was faster; nothing was written.
         sqlite3.Error: the database cannot be written; nothing was.
     """
-    progress = members[0].entry.progress
-    items, broken = decode_rows(rows, progress.running_time)
-    skipping = {m.entry.key: database.skips(m.view) & {row.position for row in rows} for m in members}
-    smooth = [m for m in members if broken is None and not skipping[m.entry.key]]
-    done: list[Member] = []
-    if smooth:
-        after = advanced(progress, rows, items[-1].running_time)
-        with database.transaction():
-            for member in smooth:
-                if _folded(database, member, items) is None:
-                    moved = member.entry.at(after)
-                    database.advance(member.entry, moved)
-                    done.append(Member(member.view, moved))
+    positions = {row.position for row in rows}
+    skips = {m.entry.key: database.skips(m.view) & positions for m in members}
+    smooth = [m for m in members if not skips[m.entry.key]]
+    while smooth:
+        try:
+            done = _smoothly(database, smooth, rows, ahead)
+            break
+        except CannotDecode:
+            smooth = []
+        except _Failed as failure:
+            smooth = [m for m in smooth if m is not failure.member]
+    else:
+        done = []
     finished = {m.entry.key for m in done}
     rest = [m for m in members if m.entry.key not in finished]
-    return [*done, *(_carefully(database, m, rows, skipping[m.entry.key]) for m in rest)]
+    return [*done, *(_carefully(database, m, rows, skips[m.entry.key]) for m in rest)]
+
+
+def _smoothly(
+    database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None
+) -> list[Member]:
+    after = members[0].entry.progress
+    with database.transaction():
+        for prepared in _prepared(members, rows, ahead):
+            for member, changes in zip(members, prepared.changes, strict=True):
+                if isinstance(changes, Exception):
+                    raise _Failed(member)
+                _write(database, member, changes)
+            after = prepared.progress
+        moved = [Member(m.view, m.entry.at(after)) for m in members]
+        for member, there in zip(members, moved, strict=True):
+            database.advance(member.entry, there.entry)
+    return moved
+
+
+def _write(database: ViewsDatabase, member: Member, changes: Sequence[Change]) -> None:
+    try:
+        database.write(member.view, member.entry.generation, changes)
+    except Exception as error:
+        if _of_the_environment(error):
+            raise
+        raise _Failed(member) from error
+
+
+def _prepared(members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None) -> Iterator[_Prepared]:
+    """The chunks of a batch, in order, one of them prepared ahead."""
+    progress = members[0].entry.progress
+    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    if ahead is None or len(chunks) == 1:
+        for chunk in chunks:
+            prepared = _prepare(members, chunk, progress)
+            progress = prepared.progress
+            yield prepared
+        return
+    pending = ahead.submit(_prepare, members, chunks[0], progress)
+    for chunk in chunks[1:]:
+        prepared = pending.result()
+        pending = ahead.submit(_prepare, members, chunk, prepared.progress)
+        yield prepared
+    yield pending.result()
+
+
+def _prepare(members: Sequence[Member], rows: Sequence[Row], progress: Progress) -> _Prepared:
+    items, broken = decode_rows(rows, progress.running_time)
+    if broken is not None:
+        raise broken
+    changes: list[Sequence[Change] | Exception] = []
+    for member in members:
+        try:
+            changes.append(member.view.fold(items))
+        except Exception as error:  # noqa: BLE001 - whatever a fold raises is that view's failure, not the batch's
+            changes.append(error)
+    return _Prepared(changes, advanced(progress, rows, items[-1].running_time))
+
+
+def _of_the_environment(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 1) & 0xFF in _ENVIRONMENT
 
 
 def _folded(database: ViewsDatabase, member: Member, items: Sequence[Item]) -> Exception | None:
@@ -74,10 +160,8 @@ def _folded(database: ViewsDatabase, member: Member, items: Sequence[Item]) -> E
     try:
         with database.savepoint():
             database.write(member.view, member.entry.generation, member.view.fold(items))
-    except Overtaken:
-        raise
     except Exception as error:
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 1) & 0xFF in _ENVIRONMENT:
+        if _of_the_environment(error):
             raise
         return error
     return None

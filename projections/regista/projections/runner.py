@@ -31,8 +31,8 @@ from regista.projections.views.catalogue import VIEWS
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-BATCH = 5_000
-BATCH_BESIDE_LIVE = 1_000
+BATCH = 10_000
+BATCH_BESIDE_LIVE = 2_000
 """Of a view that is built while others serve: short, so that these stay fresh."""
 POLL = 1.0
 BACK_OFF = 1.0
@@ -68,6 +68,7 @@ class Projector:
         self._views = {view.name: view for view in views}
         self._members: list[Member] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
         self._waiters: list[tuple[int, frozenset[str], asyncio.Future[bool]]] = []
         self._rebuild: Rebuild | None = None
         self._error: str | None = None
@@ -99,6 +100,7 @@ class Projector:
                 self._rebuild.fail(asyncio.CancelledError())
                 self._rebuild = None
         self._thread.shutdown()
+        self._ahead.shutdown()
 
     async def wait_for(self, position: int, timeout: float, views: Sequence[str] | None = None) -> bool:  # noqa: ASYNC109 - a result, not an exception
         """Wait until the views (all, by default) answer for ``position``. False when that took too long."""
@@ -290,7 +292,7 @@ class Projector:
             rows = [row for row in rows if row.position <= goal]
         if not rows:
             return False
-        moved = {m.entry.key: m for m in await self._blocking(lambda: apply(self._database, group, rows))}
+        moved = {m.entry.key: m for m in await self._blocking(lambda: apply(self._database, group, rows, self._ahead))}
         self._members = [moved.get(m.entry.key, m) for m in self._members]
         self._settle_waiters()
         if not leading and self._rebuild is not None:
