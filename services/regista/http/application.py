@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regista.http.authentication import Authentication
 from regista.http.limits import Limits, Upload
@@ -17,6 +18,7 @@ from regista.http.observation import Observation
 from regista.http.openapi import describe, operation_id
 from regista.http.problems import Problems
 from regista.http.reference import reference_routes
+from regista.http.switchboard import Switchboard
 from regista.settings import Settings
 
 
@@ -33,7 +35,7 @@ class Shell:
 class Api(FastAPI):
     """FastAPI with our layers instead of its own: every error passes through one place, and no body is held."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, routers: Sequence[APIRouter]) -> None:
         super().__init__(
             title="Regista",
             version=shell.version,
@@ -41,16 +43,23 @@ class Api(FastAPI):
             redoc_url=None,
             generate_unique_id_function=operation_id,
         )
-        self._shell = shell
+        self.shell = shell
+        self._routers = (*routers, reference_routes(self.openapi))
+        for router in self._routers:
+            self.include_router(router)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers, from outside in: observation, problems, limits, authentication, routes."""
-        settings = self._shell.settings
+        """The layers, from outside in: observation, problems, limits, authentication, switchboard, routes."""
+        settings = self.shell.settings
         token = settings.token.get_secret_value() if settings.token is not None else None
-        app: ASGIApp = AsyncExitStackMiddleware(self.router)
+        app: ASGIApp = Switchboard(AsyncExitStackMiddleware(self.router), self._routers)
         app = Authentication(app, token=token, trusted_hosts=settings.trusted_hosts)
-        app = Limits(app, max_body=settings.max_body, max_head=settings.max_head, uploads=self._shell.uploads)
-        return Observation(Problems(app), self._shell.metrics)
+        app = Limits(app, max_body=settings.max_body, max_head=settings.max_head, uploads=self.shell.uploads)
+        return Observation(Problems(app), self.shell.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's way in. FastAPI's looks at the environment for telemetry that we have elsewhere, every time."""
+        await Starlette.__call__(self, scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The document at ``/openapi.json``, made once."""
@@ -61,8 +70,4 @@ class Api(FastAPI):
 
 def create_app(shell: Shell, routers: Sequence[APIRouter]) -> Api:
     """The application of one server. Earlier routers are matched first."""
-    app = Api(shell)
-    for router in routers:
-        app.include_router(router)
-    app.include_router(reference_routes(app.openapi))
-    return app
+    return Api(shell, routers)
