@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
+
+from pydantic import BaseModel
 
 from regista.client.bind import read, write
 from regista.client.exchange import Request, Steps
@@ -17,8 +19,10 @@ from regista.client.register import Register, Source
 from regista.client.session import Session, given, path
 from regista.client.training.run import Run
 from regista.client.writes import Structure
-from regista.wire import requests
 from regista.wire.base import Resource
+
+if TYPE_CHECKING:
+    from regista.wire import requests  # a tenth of the SDK's loading time, for types alone
 
 Change = Literal["interface", "retrained", "configuration"]
 
@@ -111,7 +115,7 @@ class Models:
             description=description,
             reason=reason,
         )
-        more = metadata.model_dump(exclude_unset=True) if isinstance(metadata, requests.RegisterVersion) else metadata
+        more = metadata.model_dump(exclude_unset=True) if isinstance(metadata, BaseModel) else metadata
         everything = {**(more or {}), **fields}
         return Register(model, artifact, run, everything, create, example, if_match, command_id, progress)
 

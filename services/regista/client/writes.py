@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeAlias
+
+from pydantic import BaseModel
 
 from regista.client.bind import write
 from regista.client.calls import Write
 from regista.client.session import expecting, given, path
 from regista.domain.commands import UNSET, Expectation, Unset
-from regista.wire import requests
 from regista.wire.resources import AliasWritten, ModelWritten, VersionWritten
+
+if TYPE_CHECKING:
+    from regista.wire import requests  # a tenth of the SDK's loading time, for types alone
 
 IfMatch: TypeAlias = int | str | None
 Structure: TypeAlias = Mapping[str, Any]
@@ -95,7 +99,7 @@ class Writes:
         command_id: str | None = None,
     ) -> Write[VersionWritten]:
         """Register a version from a complete request. ``register`` does so from a path and a run."""
-        content = body.model_dump(exclude_unset=True) if isinstance(body, requests.RegisterVersion) else dict(body)
+        content = body.model_dump(exclude_unset=True) if isinstance(body, BaseModel) else dict(body)
         target = path("models", model, "versions")
         return Write(VersionWritten, "POST", target, content, if_match=if_match, command_id=command_id)
 
