@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from tests.support.server import application
 
 import regista
 from regista.artifacts.digests import digest_of
 from regista.client import AsyncClient
-from tests.support.server import application
 
 
 async def test_a_registered_snapshot_is_no_orphan(tmp_path: Path) -> None:
