@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -21,7 +22,7 @@ from typing import Self
 from regista.artifacts.directory import DirectoryBlobStore
 from regista.artifacts.routes import artifact_routes
 from regista.artifacts.uploads import ArtifactStore
-from regista.domain.errors import NotFound, Refused, RegistaError
+from regista.domain.errors import NotFound, Refused, RegistaError, Unavailable
 from regista.http.admin import admin_routes, import_upload
 from regista.http.administrator import RegistryAdministrator
 from regista.http.application import Api, Shell, create_app
@@ -235,8 +236,15 @@ class Application:
 
 
 def build(settings: Settings) -> Application:
-    """A registry, wired and opened. See :class:`Application` for what it raises."""
-    return Application(settings)
+    """A registry, wired and opened.
+
+    Raises:
+        Unavailable, Damaged: as :class:`Application`, and ``data_unusable`` for whatever else the directory lacks.
+    """
+    try:
+        return Application(settings)
+    except (OSError, sqlite3.Error) as error:
+        raise Unavailable(f"{settings.data} cannot be used: {error}", code="data_unusable") from error
 
 
 def run(settings: Settings) -> int:

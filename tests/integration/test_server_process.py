@@ -106,12 +106,14 @@ def test_a_data_directory_in_use_is_one_line_that_names_the_process(server: Runn
     assert "Traceback" not in failed.stderr
 
 
-@pytest.mark.parametrize("damage", ["newer", "foreign", "garbage", "file"])
+@pytest.mark.parametrize("damage", ["newer", "foreign", "garbage", "file", "views"])
 def test_a_directory_that_it_cannot_read_is_one_line(tmp_path: Path, damage: str) -> None:
     data = tmp_path / "data"
     data.mkdir()
     if damage == "garbage":
         (data / "log.db").write_bytes(b"no database" * 1000)
+    elif damage == "views":
+        (data / "views.db").mkdir()
     elif damage == "file":
         data = tmp_path / "data" / "a-file"
         data.write_text("not a directory")
