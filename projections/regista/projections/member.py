@@ -43,7 +43,7 @@ class Member:
     entry: Entry
 
 
-CHUNK = 500
+CHUNK = 1_000
 """Events decoded at a time: what is alive at once stays small, and the collector of cycles has little to look at."""
 
 

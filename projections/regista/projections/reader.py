@@ -71,6 +71,10 @@ class Reader:
         self._connection.execute("BEGIN")
         self.entries()
 
+    def data_version(self) -> int:
+        """A number that changes when another connection commits (and only then): what was read before still holds."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All queries inside see the same moment."""

@@ -22,6 +22,8 @@ Read: TypeAlias = Callable[[Reader, Mapping[str, Any]], Answer]
 FRESH_SECONDS = 2.0
 DEADLINE_SECONDS = 10.0
 THREADS = 3
+REMEMBERED = 1_000
+"""Answers of the hot path that are kept while nothing is written: about 2 KB each."""
 
 
 class Freshness(Protocol):
@@ -44,6 +46,8 @@ class Queries:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="queries", initializer=self._open)
         self._local = threading.local()
         self._readers: list[Reader] = []
+        self._remembered: dict[tuple[str, str], tuple[bytes, int, int]] = {}
+        self._remembered_at = -1
 
     def close(self) -> None:
         """Wait for the reads in hand, and close the connections."""
@@ -93,8 +97,20 @@ class Queries:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def holder(self, key: str, stage: str) -> tuple[bytes, int, int] | None:
-        """The hot path: the version in a stage, encoded, its sequence, and the position; None: look for the reason."""
-        return holder(self._reader, key, stage)
+        """The hot path: the version in a stage, encoded, its sequence, and the position; None: look for the reason.
+
+        Answers are remembered for as long as the database does not change, whoever changes it.
+        """
+        version = self._reader.data_version()
+        if version != self._remembered_at or len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+            self._remembered_at = version
+        found = self._remembered.get((key, stage))
+        if found is None:
+            found = holder(self._reader, key, stage)
+            if found is not None:
+                self._remembered[key, stage] = found
+        return found
 
     def _open(self) -> None:
         self._local.reader = self._database.reader()
