@@ -13,13 +13,11 @@ from regista.client.follow import follow
 from regista.client.retry import send
 from regista.client.session import Moment, Session, path
 from regista.domain.errors import Unavailable
+from regista.wire.relations import Comparison, Diff, Lineage
 from regista.wire.resources import (
     Alias,
-    Comparison,
-    Diff,
     Event,
     EventPage,
-    Lineage,
     Model,
     Page,
     Production,

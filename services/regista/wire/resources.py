@@ -308,67 +308,6 @@ class EventPage(Resource):
     next: int | None = None
 
 
-class LineageNode(Resource):
-    """``id`` is ``kind:name``, e.g. ``version:fraud/1.4.0``, ``dataset:transactions@2026-05``, ``code:<commit>``."""
-
-    id: str
-    kind: str
-    label: str
-
-
-class LineageEdge(Resource):
-    """From what was used to what was made of it."""
-
-    source: str
-    target: str
-    relation: str
-
-
-class Lineage(Resource):
-    """``GET /v1/lineage``."""
-
-    root: str
-    nodes: list[LineageNode]
-    edges: list[LineageEdge]
-    truncated: bool = False
-
-
-class Difference(Resource):
-    """One field that differs: its path, and the value on either side (null where absent)."""
-
-    path: str
-    left: object = None
-    right: object = None
-
-
-class Comparison(Resource):
-    """``GET /v1/compare?left=model/ref&right=model/ref``."""
-
-    left: str
-    right: str
-    differences: list[Difference]
-    metrics: dict[str, dict[str, float | None]]
-
-
-class StageChange(Resource):
-    """What one stage or alias held at two moments."""
-
-    model: str
-    kind: str
-    name: str
-    before: list[str]
-    after: list[str]
-
-
-class Diff(Resource):
-    """``GET /v1/diff?from=&to=``: what changed hands between two moments, and the events between them."""
-
-    start: int
-    end: int
-    events: int
-    changes: list[StageChange]
-
-
 class ViewStatus(Resource):
     """How one view stands: ``state`` is live, degraded or rebuilding."""
 

@@ -20,6 +20,7 @@ from regista.projections.api import comparing, events, holders, lineage, models,
 from regista.projections.api import parameters as p
 from regista.projections.api.answers import Answer
 from regista.projections.api.queries import Queries, Read
+from regista.wire import relations as r
 from regista.wire import resources as w
 
 _STAGE_REFERENCES = {f"@{stage}": stage for stage in DEFAULT_STAGES}
@@ -140,7 +141,7 @@ ROUTES = (
         "get_lineage",
         "What a thing was made from, and what was made of it",
         lineage.lineage,
-        w.Lineage,
+        r.Lineage,
         _LINEAGE_PARAMETERS,
         media=_TEXT,
     ),
@@ -149,7 +150,7 @@ ROUTES = (
         "compare_versions",
         "Two versions side by side",
         comparing.compare,
-        w.Comparison,
+        r.Comparison,
         (
             p.Parameter("left", "MODEL/REF", required=True),
             p.Parameter("right", "MODEL/REF", required=True),
@@ -160,7 +161,7 @@ ROUTES = (
         "get_diff",
         "What changed hands between two moments",
         comparing.diff,
-        w.Diff,
+        r.Diff,
         (
             p.Parameter("from", "A position, or a time (RFC 3339).", required=True),
             p.Parameter("to", "A position, or a time (RFC 3339); now where it is left out."),
