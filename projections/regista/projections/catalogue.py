@@ -33,6 +33,11 @@ ADVANCE = (
     "UPDATE catalogue SET state = ?, position = ?, count = ?, digest = ?, mark = ?, running_time = ?, error = ? "
     "WHERE view = ? AND version = ? AND generation = ? AND position = ?"
 )
+ADVANCE_TOGETHER = (
+    "UPDATE catalogue SET state = CASE state WHEN 'degraded' THEN 'live' ELSE state END, position = ?, count = ?, "
+    "digest = ?, mark = ?, running_time = ?, error = NULL WHERE position = ? AND (view, version, generation) IN "
+    "(VALUES {rows})"
+)
 DELETE = "DELETE FROM catalogue WHERE view = ? AND version = ? AND generation = ?"
 POSITIONS = "SELECT view, position FROM catalogue WHERE state <> 'building'"
 
@@ -84,6 +89,10 @@ class Entry:
     def advance_values(self, before: int) -> tuple[Any, ...]:
         """The parameters of ``ADVANCE`` from the position ``before``."""
         return *self.values()[3:], *self.key, before
+
+    def advance_together_values(self, before: int) -> tuple[Any, ...]:
+        """The parameters of ``ADVANCE_TOGETHER`` from the position ``before``, without the keys."""
+        return *self.values()[4:9], before
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Entry:

@@ -43,6 +43,7 @@ class ViewsDatabase:
             sqlite3.Error: it can be neither read nor made anew.
         """
         self.path = Path(path)
+        self._skips: dict[tuple[str, int], frozenset[int]] = {}
         try:
             self._connection = self._open()
         except sqlite3.DatabaseError:
@@ -89,13 +90,17 @@ class ViewsDatabase:
 
     def skips(self, view: View) -> frozenset[int]:
         """The positions that this version of a view passes over."""
-        query = "SELECT position FROM skips WHERE view = ? AND version = ?"
-        return frozenset(position for (position,) in self._connection.execute(query, (view.name, view.version)))
+        key = (view.name, view.version)
+        if key not in self._skips:
+            query = "SELECT position FROM skips WHERE view = ? AND version = ?"
+            self._skips[key] = frozenset(position for (position,) in self._connection.execute(query, key))
+        return self._skips[key]
 
     def skip(self, view: View, position: int, reason: str) -> None:
         """Record that this version of a view passes over a position."""
         row = (view.name, view.version, position, reason)
         self._connection.execute("INSERT INTO skips VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+        self._skips.clear()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -131,6 +136,7 @@ class ViewsDatabase:
                     self._connection.execute(f"DROP {kind} {name}")
             self._connection.execute("DELETE FROM catalogue")
             self._connection.execute("DELETE FROM skips")
+            self._skips.clear()
             self._connection.execute("INSERT OR REPLACE INTO about VALUES ('log_id', ?)", (log_id,))
 
     def create(self, view: View, entry: Entry) -> None:
@@ -169,6 +175,18 @@ class ViewsDatabase:
         cursor = self._connection.execute(catalogue.ADVANCE, after.advance_values(before.position))
         if cursor.rowcount != 1:
             raise Overtaken(f"{before.view} is no longer at {before.position}")
+
+    def advance_together(self, before: Sequence[Entry], after: Sequence[Entry]) -> None:
+        """Move entries that stand at one position on to another. Inside the transaction that holds their rows.
+
+        Raises:
+            Overtaken: one of them is not where it was.
+        """
+        keys = [part for entry in after for part in entry.key]
+        sql = catalogue.ADVANCE_TOGETHER.format(rows=", ".join(["(?, ?, ?)"] * len(after)))
+        cursor = self._connection.execute(sql, (*after[0].advance_together_values(before[0].position), *keys))
+        if cursor.rowcount != len(after):
+            raise Overtaken(f"views are no longer at {before[0].position}")
 
     def write(self, view: View, generation: int, changes: Sequence[Change]) -> None:
         """Carry out changes on the tables of one generation."""

@@ -106,8 +106,7 @@ def _smoothly(
                 _write(database, member, changes)
             after = prepared.progress
         moved = [Member(m.view, m.entry.at(after)) for m in members]
-        for member, there in zip(members, moved, strict=True):
-            database.advance(member.entry, there.entry)
+        database.advance_together([m.entry for m in members], [m.entry for m in moved])
     return moved
 
 

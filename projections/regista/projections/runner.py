@@ -27,6 +27,7 @@ from regista.projections.member import Member, apply
 from regista.projections.rebuild import Comparison, Rebuild
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
+from regista.projections.waiting import Waiters
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ BATCH_BESIDE_LIVE = 2_000
 """Of a view that is built while others serve: short, so that these stay fresh."""
 POLL = 1.0
 BACK_OFF = 1.0
+PACE = 0.01
+SMALL_BATCH = 200
+"""Behind a batch smaller than this, and while nobody waits, the projector rests for ``PACE`` seconds: a transaction for
+every few events would cost those who write in the same process up to three times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,12 @@ class Projector:
         self._members: list[Member] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
-        self._waiters: list[tuple[int, frozenset[str], asyncio.Future[bool]]] = []
+        self._waiters = Waiters(self._reached)
         self._rebuild: Rebuild | None = None
         self._error: str | None = None
         self._caught_up = False
+        self._moved_last = 0
+        self._resting = False
         self._closing = asyncio.Event()
         self._waiting: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -89,13 +96,17 @@ class Projector:
                 await self._idle(asyncio.sleep(BACK_OFF))
             elif moved is False:
                 await self._idle(self._feed.wait(self._lead_position(), POLL))
+            elif self._pacing():
+                self._resting = True
+                await self._idle(asyncio.sleep(PACE))
+                self._resting = False
 
     async def close(self) -> None:
         """End ``run`` after the batch in hand, and the thread. The database stays open."""
         self._closing.set()
         self._wake()
         async with self._lock:
-            self._settle_waiters(closing=True)
+            self._waiters.dismiss()
             if self._rebuild is not None:
                 self._rebuild.fail(asyncio.CancelledError())
                 self._rebuild = None
@@ -105,17 +116,7 @@ class Projector:
     async def wait_for(self, position: int, timeout: float, views: Sequence[str] | None = None) -> bool:  # noqa: ASYNC109 - a result, not an exception
         """Wait until the views (all, by default) answer for ``position``. False when that took too long."""
         names = frozenset(self._views if views is None else views)
-        if self._reached(position, names):
-            return True
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiters.append((position, names, future))
-        try:
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            return False
-        finally:
-            self._waiters = [waiter for waiter in self._waiters if waiter[2] is not future]
+        return await self._waiters.wait(position, names, timeout, self._hurry)
 
     def status(self) -> ProjectorState:
         """How everything stands now."""
@@ -195,7 +196,7 @@ class Projector:
             self._error = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
             return None
         self._error = None
-        self._settle_waiters()
+        self._waiters.settle()
         return bool(moved)
 
     async def _is_replaced(self, error: Exception) -> bool:
@@ -206,6 +207,14 @@ class Projector:
             return await self._blocking(self._database.log_id) != await self._feed.log_id()
         except (RegistaError, sqlite3.Error):
             return False
+
+    def _hurry(self) -> None:
+        """Somebody waits: rest no longer."""
+        if self._resting:
+            self._wake()
+
+    def _pacing(self) -> bool:
+        return self._moved_last < SMALL_BATCH and not self._waiters and self._rebuild is None
 
     async def _idle(self, until: Coroutine[Any, Any, None]) -> None:
         """Wait, or until ``_wake``."""
@@ -292,9 +301,10 @@ class Projector:
             rows = [row for row in rows if row.position <= goal]
         if not rows:
             return False
+        self._moved_last = len(rows)
         moved = {m.entry.key: m for m in await self._blocking(lambda: apply(self._database, group, rows, self._ahead))}
         self._members = [moved.get(m.entry.key, m) for m in self._members]
-        self._settle_waiters()
+        self._waiters.settle()
         if not leading and self._rebuild is not None:
             self._rebuild.report(rows[-1].position, goal)
         return True
@@ -368,15 +378,6 @@ class Projector:
     def _reached(self, position: int, names: frozenset[str]) -> bool:
         entries = [self._readable(name) for name in names]
         return all(entry is not None and entry.position >= position for entry in entries)
-
-    def _settle_waiters(self, *, closing: bool = False) -> None:
-        for position, names, future in self._waiters:
-            if future.done():
-                continue
-            if closing:
-                future.set_result(False)
-            elif self._reached(position, names):
-                future.set_result(True)
 
 
 def _rank(group: Sequence[Member]) -> tuple[bool, int]:
