@@ -28,14 +28,17 @@ _TENURES = (
     "(SELECT time FROM events_v1 e WHERE e.position = s.to_position) FROM stages_v1 s "
     "WHERE model_key = ? AND stage = ?"
 )
+# CROSS JOIN keeps the order of the tables: models by name, then a look-up each, so that a page costs a page
 _PRODUCTION = (
     "SELECT m.model, s.version, s.ordinal, v.digest, s.since, s.from_position, s.actor, s.reason, s.previous_version, "
-    "m.model_key FROM models_v1 m JOIN stages_v1 s ON s.model_key = m.model_key "
-    "JOIN versions_v1 v ON v.model_key = s.model_key AND v.ordinal = s.ordinal WHERE s.stage = 'production' "
+    "m.model_key FROM models_v1 m CROSS JOIN stages_v1 s ON s.model_key = m.model_key "
+    "CROSS JOIN versions_v1 v ON v.model_key = s.model_key AND v.ordinal = s.ordinal WHERE s.stage = 'production' "
 )
 _PRODUCTION_NOW = f"{_PRODUCTION} AND s.to_position = {FOREVER}"
 _PRODUCTION_AT = f"{_PRODUCTION} AND s.to_position > ? AND s.from_position <= ?"
-_PRODUCTION_ORDER = " AND (m.model_key, s.ordinal) > (?, ?) ORDER BY m.model_key, s.ordinal LIMIT ?"
+_PRODUCTION_ORDER = (
+    " AND m.model_key >= ? AND (m.model_key, s.ordinal) > (?, ?) ORDER BY m.model_key, s.ordinal LIMIT ?"
+)
 
 
 def alias(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
@@ -136,7 +139,7 @@ def production(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     query = query_id("production", key, arguments.get("at"))
     after = read_page(arguments.get("page"), query, str, int) or ("", 0)
     limit = arguments.get("limit", DEFAULT_LIMIT)
-    rows = reader.rows(sql + _PRODUCTION_ORDER, (*values, *after, limit + 1))
+    rows = reader.rows(sql + _PRODUCTION_ORDER, (*values, after[0], *after, limit + 1))
     last = rows[limit - 1] if len(rows) > limit else None
     following = None if last is None else next_page(query, [last[9], last[2]])
     return page([_serving(row) for row in rows[:limit]], following)
