@@ -24,8 +24,8 @@ from regista.projections.reader import Reader
 from regista.projections.views.base import View
 
 _DIALECT = sqlite.dialect()
-_MAX_PARAMETERS = 1024
-_CHUNKS = (256, 64, 16, 4, 1)
+_MAX_PARAMETERS = 4096
+_CHUNKS = (1024, 256, 64, 16, 4, 1)
 _BUSY_SECONDS = 10.0
 
 
