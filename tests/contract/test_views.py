@@ -80,7 +80,7 @@ async def test_views_equal_the_simplest_replay(seed: int, tmp_path: Path) -> Non
                 assert version["artifact"]["digest"] == expected.digest
                 assert (version["tags"], version["description"]) == (expected.tags, expected.description)
                 assert version["metrics"] == expected.metrics
-                assert [e["metrics"] for e in version["evaluations"]] == expected.evaluations
+                assert [(e["dataset"], e["metrics"]) for e in version["evaluations"]] == expected.evaluations
                 assert {c["name"]: c["status"] for c in version["checks"]} == expected.checks
                 assert version["aliases"] == sorted(expected.aliases)
                 assert version["sequence"] == expected.sequence

@@ -60,7 +60,9 @@ async def test_models_versions_stages_and_aliases_at_random_positions(projection
                 version_then = (await get(f"/v1/models/{key}/versions/{number}", params={"at": at})).json()
                 assert version_then["stage"] == expected_version.stage
                 assert (version_then["tags"], version_then["at"]) == (expected_version.tags, at)
-                assert [e["metrics"] for e in version_then["evaluations"]] == expected_version.evaluations
+                assert [
+                    (e["dataset"], e["metrics"]) for e in version_then["evaluations"]
+                ] == expected_version.evaluations
                 assert {c["name"]: c["status"] for c in version_then["checks"]} == expected_version.checks
                 assert version_then["aliases"] == sorted(expected_version.aliases)
                 assert version_then["sequence"] == expected_version.sequence

@@ -66,6 +66,22 @@ async def test_upstream_is_what_it_was_made_from_and_downstream_what_was_made_of
         assert ("version:distilled/1.0.0", "model:distilled", "version-of") in edges(down)
 
 
+async def test_a_version_is_linked_to_what_it_was_evaluated_on_whenever_that_was(tmp_path: Path) -> None:
+    history = History()
+    history.register_model("fraud")
+    slices = tuple(m.Evaluation(m.Dataset("holdout"), part, {"auc": 0.9}) for part in ("DE", "IT"))
+    history.register("fraud", evaluations=(*slices, m.Evaluation(None, None, {"auc": 0.8})))
+    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+        version = "version:fraud/1.0.0"
+        later = [c.RecordEvaluation("fraud", "1", {"auc": 0.7}, data) for data in (m.Dataset("fresh", "2"), None)]
+        await projection.append([history.do(command) for command in later])
+        upstream = await graph(projection, version, direction="upstream")
+        evaluated = [e["source"] for e in upstream["edges"] if e["relation"] == "evaluated-on"]
+        assert evaluated == ["dataset:holdout", "dataset:fresh@2"]
+        for dataset in evaluated:
+            assert edges(await graph(projection, dataset, depth=1)) == {(dataset, version, "evaluated-on")}
+
+
 async def test_any_thing_can_be_the_root(tmp_path: Path) -> None:
     async with running(memory_feed(family().sets), tmp_path / "views.db") as projection:
         whole = await graph(projection, "version:distilled/1.0.0")

@@ -103,7 +103,7 @@ def registration(seed: int) -> Mapping[str, object]:
         ),
         "features": (m.FeatureSet("velocity", str(seed % 5)),),
         "metrics": {"auc": 0.8 + seed % 17 / 100, "f1": 0.7, "log loss": 0.31},
-        "evaluations": (m.Evaluation("holdout", "country = DE", {"auc": 0.88}),),
+        "evaluations": (m.Evaluation(m.Dataset("holdout"), "country = DE", {"auc": 0.88}),),
         "params": {"depth": seed % 9, "rate": 0.1, "booster": "gbtree", "balanced": True, "seed": None},
         "configuration": {"threshold": 0.5},
         "signature": m.Signature(

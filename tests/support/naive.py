@@ -21,7 +21,7 @@ class NaiveVersion:
     description: str
     sequence: int
     entered: int
-    evaluations: list[dict[str, float]]
+    evaluations: list[tuple[dict[str, str | None] | None, dict[str, float]]]
     checks: dict[str, str] = field(default_factory=dict)
     aliases: set[str] = field(default_factory=set)
 
@@ -80,7 +80,7 @@ def _apply(models: dict[str, NaiveModel], key: str, row: Row, name: str, record:
             record["description"],
             row.sequence,
             row.position,
-            [e["metrics"] for e in record["evaluations"]],
+            [(e["dataset"], e["metrics"]) for e in record["evaluations"]],
         )
     else:
         _change(versions, row, name, record)
@@ -118,7 +118,7 @@ def _describe(version: NaiveVersion, name: str, record: dict[str, Any]) -> None:
             version.description = record["description"] or version.description
             version.tags = _tags(version.tags, record)
         case "EvaluationRecorded":
-            version.evaluations.append(record["metrics"])
+            version.evaluations.append((record["dataset"], record["metrics"]))
         case "CheckReported":
             version.checks[record["check"]] = record["status"]
 

@@ -75,9 +75,12 @@ class FeatureSet:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Metrics on one data set and, maybe, one slice of it."""
+    """Metrics on one data set and, maybe, one slice of it.
 
-    dataset: str | None
+    ``dataset`` None: that of the main metrics, or not known. Its name alone may be all that is known of it.
+    """
+
+    dataset: Dataset | None
     slice: str | None
     metrics: Mapping[str, float]
 

@@ -36,7 +36,7 @@ def register_version(model: str, body: q.RegisterVersion) -> c.RegisterVersion:
         datasets=tuple(map(_dataset, body.datasets)),
         features=tuple(m.FeatureSet(f.name, f.version, f.digest) for f in body.features),
         metrics=body.metrics,
-        evaluations=tuple(m.Evaluation(e.dataset, e.slice, e.metrics) for e in body.evaluations),
+        evaluations=tuple(m.Evaluation(_evaluated_on(e.dataset), e.slice, e.metrics) for e in body.evaluations),
         params=body.params,
         configuration=body.configuration,
         signature=_signature(body.signature),
@@ -73,8 +73,7 @@ def update_version(model: str, ref: str, body: q.UpdateVersion) -> c.UpdateVersi
 
 def record_evaluation(model: str, ref: str, body: q.RecordEvaluation) -> c.RecordEvaluation:
     """``POST …/evaluations``."""
-    dataset = None if body.dataset is None else _dataset(body.dataset)
-    return c.RecordEvaluation(model, ref, body.metrics, dataset, body.slice)
+    return c.RecordEvaluation(model, ref, body.metrics, _evaluated_on(body.dataset), body.slice)
 
 
 def report_check(model: str, ref: str, body: q.ReportCheck) -> c.ReportCheck:
@@ -118,6 +117,10 @@ def _code(body: q.Code | None) -> m.Code | None:
 
 def _dataset(body: q.Dataset) -> m.Dataset:
     return m.Dataset(body.name, body.version, body.uri, body.digest)
+
+
+def _evaluated_on(body: q.Dataset | None) -> m.Dataset | None:
+    return None if body is None else _dataset(body)
 
 
 def _signature(body: q.Signature | None) -> m.Signature | None:

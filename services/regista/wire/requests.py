@@ -6,9 +6,9 @@ optional here; types and sizes are judged here.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from regista.wire.base import JsonObject, Metrics, Name, Reason, Request, Scalars, ShortText, Tags, Text
 
@@ -92,6 +92,16 @@ class Dataset(Request):
     digest: Name | None = None
 
 
+def _by_name(dataset: object) -> object:
+    return {"name": dataset} if isinstance(dataset, str) else dataset
+
+
+EvaluatedOn: TypeAlias = Annotated[
+    Dataset, Field(strict=False), BeforeValidator(_by_name, json_schema_input_type=Dataset | ShortText)
+]
+"""A data set that metrics were measured on: text stands for a data set of which only the name is known."""
+
+
 class FeatureSet(Request):
     """A feature set, by version, digest or both."""
 
@@ -103,7 +113,7 @@ class FeatureSet(Request):
 class Evaluation(Request):
     """Metrics on one data set and slice."""
 
-    dataset: ShortText | None = None
+    dataset: EvaluatedOn | None = None
     slice: ShortText | None = None
     metrics: Metrics
 
@@ -239,7 +249,7 @@ class RecordEvaluation(Request):
     """``POST …/versions/{ref}/evaluations``."""
 
     metrics: Metrics
-    dataset: Dataset | None = None
+    dataset: EvaluatedOn | None = None
     slice: ShortText | None = None
     reason: Reason | None = None
 

@@ -168,7 +168,7 @@ class Check(Resource):
 
 
 class EvaluationResult(Resource):
-    """Metrics of one evaluation; ``position`` null for those given at registration."""
+    """Metrics of one evaluation, at the position of its own event or, given with the version, of the registration."""
 
     dataset: JsonObject | None
     slice: str | None

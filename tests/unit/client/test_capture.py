@@ -147,6 +147,8 @@ def test_everything_told_ends_up_in_the_request(tmp_path: Path) -> None:
         run.params(depth=np.int64(4), rate=np.float32(0.5))
         run.metrics({"f1@0.5": 0.7}, auc=np.float64(0.9))
         run.evaluation("holdout", slice="eu", auc=0.8)
+        run.evaluation({"name": "holdout", "version": "3"}, auc=0.7)
+        run.evaluation(None, auc=0.6)
         run.configuration(threshold=0.4)
         run.tags(team="risk")
         run.parent("base", "1.0.0", "fine-tuned")
@@ -158,6 +160,9 @@ def test_everything_told_ends_up_in_the_request(tmp_path: Path) -> None:
     assert found["datasets"] == [{"name": "transactions", "version": "2026-05", "digest": digest}]
     assert found["params"] == {"depth": 4, "rate": 0.5}
     assert found["metrics"] == {"f1@0.5": 0.7, "auc": 0.9}
+    assert [evaluation.get("dataset") for evaluation in found["evaluations"]] == [
+        {"name": "holdout"}, {"name": "holdout", "version": "3"}, None
+    ]  # fmt: skip
     assert found["run"]["url"] == "https://tracker.example.org/42"
     assert found["code"]["repository"] == "https://example.org/r"
     checked(found, artifact=True)

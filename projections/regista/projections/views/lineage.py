@@ -1,4 +1,4 @@
-"""What every version was made from, and who uses a thing.
+"""What every version was made from and evaluated on, and who uses a thing.
 
 ``upstream`` has one row per version: the things it was made from, as a JSON list of ``[node, relation]``. ``uses``
 is the way back: from the hash of a node's id (64 bits; the list is the proof) to the versions that used it. A node's
@@ -72,10 +72,17 @@ def things_used(record: Record) -> Iterator[tuple[str, str]]:
         yield f"code:{code['commit'] or code['snapshot']}", "built-by"
 
 
+def evaluated_on(evaluation: Record) -> Iterator[tuple[str, str]]:
+    """The data set of an evaluation, where it is known."""
+    if evaluation["dataset"] is not None:
+        yield _named("dataset", evaluation["dataset"]), "evaluated-on"
+
+
 def edges_of(record: Record) -> list[tuple[str, str]]:
     """All edges that a registration makes."""
     edges = list(things_used(record))
     edges.extend((_named("features", f), "uses-features") for f in record["features"])
+    edges.extend(dict.fromkeys(edge for evaluation in record["evaluations"] for edge in evaluated_on(evaluation)))
     edges.extend((f"code:{c['commit']}", f"code-{c['role']}") for c in record["related_code"])
     run = record["run"]
     if run is not None:
@@ -106,11 +113,18 @@ def _registered(fold: _Fold, item: Item) -> None:
 
 
 def _updated(fold: _Fold, item: Item) -> None:
-    supplied = item.record["supplied"]
-    if supplied is None:
-        return
+    if item.record["supplied"] is not None:
+        _learned(fold, item, list(things_used(item.record["supplied"])))
+
+
+def _evaluated(fold: _Fold, item: Item) -> None:
+    if edges := list(evaluated_on(item.record)):
+        _learned(fold, item, edges)
+
+
+def _learned(fold: _Fold, item: Item, edges: Sequence[tuple[str, str]]) -> None:
+    """Add edges to a version that is there."""
     user = node_hash(f"version:{item.key}/{item.record['version']}")
-    edges = list(things_used(supplied))
 
     def added(row: Values) -> Values:
         known = orjson.loads(row[0])
@@ -120,7 +134,7 @@ def _updated(fold: _Fold, item: Item) -> None:
     fold.uses.extend((node_hash(used), user) for used, _ in edges)
 
 
-_HANDLERS = {"VersionRegistered": _registered, "VersionUpdated": _updated}
+_HANDLERS = {"VersionRegistered": _registered, "VersionUpdated": _updated, "EvaluationRecorded": _evaluated}
 
 
 def fold(items: Sequence[Item]) -> list[Change]:

@@ -209,14 +209,7 @@ def _registered(fold: _Fold, item: Item) -> None:
 
 def _given(evaluation: Record, item: Item) -> Record:
     """An evaluation that came with the registration, in the form of those recorded later."""
-    dataset = None if evaluation["dataset"] is None else {"name": evaluation["dataset"]}
-    return {
-        **evaluation,
-        "dataset": dataset,
-        "at": item.meta["time"],
-        "actor": item.meta["actor"],
-        "position": item.position,
-    }
+    return {**evaluation, "at": item.meta["time"], "actor": item.meta["actor"], "position": item.position}
 
 
 def _updated(fold: _Fold, item: Item) -> None:

@@ -110,16 +110,20 @@ class Run:
 
     def evaluation(
         self,
-        dataset: str | None,
+        dataset: str | Mapping[str, str | None] | None,
         values: Mapping[str, SupportsFloat] | None = None,
         /,
         *,
         slice: str | None = None,  # noqa: A002 - the name in the API
         **named: SupportsFloat,
     ) -> None:
-        """Metrics on one data set, and maybe one slice of it."""
+        """Metrics on one data set, and maybe one slice of it.
+
+        ``dataset`` is its name, or a mapping with name and any of version, uri and digest.
+        """
         metrics = plain("evaluations.metrics", {**(values or {}), **named})
-        entry = {"dataset": dataset, "slice": slice, "metrics": metrics}
+        source = {"name": dataset} if isinstance(dataset, str) else plain("evaluations.dataset", dataset)
+        entry = {"dataset": source, "slice": slice, "metrics": metrics}
         self._add("evaluations", {name: value for name, value in entry.items() if value is not None})
 
     def tags(self, values: Mapping[str, str] | None = None, /, **named: str) -> None:

@@ -77,7 +77,7 @@ def metadata_problems(command: RegisterVersion, artifact: KnownArtifact) -> list
     return [
         *artifact.problems,
         *supplied_problems(command),
-        *(reason for i, ev in enumerate(command.evaluations) for reason in _evaluation(ev, f"evaluations[{i}]")),
+        *_evaluations(command.evaluations),
         *(reason for i, feature in enumerate(command.features) for reason in _pinned(feature, f"features[{i}]")),
         *_scalars(command.params, "params"),
         *_scalars(command.configuration, "configuration"),
@@ -96,6 +96,15 @@ def supplied_problems(command: Supplies) -> list[Reason]:
         *_author(command.author),
         *_time(command.trained_at),
     ]
+
+
+def evaluation_problems(evaluation: Evaluation, path: str = "") -> Iterator[Reason]:
+    """The problems of an evaluation, whose fields stand below ``path``. Its data set need not be pinned, only named."""
+    if not evaluation.metrics:
+        yield Reason("empty", f"{path}metrics is empty", f"{path}metrics", "Give at least one metric.")
+    yield from metric_problems(evaluation.metrics, f"{path}metrics")
+    if evaluation.dataset is not None and not evaluation.dataset.name.strip():
+        yield Reason("empty_name", f"{path}dataset.name is empty", f"{path}dataset.name", "Name it, or leave it out.")
 
 
 def metric_problems(metrics: Mapping[str, float], field: str) -> Iterator[Reason]:
@@ -141,10 +150,9 @@ def _pinned(data: Dataset | FeatureSet, field: str) -> Iterator[Reason]:
         yield Reason("not_pinned", f"{field} ({data.name}) has neither version nor digest", field, hint)
 
 
-def _evaluation(evaluation: Evaluation, field: str) -> Iterator[Reason]:
-    if not evaluation.metrics:
-        yield Reason("empty", f"{field} has no metrics", f"{field}.metrics", "Give at least one.")
-    yield from metric_problems(evaluation.metrics, f"{field}.metrics")
+def _evaluations(evaluations: tuple[Evaluation, ...]) -> Iterator[Reason]:
+    for i, evaluation in enumerate(evaluations):
+        yield from evaluation_problems(evaluation, f"evaluations[{i}].")
 
 
 def _author(author: str | None) -> Iterator[Reason]:

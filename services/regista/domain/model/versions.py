@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from regista.domain import commands as c
 from regista.domain import events as e
 from regista.domain.errors import Invalid, Reason, Refused
+from regista.domain.metadata import Evaluation
 from regista.domain.model.context import Context
 from regista.domain.model.lookup import find_version, need_reason, open_model
-from regista.domain.model.metadata_rules import metric_problems, supplied_fields, supplied_problems
+from regista.domain.model.metadata_rules import evaluation_problems, supplied_fields, supplied_problems
 from regista.domain.model.models import nothing_to_change, split_tags
 from regista.domain.model.state import ModelState, VersionState
 from regista.domain.policy import REQUIRED
@@ -92,13 +93,11 @@ def record_evaluation(state: ModelState, command: c.RecordEvaluation, _: Context
     """Add metrics to a version.
 
     Raises:
-        Invalid: ``invalid_metadata``, when a metric is no finite number or there is none.
+        Invalid: ``invalid_metadata``, when a metric is no finite number or there is none, or the data set has no name.
     """
     open_model(state, command.model)
     version = find_version(state, command.ref)
-    problems = list(metric_problems(command.metrics, "metrics"))
-    if not command.metrics:
-        problems.append(Reason("empty", "metrics is empty", "metrics", "Give at least one metric."))
+    problems = list(evaluation_problems(Evaluation(command.dataset, command.slice, command.metrics)))
     if problems:
         raise Invalid(
             "the evaluation does not hold",

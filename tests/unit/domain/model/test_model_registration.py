@@ -30,7 +30,7 @@ def test_everything_that_was_said_stands_in_the_event() -> None:
         change="retrained",
         related_code=(m.RelatedCode("features", "git@host:features", "77aa"),),
         features=(m.FeatureSet("customer", "3"),),
-        evaluations=(m.Evaluation("holdout", "country=IT", {"auc": 1}),),
+        evaluations=(m.Evaluation(m.Dataset("holdout"), "country=IT", {"auc": 1}),),
         params={"depth": 3, "rate": 0.1, "loss": "log", "flag": True, "none": None},
         configuration={"threshold": 0.5},
         runtime=m.Runtime(7, "3.12.1", {"scikit-learn": "1.7"}, {"cpu": "x86_64"}),
@@ -88,7 +88,7 @@ def test_what_is_missing_and_what_is_wrong_is_said_together() -> None:
 
 def test_a_snapshot_is_code_and_an_evaluation_has_metrics() -> None:
     Book().register(code=m.Code(snapshot=digest("script")))
-    Book().register(metrics={}, evaluations=(m.Evaluation("holdout", None, {"auc": 0.9}),))
+    Book().register(metrics={}, evaluations=(m.Evaluation(m.Dataset("holdout"), None, {"auc": 0.9}),))
 
 
 def test_problems_of_the_artifact_are_passed_on_and_it_is_not_called_missing() -> None:
@@ -113,7 +113,8 @@ WRONG: list[tuple[str, str, dict[str, Any]]] = [
     ("metrics.auc", "not_finite", {"metrics": {"auc": float("-inf")}}),
     ("metrics.auc", "not_finite", {"metrics": {"auc": 10**400}}),
     ("evaluations[0].metrics.auc", "not_finite", {"evaluations": (m.Evaluation(None, None, {"auc": float("inf")}),)}),
-    ("evaluations[0].metrics", "empty", {"evaluations": (m.Evaluation("holdout", None, {}),)}),
+    ("evaluations[0].metrics", "empty", {"evaluations": (m.Evaluation(m.Dataset("holdout"), None, {}),)}),
+    ("evaluations[0].dataset.name", "empty_name", {"evaluations": (m.Evaluation(m.Dataset(" "), None, {"auc": 1.0}),)}),
     ("params.a", "not_finite", {"params": {"a": float("nan")}}),
     ("params.a", "too_long", {"params": {"a": 2**63}}),
     ("configuration.a", "too_long", {"configuration": {"a": -(2**63) - 1}}),

@@ -26,6 +26,7 @@ IN_REGISTRATIONS: list[tuple[str, dict[str, Any]]] = [
     ("datasets[0].version", {"datasets": (m.Dataset("a", "1{}"),)}),
     ("features[0].name", {"features": (m.FeatureSet("a{}", "1"),)}),
     ("metrics", {"metrics": {"auc{}": 0.9}}),
+    ("evaluations[0].dataset.name", {"evaluations": (m.Evaluation(m.Dataset("a{}"), None, {"auc": 0.9}),)}),
     ("evaluations[0].slice", {"evaluations": (m.Evaluation(None, "a{}", {"auc": 0.9}),)}),
     ("evaluations[0].metrics", {"evaluations": (m.Evaluation(None, None, {"a{}": 0.9}),)}),
     ("params.a", {"params": {"a": "x{}"}}),

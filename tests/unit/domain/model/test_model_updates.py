@@ -145,6 +145,13 @@ def test_an_evaluation_has_finite_metrics(metrics: dict[str, float], code: str) 
     assert codes(error.reasons) == {code}
 
 
+def test_the_data_set_of_an_evaluation_may_be_a_name_alone_but_not_an_empty_one() -> None:
+    book = Book("1.0.0")
+    book.do(c.RecordEvaluation("fraud", "1", {"auc": 1.0}, m.Dataset("holdout")))
+    error = book.refused(Invalid, "invalid_metadata", c.RecordEvaluation("fraud", "1", {"auc": 1.0}, m.Dataset(" ")))
+    assert [(reason.field, reason.code) for reason in error.reasons] == [("dataset.name", "empty_name")]
+
+
 def test_the_newest_status_of_a_check_counts_and_the_one_before_is_told() -> None:
     book = Book("1.0.0")
     said = [book.do(c.ReportCheck("fraud", "1", "bias", s)) for s in ("running", "failed", "passed")]
