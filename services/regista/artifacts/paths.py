@@ -51,7 +51,7 @@ def check_paths(paths: Iterable[str]) -> None:
 def _fault(path: object) -> str | None:
     if not isinstance(path, str):
         return "it is not text"
-    if any(unicodedata.category(character) in _UNPRINTABLE for character in path):
+    if not _is_plain(path) and any(unicodedata.category(character) in _UNPRINTABLE for character in path):
         return "it holds control characters or undecodable bytes"
     if path.startswith("/") or _DRIVE.match(path):
         return "it is not relative"
@@ -60,6 +60,11 @@ def _fault(path: object) -> str | None:
     if not unicodedata.is_normalized("NFC", path):
         return "it is not in Unicode normal form C"
     return _part_fault(path)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether it is printable ASCII, which nearly all paths are, and is seen without a look at each character."""
+    return path.isascii() and path.isprintable()
 
 
 def _part_fault(path: str) -> str | None:

@@ -10,9 +10,9 @@ Three ways to name one:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +26,8 @@ from regista.domain.references import check_digest
 STORED = "regista:"
 """The scheme of URIs that point into the artifact store: ``regista:sha256:…``."""
 UNKNOWN_FORMAT = "unknown"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
+"""RFC 3986, section 3.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _announced_manifest(announced: AnnouncedArtifact, uri: str) -> Manifest | No
         return Manifest.announced(FileEntry(file.path, file.size, file.sha256) for file in announced.files)
     if announced.digest is None or announced.size is None:
         return None
-    name = PurePosixPath(urlsplit(uri).path).name or "artifact"
+    name = urlsplit(uri).path.rpartition("/")[2] or "artifact"
     return Manifest.announced([FileEntry(name, announced.size, announced.digest)])
 
 
@@ -158,17 +160,21 @@ def _contradictions(announced: AnnouncedArtifact, told: Artifact, format_read: s
 
 
 def _malformed(announced: AnnouncedArtifact) -> Iterable[Reason]:
-    digests = {"digest": announced.digest, "weights_digest": announced.weights_digest}
-    digests |= {f"files[{i}].sha256": file.sha256 for i, file in enumerate(announced.files)}
-    for field, digest in digests.items():
-        try:
-            if digest is not None:
-                check_digest(digest, f"artifact.{field}")
-        except RegistaError as error:
-            yield Reason(error.code, error.detail, f"artifact.{field}", error.hint)
-    if announced.uri is not None and not urlsplit(announced.uri).scheme:
+    yield from _bad_digest(announced.digest, "artifact.digest")
+    yield from _bad_digest(announced.weights_digest, "artifact.weights_digest")
+    for i, file in enumerate(announced.files):
+        yield from _bad_digest(file.sha256, f"artifact.files[{i}].sha256")
+    if announced.uri is not None and _SCHEME.match(announced.uri) is None:
         hint = "Write it with a scheme: s3://bucket/key, https://…, file:///…"
         yield Reason("bad_uri", f"{announced.uri!r} is no absolute URI", "artifact.uri", hint)
+
+
+def _bad_digest(digest: str | None, field: str) -> Iterable[Reason]:
+    try:
+        if digest is not None:
+            check_digest(digest, field)
+    except RegistaError as error:
+        yield Reason(error.code, error.detail, field, error.hint)
 
 
 def _problem(code: str, detail: str, field: str, hint: str | None) -> KnownArtifact:

@@ -7,9 +7,10 @@ form. Prose (descriptions, reasons, values of maps) may have tabs and line break
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from regista.domain import commands as c
@@ -38,39 +39,50 @@ def check_texts(command: c.Command, reason: str | None) -> None:
 
 def text_problems(command: c.Command, reason: str | None) -> Iterator[Reason]:
     """A reason for every text that may not stand in an event."""
+    if _is_plain(command) and (reason is None or reason.isprintable()):
+        return
     if reason is not None:
         yield from _text(reason, "reason", _UNFIT_FOR_PROSE)
     yield from _fields(command, "")
 
 
+def _is_plain(value: object) -> bool:
+    """Whether every text inside can be printed and every key has a name, as nearly always, seen at little cost."""
+    cls: Any = type(value)
+    if cls is str:
+        return str.isprintable(value)  # type: ignore[arg-type]  # its type was just looked at
+    if cls is tuple:
+        return all(map(_is_plain, value))  # type: ignore[call-overload]  # the same
+    if cls is dict:
+        return _is_plain_mapping(value)  # type: ignore[arg-type]  # the same
+    parts = _parts(cls)
+    return parts is None or all(map(_is_plain, parts(value)))
+
+
+def _is_plain_mapping(entries: dict[str, object]) -> bool:
+    texts = "".join([value for value in entries.values() if isinstance(value, str)])
+    return texts.isprintable() and "".join(entries).isprintable() and all(map(str.strip, entries))
+
+
 def _fields(value: object, path: str) -> Iterator[Reason]:
     cls: Any = type(value)
     for name in _names(cls):
-        inner = getattr(value, name)
-        if not inner or (isinstance(inner, str) and inner.isprintable()):
-            continue
         field = f"{path}.{name}" if path else name
         if field not in _JUDGED_ELSEWHERE:
-            yield from _value(inner, field, _UNFIT_FOR_PROSE if name in _PROSE else _UNFIT_FOR_NAMES)
+            unfit = _UNFIT_FOR_PROSE if name in _PROSE else _UNFIT_FOR_NAMES
+            yield from _value(getattr(value, name), field, unfit)
 
 
 def _value(value: object, field: str, unfit: re.Pattern[str]) -> Iterator[Reason]:
     if isinstance(value, str):
         yield from _text(value, field, unfit)
     elif isinstance(value, Mapping):
-        if not _plainly_fit(value):
-            yield from _entries(value, field)
+        yield from _entries(value, field)
     elif isinstance(value, tuple):
         for i, inner in enumerate(value):
             yield from _value(inner, f"{field}[{i}]", unfit)
     elif is_dataclass(value):
         yield from _fields(value, field)
-
-
-def _plainly_fit(entries: Mapping[str, object]) -> bool:
-    """Whether all can be printed, which nearly all can, and is seen much faster than by looking at each."""
-    texts = "".join([value for value in entries.values() if isinstance(value, str)])
-    return texts.isprintable() and "".join(entries).isprintable() and all(map(str.strip, entries))
 
 
 def _entries(entries: Mapping[str, object], field: str) -> Iterator[Reason]:
@@ -98,5 +110,14 @@ def _text(text: str, field: str, unfit: re.Pattern[str]) -> Iterator[Reason]:
 
 
 @cache
-def _names(cls: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
+def _names(cls: Hashable) -> tuple[str, ...]:
+    return tuple(cls.__dataclass_fields__)  # type: ignore[attr-defined]  # only asked of dataclasses
+
+
+@cache
+def _parts(cls: Hashable) -> Callable[[object], tuple[object, ...]] | None:
+    """What takes an object of this class apart into its fields; None where it has none."""
+    if not hasattr(cls, "__dataclass_fields__"):
+        return None
+    names = _names(cls)
+    return attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
