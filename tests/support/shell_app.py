@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regista.artifacts.ranges import RangeUnsatisfiable
 from regista.domain.errors import Damaged, NotFound, Reason, Refused, Unavailable
 from regista.http.application import Api, Shell, create_app
 from regista.http.limits import Upload
@@ -54,6 +55,7 @@ ERRORS: dict[str, Exception] = {
     "unavailable": Unavailable("later", code="log_full", retry_after=2.2),
     "damaged": Damaged("row 7 is not what was written"),
     "defect": RuntimeError("the password is hunter2"),
+    "range": RangeUnsatisfiable(50_000),
     "surrogate": NotFound("no model \ud800"),
 }
 

@@ -39,14 +39,14 @@ _PLACES = frozenset({"body", "query", "path", "header", "cookie"})
 
 
 class Problem(Response):
-    """A problem document as a response."""
+    """A problem document as a response, with the headers that its status asks for or the error brings as ``headers``."""
 
     media_type = MEDIA_TYPE
 
     def __init__(self, error: RegistaError, *, instance: str, status: int | None = None) -> None:
         self.error = error
         status = status or error.status
-        headers = {"cache-control": "no-store"}
+        headers = {"cache-control": "no-store", **getattr(error, "headers", {})}
         if isinstance(error, Unavailable):
             headers["retry-after"] = str(max(1, ceil(error.retry_after)))
         if isinstance(error, Unauthenticated):

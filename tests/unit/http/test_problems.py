@@ -44,6 +44,13 @@ async def test_try_again_says_when_in_whole_seconds(client: httpx.AsyncClient) -
     assert response.headers["retry-after"] == "3"
 
 
+async def test_a_range_beyond_the_end_is_told_the_size(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/raise/range")
+
+    problem(response, 416, "range_unsatisfiable")
+    assert response.headers["content-range"] == "bytes */50000"
+
+
 async def test_a_defect_tells_its_id_and_nothing_else(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
