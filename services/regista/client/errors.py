@@ -85,7 +85,6 @@ _ANSWERED = tuple(kind for kind in _tree(RegistaError) if kind.__module__ == err
 _BY_CODE = {kind.default_code: kind for kind in _ANSWERED}
 # The root of each status comes first in the tree; the last word on 500 is Internal, not the root of all.
 _BY_STATUS = {kind.status: kind for kind in reversed(_ANSWERED) if kind is not RegistaError} | {
-    403: errors.Unauthenticated,
     429: errors.Unavailable,
     502: errors.Unavailable,
     504: errors.Unavailable,

@@ -37,7 +37,8 @@ def test_reasons_and_hints_arrive() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (403, errors.Unauthenticated),
+        (401, errors.Unauthenticated),
+        (403, errors.Forbidden),
         (404, errors.NotFound),
         (429, errors.Unavailable),
         (500, errors.Internal),
