@@ -18,6 +18,7 @@ from tests.support.projecting import PATIENCE, Projection, memory_feed, running
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
+from regista.projections import runner
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
 from regista.projections.database import Overtaken, ViewsDatabase
@@ -194,6 +195,15 @@ async def test_a_new_version_of_a_view_is_built_beside_and_takes_over(tmp_path: 
         assert await projection.projector.digests() == before
         entries = projection.database.entries()
     assert [(e.version, e.state) for e in entries if e.view == "aliases"] == [(2, "live")]
+
+
+async def test_a_rebuild_never_waits_for_the_next_poll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "POLL", 3600.0)
+    async with running(memory_feed(random_history(steps=10).sets), tmp_path / "views.db") as projection:
+        async with asyncio.timeout(PATIENCE):
+            for _ in range(3):
+                compared = await projection.projector.rebuild()
+                assert all(view.equal for view in compared)
 
 
 async def test_a_rebuild_that_fails_leaves_the_live_views_alone(tmp_path: Path) -> None:
