@@ -281,15 +281,17 @@ async def _serve(settings: Settings) -> None:
 
 def greeting(url: str, settings: Settings) -> str:
     """What ``regista up`` says: where it is, and what to do next."""
-    token = "" if settings.token is None else "  every request needs the token: clients read REGISTA_TOKEN\n"
     other = f"  export REGISTA_URL={url}\n" if url != "http://127.0.0.1:8080" else ""
+    if settings.token is not None:
+        other += "  export REGISTA_TOKEN=…   # the token, which every request needs\n"
     return f"""\
 Regista is up at {url}   (data in {settings.data}; Ctrl+C stops it)
-{token}
+
 Next, in another terminal:
-{other}  regista register my-model model.pkl          a first version, and the number it got
+{other}  regista register my-model model.pkl --git . --author me --trained-at now \\
+      --dataset train=train.csv --metric accuracy=0.93
   regista promote my-model 1.0.0 --to staging --reason "first try"
-  regista log --follow                         everything that happens, as it happens
+  regista log --follow
 
 API reference: {url}/docs
 """

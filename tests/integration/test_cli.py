@@ -121,6 +121,49 @@ def test_what_is_missing_is_told_with_its_options(regista: Regista, name: str, w
     assert "[missing_metadata]" in said
 
 
+def test_the_options_that_are_missing_can_be_copied_from_the_refusal(
+    regista: Regista, name: str, weights: Path
+) -> None:
+    said = regista.refused("register", name, weights, "--author", "m.rossi", "--metric", "auc=1")
+    (line,) = [line for line in said.splitlines() if line.startswith("Add: ")]
+    assert line == "Add: --git . --dataset NAME=PATH --trained-at now"
+
+
+def test_a_file_that_is_not_there_is_told_before_metadata_is_asked_for(regista: Regista, name: str) -> None:
+    assert "[path_not_found]" in regista.refused("register", name, "no-such-file")
+
+
+def test_hints_are_in_the_words_of_the_command_line(regista: Regista, name: str, weights: Path) -> None:
+    regista("register", name, weights, *METADATA, "--metric", "auc=1")
+    for stage in ("staging", "production"):
+        regista("promote", name, "1", "--to", stage, "--reason", "r")
+    refusals = [
+        ("show", f"{name}-x"),
+        ("show", name, "7.0.0"),
+        ("promote", f"{name}-x", "1", "--to", "staging", "--reason", "r"),
+        ("archive", name, "1", "--reason", "r"),
+        ("retire", name, "--reason", "r"),
+        ("alias", "rm", name, "none", "--reason", "r"),
+        ("alias", "set", name, "production", "1"),
+        ("rollback", name, "--reason", "r"),
+        ("production", "--at", "99999999"),
+        ("model", "create", name),
+        ("model", "update", name),
+    ]
+    for refusal in refusals:
+        said = regista.refused(*refusal)
+        assert not re.search(r"/v1/|\b(?:GET|POST|PATCH)\b|leave_empty|expect_current|This client", said), said
+
+
+def test_a_version_is_named_alike_in_all_commands(regista: Regista, name: str, weights: Path) -> None:
+    for metric in ("auc=0.5", "auc=0.75"):
+        regista("register", name, weights, *METADATA, "--metric", metric)
+    assert regista.json("lineage", name, "2") == regista.json("lineage", f"version:{name}/2")
+    assert regista.json("lineage", name)["root"] == f"model:{name}"
+    assert regista.json("compare", name, "1", "2") == regista.json("compare", f"{name}/1", f"{name}/2")
+    assert "REF" in regista.refused("lineage", "dataset:tx@2026-05", "2", code=2)
+
+
 def test_a_saved_run_is_registered(regista: Regista, name: str, weights: Path, tmp_path: Path) -> None:
     program = (
         "import sys, regista\n"

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from regista.cli.wording import in_options
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
@@ -96,15 +98,17 @@ class Printer:
             sys.stderr.write(json.dumps(problem, ensure_ascii=False) + "\n")
             return
         self._stderr.print(clean(f"{error.detail}  [{error.code}]"), style="bold red")
-        said = {error.hint}
+        hint = in_options(error.hint) if error.hint else None
+        said = {hint}
         for reason in error.reasons:
             if len(error.reasons) > 1 or reason.detail not in error.detail:
                 where = f"{reason.field}: " if reason.field and reason.field not in reason.detail else ""
                 self._stderr.print(clean(f"  - {where}{reason.detail}"))
-            if reason.hint and reason.hint not in said:
-                self._stderr.print(clean(f"      {reason.hint}"), style="cyan")
-        if error.hint:
-            self._stderr.print(clean(error.hint), style="cyan")
+            way = in_options(reason.hint) if reason.hint else None
+            if way and way not in said:
+                self._stderr.print(clean(f"      {way}"), style="cyan")
+        if hint:
+            self._stderr.print(clean(hint), style="cyan")
 
     @contextmanager
     def progress(self, label: str, *, size: bool = False) -> Iterator[Progress | None]:

@@ -67,6 +67,6 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "regista.alias.assigned.v1": _assigned,
     "regista.alias.removed.v1": lambda d: f"removed @{d['alias']} (was {d['previous_version']})",
-    "regista.log.created.v1": lambda d: f"created the log {d['log_id']}",
+    "regista.log.created.v1": lambda _: "created the log",
     "regista.log.imported.v1": lambda d: f"imported {d['events']} events of the log {d['source_log_id']}",
 }

@@ -86,7 +86,10 @@ async def _achunks(body: FileBody) -> AsyncIterator[bytes]:
 
 def _fault(error: httpx.HTTPError) -> TransportFault:
     text = str(error)
-    return TransportFault(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    # Whoever forgot to set REGISTA_URL sees where it was looked for.
+    url = error.request.url
+    where = f"{url.scheme}://{url.netloc.decode()}"
+    return TransportFault(f"{type(error).__name__} at {where}" + (f": {text}" if text else ""))
 
 
 def _response(answer: httpx.Response, content: bytes = b"") -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,15 +18,16 @@ def beside(place: Path) -> Iterator[tuple[Path, BinaryIO]]:
     Raises:
         Invalid: ``cannot_write``.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_name(f".{place.name[:200]}.{os.getpid()}.part")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             yield temporary, file
     except OSError as error:
         raise Invalid(f"{place} cannot be written: {error.strerror}", code="cannot_write") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def finish(file: BinaryIO, temporary: Path, place: Path) -> None:

@@ -86,8 +86,11 @@ class Register:
         target = path("models", self.model, "versions")
         body = self._metadata()
         if isinstance(self.source, str | os.PathLike):
+            place = Path(self.source)
+            if not place.exists():  # a slip of the hand is told before anything else is asked for
+                raise NotFound(f"There is nothing to read at {os.fspath(place)!r}.", code="path_not_found")
             checked(body, artifact=True)
-            body["artifact"] = yield from self._uploaded(session, Path(self.source), body)
+            body["artifact"] = yield from self._uploaded(session, place, body)
         elif self.source is not None:
             body = self._described(body)
             checked(body, artifact=True)

@@ -98,6 +98,9 @@ class Session:
         try:
             response = yield from send(request, self.patience)
         except BeyondLog as error:
+            named = {name for name, _ in request.query}
+            if "min_position" not in named or named & {"at", "from", "to"}:
+                raise  # the caller named the position, and the registry says all there is to say
             error.hint = (
                 f"This client has seen position {self._position}, and the registry has not reached it: it was reset, "
                 "restored from an older copy, or is another one. A new client starts from what is there."
@@ -134,10 +137,10 @@ def path(*segments: str) -> str:
     """A path below ``/v1``; each segment is encoded, so that a name cannot lead elsewhere.
 
     Raises:
-        Invalid: ``bad_name``, for segments that HTTP would take away (RFC 3986, 5.2.4).
+        Invalid: ``bad_name``, for segments that HTTP would take away (RFC 3986, 5.2.4) or take for two.
     """
     for segment in segments:
-        if segment in {"", ".", ".."}:
+        if segment in {"", ".", ".."} or "/" in segment:
             raise Invalid(f"{segment!r} is not a name", code="bad_name", hint="Use letters, digits, '.', '_' and '-'.")
     return "/v1/" + "/".join(quote(segment, safe="@:") for segment in segments)
 

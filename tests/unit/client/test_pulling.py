@@ -94,3 +94,11 @@ def test_a_registry_that_sends_nothing_any_more_is_unreachable(
     with pytest.raises(Unreachable):
         script.play(PullArtifact(MANIFEST.digest, tmp_path).perform(session), [HEAD, *silent])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_refused(script: Script, session: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    pull = PullArtifact(MANIFEST.digest, tmp_path / "file" / "new")
+    with pytest.raises(Invalid, match="cannot be written") as error:
+        script.play(pull.perform(session), EVERYTHING)
+    assert error.value.code == "cannot_write"

@@ -42,7 +42,9 @@ def pull(
             }
         )
         return
-    shell.out.line(f"{pulled.model} {pulled.version}  {len(pulled.files)} files, {pulled.size:,} bytes, all checked")
+    count = len(pulled.files)
+    files = f"{count} file{'' if count == 1 else 's'}"
+    shell.out.line(f"{pulled.model} {pulled.version}  {files}, {pulled.size:,} bytes, every digest checked")
     for name in pulled.files:
         shell.out.line(f"  {pulled.directory / name}")
 

@@ -87,7 +87,10 @@ def _show_version(shell: Shell, version: r.Version) -> None:
             ("missing", version.incomplete),
             ("waived", version.waived),
             ("artifact", version.artifact.digest),
-            ("files", f"{len(version.artifact.files)}, {version.artifact.size:,} bytes, {version.artifact.format}"),
+            (
+                "files",
+                f"{len(version.artifact.files)}, {version.artifact.size:,} bytes, {version.artifact.format or 'unknown'}",
+            ),
             ("uri", version.artifact.uri),
             ("code", _joined(code.get("repository"), code.get("commit"), "dirty" if code.get("dirty") else None)),
             ("snapshot", code.get("snapshot")),
@@ -201,8 +204,15 @@ def lineage(
     shell: Shell,
     node: Annotated[
         str,
-        typer.Argument(metavar="NODE", help="MODEL/REF, or KIND:NAME such as dataset:transactions@2026-05."),
+        typer.Argument(
+            metavar="NODE",
+            help="MODEL, MODEL/REF, or KIND:NAME such as dataset:transactions@2026-05.",
+            show_default=False,
+        ),
     ],
+    ref: Annotated[
+        str | None, typer.Argument(metavar="REF", help="A version of the model.", show_default=False)
+    ] = None,
     direction: Annotated[
         str, typer.Option("--direction", metavar="WAY", help="upstream, downstream or both.")
     ] = "both",
@@ -212,7 +222,7 @@ def lineage(
     """What a version was made of, and what was made of it."""
     ways: dict[str, Any] = {way: way for way in ("upstream", "downstream", "both")}
     way = parse.one_of(direction, ways, "--direction")
-    name = node if ":" in node.partition("/")[0] else f"version:{node}"
+    name = _node(node, ref)
     forms: dict[str, Any] = {form: form for form in ("table", "mermaid", "dot")}
     if parse.one_of(form, forms, "--format") != "table":
         shell.out.raw(shell.client.lineage_diagram(name, format=forms[form], direction=way, depth=depth))
@@ -227,12 +237,31 @@ def lineage(
         shell.out.note("There is more: name a node nearer to it, or a smaller depth.")
 
 
+def _node(node: str, ref: str | None) -> str:
+    """The name of a node in the graph: that of a version or model unless its kind was said."""
+    if ":" in node.partition("/")[0]:
+        if ref is not None:
+            raise typer.BadParameter(f"{node} is no model, so it has no version {ref}", param_hint="REF")
+        return node
+    if ref is not None:
+        return f"version:{node}/{ref}"
+    return f"version:{node}" if "/" in node else f"model:{node}"
+
+
 def compare(
     shell: Shell,
-    left: Annotated[str, typer.Argument(metavar="MODEL/REF", help="One version.", show_default=False)],
-    right: Annotated[str, typer.Argument(metavar="MODEL/REF", help="The other.", show_default=False)],
+    first: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model; or one version as MODEL/REF.", show_default=False)
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="REF", help="One version; or the other as MODEL/REF.", show_default=False)
+    ],
+    third: Annotated[
+        str | None, typer.Argument(metavar="REF", help="The other, of the same model.", show_default=False)
+    ] = None,
 ) -> None:
-    """What differs between two versions."""
+    """What differs between two versions: MODEL REF REF, or MODEL/REF MODEL/REF for two models."""
+    left, right = (first, second) if third is None else (f"{first}/{second}", f"{first}/{third}")
     found = shell.client.compare(left, right)
     if shell.out.as_json:
         shell.out.json(found)

@@ -28,6 +28,14 @@ WAYS = {
     "author": "--author IDENTIFIER   (who trained it, such as m.rossi or ci/fraud)",
 }
 """The option that supplies each piece of required metadata."""
+_ADD = {
+    "artifact": "PATH",
+    "code": "--git .",
+    "datasets": "--dataset NAME=PATH",
+    "metrics": "--metric accuracy=0.93",
+    "trained_at": "--trained-at now",
+    "author": "--author WHO",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -125,7 +133,8 @@ def _code(git: Path | None, commit: str | None, repository: str | None) -> dict[
         try:
             state = read_state(git)
         except NoGit as error:
-            raise typer.BadParameter(f"{git}: {error}", param_hint="--git") from None
+            way = "name the code with --commit SHA, or store it: regista.capture(snapshot=True), then --from run.json"
+            raise typer.BadParameter(f"{git}: {error}; {way}", param_hint="--git") from None
         found = {"repository": state.repository, "commit": state.commit, "dirty": state.dirty}
     if commit:
         found["commit"] = commit
@@ -145,7 +154,8 @@ def _in_options(error: Invalid) -> Invalid:
     if error.code != "missing_metadata":
         return error
     reasons = [WhyNot(r.code, r.detail, r.field, WAYS.get(r.field or "", r.hint)) for r in error.reasons]
-    hint = "Or let the training run say it: regista.capture() in Python, run.save('run.json'), then --from run.json."
+    add = " ".join(_ADD[r.field] for r in error.reasons if r.field in _ADD)
+    hint = f"Add: {add}\nOr let the training run say it: regista.capture(), run.save('run.json'), then --from run.json."
     return Invalid(error.detail, code=error.code, hint=hint, reasons=reasons)
 
 

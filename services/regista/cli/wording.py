@@ -1,0 +1,35 @@
+"""Hints of the API in the words of this program: what to type, in place of routes and fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_COMMANDS: Final = tuple(
+    (re.compile(pattern), command)
+    for pattern, command in (
+        (r"GET /v1/models/([^ /]+)/versions lists them", r"`regista ls \1` lists them"),
+        (r"GET /v1/models lists them", "`regista ls` lists them"),
+        (r"GET /v1/models/([^ /]+) lists its aliases", r"`regista alias ls \1` lists its aliases"),
+        (
+            r"POST /v1/models with name '\S+' registers it; regista register does so by itself",
+            "`regista ls` lists those there are; `regista register` takes a new name",
+        ),
+        (r"PATCH /v1/models/([^ /]+)/versions/(\S+?)(?=\.?$)", r"`regista update \1 \2`"),
+        (r"GET /v1/status\b", "`regista status`"),
+        (r"POST /v1/artifacts\b", "`regista push`"),
+        (r"min_position is a position that a write answered", "The registry was reset, or is another one"),
+        (r"repeating it with command_id='([^']+)'", r"repeating it with --command-id \1"),
+        (r"\bleave_empty\b", "--leave-empty"),
+        (r"\bkeep_existing\b", "--keep-existing"),
+        (r"\bexpect_current\b", "--expect"),
+        (r"Data elsewhere are named by .*", "Data elsewhere are named by --dataset NAME@VERSION or NAME@sha256:…."),
+    )
+)
+
+
+def in_options(hint: str) -> str:
+    """The same hint for somebody at a shell; what it does not know stays as it is."""
+    for pattern, command in _COMMANDS:
+        hint = pattern.sub(command, hint)
+    return hint
