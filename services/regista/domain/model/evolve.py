@@ -189,7 +189,8 @@ def _version_registered(draft: _Draft, event: e.VersionRegistered) -> None:
         event.incomplete,
     )
     for digest in {artifact.digest, *(f.sha256 for f in artifact.files)} - {""}:
-        draft.digests = draft.digests.set(digest, (ordinal, draft.digests.get(digest)))
+        older = draft.digests.get(digest)
+        draft.digests = draft.digests.set(digest, ordinal if older is None else (ordinal, older))
     draft.last_ordinal = ordinal
     if highest is None or highest.number < version.number:
         draft.highest = version

@@ -99,11 +99,9 @@ def _holder(state: ModelState, stage: str) -> int | None:
 
 def _by_digest(state: ModelState, digest: str) -> int | None:
     sharing = state.digests.get(digest)
-    if sharing is None:
-        return None
+    if sharing is None or isinstance(sharing, int):
+        return sharing
     newest = list(islice(sharers(sharing), LISTED + 1))
-    if len(newest) == 1:
-        return newest[0]
     numbers = [str(state.versions[ordinal].number) for ordinal in newest[:LISTED]]
     more = " and more" if len(newest) > LISTED else ""
     raise Refused(

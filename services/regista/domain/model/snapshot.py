@@ -13,7 +13,7 @@ from regista.domain.model.state import ModelState, Sharing, StageState, Tenure, 
 from regista.domain.persistent import PersistentMap
 from regista.domain.versions import VersionNumber
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the state's fields or of what they mean."""
 
 Plain: TypeAlias = dict[str, Any]
@@ -34,7 +34,10 @@ def to_plain(state: ModelState) -> Plain:
         "signatures": [
             None if s is None else [_plain_fields(s.inputs), _plain_fields(s.outputs)] for _, s in signatures.values()
         ],
-        "digests": {digest: list(sharers(sharing)) for digest, sharing in state.digests.to_dict().items()},
+        "digests": {
+            digest: sharing if isinstance(sharing, int) else list(sharers(sharing))
+            for digest, sharing in state.digests.to_dict().items()
+        },
         "aliases": state.aliases.to_dict(),
         "alias_touched": state.alias_touched.to_dict(),
         "stages": {name: _plain_stage(stage) for name, stage in state.stages.items()},
@@ -56,7 +59,9 @@ def from_plain(plain: Plain) -> ModelState | None:
         highest=None if plain["highest"] is None else versions[plain["highest"]],
         versions=PersistentMap(versions),
         numbers=PersistentMap({v[0]: v[1] for v in plain["versions"]}),
-        digests=PersistentMap({digest: _sharing(ordinals) for digest, ordinals in plain["digests"].items()}),
+        digests=PersistentMap(
+            {digest: o if isinstance(o, int) else _sharing(o) for digest, o in plain["digests"].items()}
+        ),
         aliases=PersistentMap(plain["aliases"]),
         alias_touched=PersistentMap(plain["alias_touched"]),
         stages={name: _stage(stage) for name, stage in plain["stages"].items()},
@@ -64,11 +69,10 @@ def from_plain(plain: Plain) -> ModelState | None:
 
 
 def _sharing(ordinals: list[int]) -> Sharing:
-    """Of ordinals, the newest first, and never none."""
-    sharing: Sharing | None = None
-    for ordinal in reversed(ordinals):
+    """Of ordinals, the newest first, at least one."""
+    sharing: Sharing = ordinals[-1]
+    for ordinal in ordinals[-2::-1]:
         sharing = (ordinal, sharing)
-    assert sharing is not None, "a digest is known by the versions that have it"
     return sharing
 
 

@@ -64,15 +64,16 @@ class Tenure:
     below: Tenure | None
 
 
-Sharing: TypeAlias = "tuple[int, Sharing | None]"
-"""The versions that share a digest: the newest, and those before it. One more costs one step, however many there are."""
+Sharing: TypeAlias = "int | tuple[int, Sharing]"
+"""The versions that have a digest: one, or the newest and those before it. One more costs one step, however many."""
 
 
-def sharers(sharing: Sharing | None) -> Iterator[int]:
+def sharers(sharing: Sharing) -> Iterator[int]:
     """The ordinals, the newest first."""
-    while sharing is not None:
+    while not isinstance(sharing, int):
         ordinal, sharing = sharing
         yield ordinal
+    yield sharing
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,25 @@ def test_to_may_name_a_version_that_was_rolled_back_from_and_takes_the_place_of_
     book.refused(Refused, "nothing_to_roll_back_to", rollback())
 
 
+def test_a_version_brought_back_by_name_counts_again() -> None:
+    book = serving("1.0.0", "1.1.0")
+    book.roll_back()
+    book.roll_back(to="1.1.0")
+    book.register("1.2.0")
+    book.serve("1.2.0")
+    assert book.roll_back().version == "1.1.0"
+
+
+def test_going_to_and_fro_by_name_does_not_lengthen_the_history() -> None:
+    book = serving("1.0.0", "1.1.0")
+    for ref in ("1.0.0", "1.1.0") * 3:
+        book.roll_back(to=ref)
+    tenure, length = book.state.stage("production").tenures, 0
+    while tenure is not None:
+        tenure, length = tenure.below, length + 1
+    assert length == 2
+
+
 def test_versions_passed_over_by_to_are_not_returned_to_by_themselves() -> None:
     book = serving("1.0.0", "1.1.0", "1.2.0")
     book.roll_back(to="1.0.0")
