@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import threading
-import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from regista.client.exchange import Request, Response, Steps
 from regista.client.retry import Patience, send
 from regista.client.settings import Settings
+from regista.domain import identifiers
 from regista.domain.commands import UNSET
 from regista.domain.errors import BeyondLog, Internal, Invalid, Reason
 
@@ -37,7 +37,7 @@ class Session:
     ) -> None:
         self.settings = settings
         self.patience = patience or Patience(settings.attempts, settings.deadline)
-        self._new_id = new_id or (lambda: str(uuid.uuid4()))
+        self._new_id = new_id or identifiers.new_id
         self._position = 0
         self._lock = threading.Lock()
 

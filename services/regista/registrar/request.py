@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, TypeAlias
-from uuid import uuid4
 
 import orjson
 
@@ -64,8 +63,3 @@ def check_command_id(key: str) -> str:
             hint="1 to 255 visible ASCII characters, chosen anew for each command: a UUID does.",
         )
     return key
-
-
-def new_command_id() -> str:
-    """An id for a command whose caller gave none."""
-    return str(uuid4())

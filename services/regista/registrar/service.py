@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 
 from regista.domain import commands as c
 from regista.domain.errors import KeyReused, RegistaError, Unavailable
+from regista.domain.identifiers import new_id
 from regista.domain.model import KnownArtifact
 from regista.registrar.answers import Outcome, written
 from regista.registrar.artifacts import Artifacts
 from regista.registrar.attempt import Attempt, Stale
-from regista.registrar.request import Request, check_command_id, new_command_id
+from regista.registrar.request import Request, check_command_id
 from regista.registrar.snapshots import Snapshots
 from regista.registrar.states import States
 from regista.store.append import CommandFound, CommandKey, Duplicate
@@ -67,7 +68,7 @@ class Registrar:
         Raises:
             RegistaError: refused, not found, lost race, key reused with another body, log unavailable.
         """
-        command_id = new_command_id() if request.command_id is None else check_command_id(request.command_id)
+        command_id = new_id() if request.command_id is None else check_command_id(request.command_id)
         key = CommandKey(request.caller.actor, command_id, request.digest())
         if found := self._done_before(request, key):
             return await self._replay(found, key)
