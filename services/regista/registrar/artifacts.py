@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from regista.artifacts.manifest import FileEntry, Manifest
 from regista.domain.commands import AnnouncedArtifact
@@ -26,6 +25,7 @@ from regista.domain.references import check_digest
 STORED = "regista:"
 """The scheme of URIs that point into the artifact store: ``regista:sha256:…``."""
 UNKNOWN_FORMAT = "unknown"
+_NOT_PATH = re.compile("[?#]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
 """RFC 3986, section 3.1."""
 
@@ -128,7 +128,7 @@ def _announced_manifest(announced: AnnouncedArtifact, uri: str) -> Manifest | No
         return Manifest.announced(FileEntry(file.path, file.size, file.sha256) for file in announced.files)
     if announced.digest is None or announced.size is None:
         return None
-    name = urlsplit(uri).path.rpartition("/")[2] or "artifact"
+    name = _NOT_PATH.split(uri, 1)[0].rpartition("/")[2] or "artifact"
     return Manifest.announced([FileEntry(name, announced.size, announced.digest)])
 
 

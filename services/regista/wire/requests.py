@@ -24,7 +24,7 @@ class RegisterModel(Request):
     title: ShortText | None = None
     description: Text = ""
     owner: Name | None = None
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)
     policy: Name = "default"
     reason: Reason | None = None
 
@@ -61,7 +61,7 @@ class Artifact(Request):
     digest: str | None = None
     size: Size | None = None
     format: Name | None = None
-    files: Annotated[list[File], Field(max_length=100_000)] = []
+    files: Annotated[list[File], Field(max_length=100_000)] = Field(default_factory=list)
     weights_digest: str | None = None
 
 
@@ -139,8 +139,8 @@ class Runtime(Request):
 
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     python: Name | None = None
-    packages: dict[Name, Name] = {}
-    hardware: dict[Name, ShortText] = {}
+    packages: dict[Name, Name] = Field(default_factory=dict)
+    hardware: dict[Name, ShortText] = Field(default_factory=dict)
 
 
 class Run(Request):
@@ -181,23 +181,23 @@ class RegisterVersion(Request):
     version: Name = "auto"
     base: Name | None = None
     change: Literal["interface", "retrained", "configuration"] | None = None
-    artifact: Artifact = Artifact()
+    artifact: Artifact = Field(default_factory=Artifact)
     code: Code | None = None
-    related_code: list[RelatedCode] = []
-    datasets: list[Dataset] = []
-    features: list[FeatureSet] = []
-    metrics: Metrics = {}
-    evaluations: list[Evaluation] = []
-    params: Scalars = {}
-    configuration: Scalars = {}
+    related_code: list[RelatedCode] = Field(default_factory=list)
+    datasets: list[Dataset] = Field(default_factory=list)
+    features: list[FeatureSet] = Field(default_factory=list)
+    metrics: Metrics = Field(default_factory=dict)
+    evaluations: list[Evaluation] = Field(default_factory=list)
+    params: Scalars = Field(default_factory=dict)
+    configuration: Scalars = Field(default_factory=dict)
     signature: Signature | None = None
     runtime: Runtime | None = None
     run: Run | None = None
-    parents: list[Parent] = []
-    dependencies: list[Dependency] = []
+    parents: list[Parent] = Field(default_factory=list)
+    dependencies: list[Dependency] = Field(default_factory=list)
     author: Name | None = None
     trained_at: Timestamp | None = None
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)
     custom: JsonObject | None = None
     description: Text = ""
     ordinal: Annotated[int, Field(ge=1, lt=2**31)] | None = None
@@ -212,11 +212,11 @@ class UpdateVersion(Request):
     tags: dict[Name, ShortText | None] | None = None
     model_card: Annotated[str, Field(max_length=262_144)] | None = None
     code: Code | None = None
-    datasets: list[Dataset] = []
-    metrics: Metrics = {}
+    datasets: list[Dataset] = Field(default_factory=list)
+    metrics: Metrics = Field(default_factory=dict)
     author: Name | None = None
     trained_at: Timestamp | None = None
-    waive: list[Name] = []
+    waive: list[Name] = Field(default_factory=list)
     reason: Reason | None = None
 
 
