@@ -8,7 +8,6 @@ in every row. Exits with 1 if anything is off.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,18 +38,20 @@ def main() -> int:
             show_production(client)
             console.rule("Proof")
             verified = client.verify()
+            head = f"{verified.head.position}:{verified.head.digest}"
             console.print(
-                f"{verified.head.count} events, every hash holds: {verified.ok}. Head {verified.head.position}:{verified.head.digest}"
+                f"{verified.head.count} events; every hash holds: {'yes' if verified.ok else 'NO'}. Head {head}"
             )
             before = client.digests()
         for views in data.glob("views.db*"):
             views.unlink()
         console.print("The views are deleted; the registry starts again and folds the log.")
         with registry(data) as client:
-            again = client.verify(f"{verified.head.position}:{verified.head.digest}")
+            again = client.verify(head)
             after = client.digests()
+        console.print(f"The head still proves the {again.proven or 'NOTHING'}.")
         show_digests(before.digests, after.digests)
-    held = verified.ok and again.ok and before.digests == after.digests
+    held = verified.ok and again.ok and again.proven == "log" and before.digests == after.digests
     console.print("[green]Everything held.[/]" if held else "[red]Something is off.[/]")
     return 0 if held else 1
 
@@ -58,11 +59,13 @@ def main() -> int:
 @contextmanager
 def registry(data: Path) -> Iterator[regista.Client]:
     """A registry in a process of its own, on a free port, until the block ends."""
-    command = [shutil.which("regista") or "regista", "up", "--port", "0", "--data", str(data)]
+    program = Path(sys.executable).with_name("regista")  # of this environment, activated or not
+    command = [str(program), "up", "--port", "0", "--data", str(data)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTA_")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            yield regista.Client(url_of(process), actor="demo")
+            with regista.Client(url_of(process), actor="demo") as client:
+                yield client
         finally:
             process.terminate()
 
@@ -82,9 +85,17 @@ def show_timeline(client: regista.Client) -> None:
     table = Table("position", "time", "who", "what", "version", "why", box=None)
     for event in client.events():
         if event.stream.startswith("model/"):
-            what = event.type.removeprefix("regista.").removesuffix(".v1")
+            what = event.type.removeprefix("regista.").removesuffix(".v1").replace(".", " ")
+            more = (event.data.get(name) for name in ("to_stage", "stage", "alias", "check"))
             version = f"{event.data['model']} {event.data.get('version', '')}"
-            table.add_row(str(event.position), f"{event.time:%H:%M:%S}", event.actor, what, version, event.reason or "")
+            table.add_row(
+                str(event.position),
+                f"{event.time:%H:%M:%S}",
+                event.actor,
+                " ".join([what, *filter(None, more)]),
+                version,
+                event.reason or event.data.get("summary") or "",
+            )
     console.print(table)
 
 

@@ -102,4 +102,7 @@ def write(file: Path, weights: Weights) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except regista.Unreachable as error:
+        raise SystemExit(f"{error.detail}\n{error.hint}") from None

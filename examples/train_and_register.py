@@ -4,14 +4,16 @@
 recalibrated and given another interface; versions are checked, promoted, rolled back and archived, and every step
 leaves an event that says who, when and why.
 
-Needs a running registry (``make up``, or another at ``REGISTA_URL``), scikit-learn and pandas::
+Needs a running registry (``make up``, or another at ``REGISTA_URL``)::
 
+    pip install scikit-learn pandas
     python examples/train_and_register.py
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import sklearn
@@ -115,7 +117,8 @@ def train(client: regista.Client, task: Task, estimator: Any, *, threshold: floa
         change="configuration" if fitted else None,
         tags={"team": "research"},
     )
-    say(task, answer.version, " ".join(answer.numbering.explanation) if answer.numbering else "")
+    why = " ".join(answer.numbering.explanation) if answer.numbering else ""
+    say(task, answer.version, shorten(why, 150, placeholder=" …"))
     return Trained(answer.version, estimator)
 
 
@@ -156,5 +159,8 @@ def say(task: Task, version: str, what: str) -> None:
 
 
 if __name__ == "__main__":
-    with regista.Client() as client:
-        main(client)
+    try:
+        with regista.Client() as client:
+            main(client)
+    except regista.Unreachable as error:
+        raise SystemExit(f"{error.detail}\n{error.hint}") from None
