@@ -1,22 +1,59 @@
-"""From stored rows to what views fold: every event is decoded once, for all views."""
+"""From stored rows to what views fold: every event is decoded once, for all views, as far as they look at it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from regista.domain.chain import Head, Row, advance
 from regista.projections.feed import START, Mark
-from regista.schemas.codec import decode
+from regista.schemas.catalogue import shipped
+from regista.schemas.codec import Codec
 from regista.schemas.errors import SchemaError
+from regista.schemas.pruning import without
+from regista.schemas.schema import Record as Schema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = 86_400_000_000
 _NOWHERE = Head()
 Record: TypeAlias = dict[str, Any]
+
+UNREAD: Final = frozenset(
+    f"meta.{name}" for name in ("identity", "command_digest", "cause", "origin", "traceparent", "previous_hash")
+)
+"""What no fold reads of any event: reading an event takes a third less time without."""
+UNREAD_OF_REGISTRATIONS: Final = frozenset(
+    {
+        "policy",
+        "numbering",
+        "change",
+        "artifact.uri",
+        "artifact.size",
+        "artifact.weights_digest",
+        "artifact.files.path",
+        "artifact.files.size",
+        "code.repository",
+        "code.dirty",
+        "code.path",
+        "related_code.repository",
+        "datasets.uri",
+        "evaluations.dataset.uri",
+        "evaluations.slice",
+        "evaluations.metrics",
+        "configuration",
+        "signature",
+        "runtime",
+        "run.url",
+        "custom",
+        "trained_at",
+        "description",
+    }
+)
+"""What no fold reads of ``VersionRegistered``: half of the time. Answers take it from the event itself."""
 
 
 def micros(moment: datetime) -> int:
@@ -30,9 +67,8 @@ def moment(value: int) -> datetime:
     return EPOCH + value * _MICROSECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One event as views see it. Times are microseconds since 1970.
+class Item(NamedTuple):
+    """One event as views see it, without what is in ``UNREAD``. Times are microseconds since 1970.
 
     ``name`` is the record's (``VersionPromoted``), ``key`` the stream without its kind: a model's name in lower case.
     ``running_time`` is the latest time of this and all earlier events.
@@ -73,6 +109,16 @@ class CannotDecode(Exception):
         self.position = position
 
 
+def _read_as(newest: Schema) -> Schema:
+    registration = newest.short_name == "VersionRegistered"
+    return without(newest, UNREAD | UNREAD_OF_REGISTRATIONS if registration else UNREAD)
+
+
+@cache
+def _codec() -> Codec:
+    return Codec(shipped(), _read_as)
+
+
 def decode_row(row: Row, running_time: int) -> Item:
     """The item of one row.
 
@@ -80,7 +126,7 @@ def decode_row(row: Row, running_time: int) -> Item:
         CannotDecode: its type is newer than this release, or its bytes are damaged.
     """
     try:
-        name, record = decode(row.value)
+        name, record = _codec().decode(row.value)
     except SchemaError as error:
         raise CannotDecode(row.position, error) from error
     meta = record["meta"]

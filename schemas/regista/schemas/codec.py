@@ -97,8 +97,10 @@ def _why(error: Exception) -> str:
 class Codec:
     """The codec over the schemas of one catalogue. Writers and readers are made when they are first needed."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, read_as: Callable[[Record], Record] | None = None) -> None:
+        """``read_as`` gives what to read of the newest revision of a record: some of its fields, in less time."""
         self._catalogue = catalogue
+        self._read_as = read_as or (lambda newest: newest)
         self._writers: dict[str, tuple[bytes, Callable[[Mapping[str, Any]], bytes]]] = {}
         self._readers: dict[bytes, tuple[str, Reader]] = {}
         self._meta: Reader | None = None
@@ -150,8 +152,8 @@ class Codec:
 
     def _reader(self, written: bytes) -> tuple[str, Reader]:
         entry = self._catalogue.entry(written.hex())
-        newest = self._catalogue.newest(entry.record)
-        made = compile_reader(self._catalogue.record(entry), self._catalogue.record(newest))
+        newest = self._catalogue.record(self._catalogue.newest(entry.record))
+        made = compile_reader(self._catalogue.record(entry), self._read_as(newest))
         return self._readers.setdefault(written, (entry.record, made))
 
     def _meta_reader(self) -> Reader:

@@ -1,7 +1,7 @@
 """Bytes to record: one function per pair of schemas (written with, read as), compiled once like the writer.
 
 Every byte is checked: lengths stand inside the value, booleans are 0 or 1, symbols and branches exist, text is UTF-8.
-Nothing is allocated by a declared length: slices end where the value ends, and an array item takes at least one
+Fields that are left out are passed over without looking at what their text and numbers say. Nothing is allocated by a declared length: slices end where the value ends, and an array item takes at least one
 byte. Schema resolution follows Avro 1.12 for the changes that ``compatibility`` allows: fields added with a default,
 renamed with an alias or left out, number promotion, unions widened, enums grown.
 """
@@ -102,23 +102,24 @@ def compile_reader(written: Record, read: Record) -> Reader:
     return reader
 
 
-def _record(source: Source, written: Record, read: Record | None, v: str) -> list[str]:
+def _record(source: Source, written: Record, read: Record, v: str) -> list[str]:
     """Lines that read a record into ``v``. They stand in line: a call for each would cost a quarter more."""
-    if read is not None and read.name != written.name:
+    if read.name != written.name:
         raise _mismatch(written, read)
     lines: list[str] = []
     entries: dict[str, str] = {}
     for index, field in enumerate(written.fields):
-        target = None if read is None else _counterpart(field, read)
-        lines += _value(source, field.type, None if target is None else target.type, f"{v}_{index}")
-        if target is not None:
+        target = _counterpart(field, read)
+        if target is None:
+            lines += _skip(source, field.type, f"{v}_{index}")
+        else:
+            lines += _value(source, field.type, target.type, f"{v}_{index}")
             entries[target.name] = f"{v}_{index}"
-    wanted = () if read is None else read.fields
-    for field in wanted:
+    for field in read.fields:
         if field.name not in entries:
             entries[field.name] = _default(source, field)
     # in the order of the schema it is read as, whatever the order on the wire
-    items = ", ".join(f"{field.name!r}: {entries[field.name]}" for field in wanted)
+    items = ", ".join(f"{field.name!r}: {entries[field.name]}" for field in read.fields)
     return [*lines, f"{v} = {{{items}}}"]
 
 
@@ -151,31 +152,48 @@ def _default(source: Source, field: Field) -> str:
     return f"deepcopy({name})" if isinstance(value, (dict, list)) else name
 
 
-def _value(source: Source, written: Type, read: Type | None, v: str) -> list[str]:
+def _value(source: Source, written: Type, read: Type, v: str) -> list[str]:
     """Lines that read a value at ``p`` of ``b`` into the variable ``v`` and move ``p`` behind it."""
     if isinstance(written, Union):
-        return _union(source, written, read, v)
+        return _union([_value(source, branch, read, v) for branch in written.branches])
     if isinstance(read, Union):
         read = _branch(written, read)
     match written, read:
-        case Primitive(), (Primitive() | None):
+        case Primitive(), Primitive():
             return _primitive(written, read, v)
-        case Fixed(size=size), (Fixed() | None):
-            if read is not None and read != written:
-                raise _mismatch(written, read)
+        case Fixed(size=size), Fixed() if read == written:
             return [f"{v} = b[p:p + {size}]", f"p += {size}", f"if len({v}) != {size}: raise Broken"]
-        case Enumeration(symbols=symbols), (Enumeration() | None):
-            names = {i << 1: s if read is None else _symbol(s, read) for i, s in enumerate(symbols)}
+        case Enumeration(symbols=symbols), Enumeration():
+            names = {i << 1: _symbol(s, read) for i, s in enumerate(symbols)}
             return [f"{v} = {source.constant(names)}[b[p]]", "p += 1"]
-        case Record(), (Record() | None):
+        case Record(), Record():
             return _record(source, written, read, v)
-        case Array(), (Array() | None):
-            inner = _value(source, written.items, read and read.items, f"{v}_i")
+        case Array(), Array():
+            inner = _value(source, written.items, read.items, f"{v}_i")
             return [f"{v} = []", *_blocks([*inner, f"{v}.append({v}_i)"], f"{v}_n")]
-        case Map(), (Map() | None):
-            inner = _value(source, written.values, read and read.values, f"{v}_i")
+        case Map(), Map():
+            inner = _value(source, written.values, read.values, f"{v}_i")
             return [f"{v} = {{}}", *_blocks([*_string(f"{v}_k"), *inner, f"{v}[{v}_k] = {v}_i"], f"{v}_n")]
     raise _mismatch(written, read)
+
+
+def _skip(source: Source, written: Type, v: str) -> list[str]:
+    """Lines that move ``p`` behind a value that nobody wants. What ends too early leaves ``p`` behind the end."""
+    match written:
+        case Union(branches=branches):
+            return _union([_skip(source, branch, v) for branch in branches])
+        case Record(fields=fields):
+            return [line for field in fields for line in _skip(source, field.type, v)]
+        case Array(items=items):
+            return _blocks(_skip(source, items, f"{v}_i"), f"{v}_n")
+        case Map(values=values):
+            return _blocks([*_PASSED["string"], *_skip(source, values, f"{v}_i")], f"{v}_n")
+        case Fixed(size=size):
+            return [f"p += {size}"]
+        case Enumeration(symbols=symbols):
+            return [f"if b[p] & 1 or b[p] >= {len(symbols) << 1}: raise Broken", "p += 1"]
+        case Primitive(name):
+            return _PASSED[name]
 
 
 def _blocks(lines: list[str], count: str) -> list[str]:
@@ -206,11 +224,22 @@ def _string(v: str) -> list[str]:
     ]
 
 
-def _primitive(written: Primitive, read: Primitive | None, v: str) -> list[str]:
-    target = read or written
-    if target.logical != written.logical:
-        raise _mismatch(written, target)
-    match written.name, target.name:
+_NUMBER: Final = ["if b[p] > 127: n, p = varint(b, p)", "else: p += 1"]
+_PASSED: Final[Mapping[str, list[str]]] = {
+    "string": ["n = b[p]", "if n > 127 or n & 1: n, p = length(b, p); p += n", "else: p += 1 + (n >> 1)"],
+    "null": ["pass"],
+    "boolean": ["if b[p] > 1: raise Broken", "p += 1"],
+    "double": ["p += 8"],
+    "int": _NUMBER,
+    "long": _NUMBER,
+}
+"""Lines that move ``p`` behind a value, by the name of its type."""
+
+
+def _primitive(written: Primitive, read: Primitive, v: str) -> list[str]:
+    if read.logical != written.logical:
+        raise _mismatch(written, read)
+    match written.name, read.name:
         case "string", "string":
             return _string(v)
         case "null", "null":
@@ -232,14 +261,14 @@ def _primitive(written: Primitive, read: Primitive | None, v: str) -> list[str]:
             return lines
         case (("int" | "long"), "double"):
             return [f"{v}, p = varint(b, p)", f"{v} = float({v})"]
-    raise _mismatch(written, target)
+    raise _mismatch(written, read)
 
 
-def _union(source: Source, written: Union, read: Type | None, v: str) -> list[str]:
+def _union(branches: list[list[str]]) -> list[str]:
     lines = ["n = b[p]", "p += 1"]
-    for index, branch in enumerate(written.branches):
+    for index, branch in enumerate(branches):
         lines.append(f"{'el' if index else ''}if n == {index << 1}:")
-        lines += ("  " + line for line in _value(source, branch, read, v))
+        lines += ("  " + line for line in branch)
     return [*lines, "else: raise Broken"]
 
 
@@ -262,5 +291,5 @@ def _symbol(symbol: str, read: Enumeration) -> str:
     return read.default
 
 
-def _mismatch(written: Type, read: Type | None) -> SchemaError:
+def _mismatch(written: Type, read: Type) -> SchemaError:
     return SchemaError(f"{written} cannot be read as {read}")

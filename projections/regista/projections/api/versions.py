@@ -12,6 +12,7 @@ from regista.projections.api.moments import position_at
 from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.past import items_of
+from regista.projections.api.registrations import Registration, completed, registration
 from regista.projections.api.resolve import find_version, model_key, need_model
 from regista.projections.changes import FOREVER
 from regista.projections.decoding import moment
@@ -37,13 +38,13 @@ _COLUMNS = (
     "tags",
     "incomplete",
     "waived",
-    "evaluations",
     "description",
     "model_card",
-    "document",
+    "supplied",
 )
 _FROM = (
     f"SELECT {', '.join(f'v.{column}' for column in _COLUMNS)}, {_ALIASES}, "
+    "(SELECT value FROM events_v1 e WHERE e.position = v.position), "
     "EXISTS (SELECT 1 FROM evaluations_v1 e WHERE e.model_key = v.model_key AND e.ordinal = v.ordinal), "
     "EXISTS (SELECT 1 FROM checks_v1 c WHERE c.model_key = v.model_key AND c.ordinal = v.ordinal), "
     "(SELECT min(position) FROM catalogue WHERE state <> 'building') FROM versions_v1 v "
@@ -86,14 +87,19 @@ def version(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
 
 def _encoded(reader: Reader, key: str, row: Sequence[Any]) -> bytes:
     columns = dict(zip(_COLUMNS, row, strict=False))
-    named, evaluated, checked = row[len(_COLUMNS) : len(_COLUMNS) + 3]
+    named, value, evaluated, checked = row[len(_COLUMNS) : len(_COLUMNS) + 4]
     recorded = reader.rows(_EVALUATIONS, (key, columns["ordinal"])) if evaluated else ()
     checks = reader.rows(_CHECKS, (key, columns["ordinal"])) if checked else ()
-    return _resource(columns, raw(named), recorded, checks, None)
+    return _resource(columns, registration(columns["position"], value), raw(named), recorded, checks, None)
 
 
 def _resource(
-    columns: Mapping[str, Any], named: object, recorded: Sequence[Any], checks: Sequence[Any], at: int | None
+    columns: Mapping[str, Any],
+    fixed: Registration,
+    named: object,
+    recorded: Sequence[Any],
+    checks: Sequence[Any],
+    at: int | None,
 ) -> bytes:
     changing = encode(
         {
@@ -103,12 +109,12 @@ def _resource(
             "stage": columns["stage"],
             "aliases": named,
             "metrics": raw(columns["metrics"]),
-            "evaluations": joined(columns["evaluations"], [evaluation(*row) for row in recorded]),
+            "evaluations": joined(fixed.evaluations, [evaluation(*row) for row in recorded]),
             "checks": [check(*row) for row in checks],
             "params": raw(columns["params"]),
             "author": columns["author"],
             "tags": raw(columns["tags"]),
-            "description": columns["description"],
+            "description": fixed.description if columns["description"] is None else columns["description"],
             "model_card": columns["model_card"],
             "incomplete": raw(columns["incomplete"]),
             "waived": raw(columns["waived"]),
@@ -119,7 +125,7 @@ def _resource(
             "at": at,
         }
     )
-    return b"%b,%b" % (changing[:-1], columns["document"][1:].encode())
+    return b"%b,%b" % (changing[:-1], completed(fixed.document, columns["supplied"])[1:])
 
 
 def _version_at(reader: Reader, key: str, arguments: Mapping[str, Any]) -> Answer:
@@ -132,7 +138,8 @@ def _version_at(reader: Reader, key: str, arguments: Mapping[str, Any]) -> Answe
         (dataset, part, metrics, time, actor, p) for p, _, _, dataset, part, metrics, time, actor in past.evaluations
     ]
     checks = [row[2:] for row in past.checks]
-    return Answer(_resource(past.columns, aliases.replay(items, ordinal), recorded, checks, at))
+    fixed = registration(items[0].position, items[0].value)
+    return Answer(_resource(past.columns, fixed, aliases.replay(items, ordinal), recorded, checks, at))
 
 
 def versions_of(reader: Reader, arguments: Mapping[str, Any]) -> Answer:

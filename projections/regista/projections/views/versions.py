@@ -1,6 +1,7 @@
 """Versions with all their metadata, evaluations and checks, and the digests by which they are found.
 
-``document`` is the JSON of what registration fixed and filters do not ask for; answers take it over as it stands.
+What registration fixed and filters do not ask for stands in its event alone: answers take it from there.
+``description`` is null until it changes; ``supplied`` is what an incomplete import got later.
 ``sequence`` is that of the last event that touched the version: its ETag. Columns of JSON hold one object or list.
 """
 
@@ -41,10 +42,9 @@ VERSIONS = Table(
     Column("tags", Text, nullable=False),
     Column("incomplete", Text, nullable=False),
     Column("waived", Text, nullable=False),
-    Column("evaluations", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("document", Text, nullable=False),
+    Column("description", Text),
     Column("model_card", Text),
+    Column("supplied", Text),
 )
 Index(None, VERSIONS.c.model_key, VERSIONS.c.ordinal, unique=True)
 Index(None, VERSIONS.c.model_key, VERSIONS.c.version_key, unique=True)
@@ -82,27 +82,8 @@ CHECKS = Table(
     sqlite_with_rowid=False,
 )
 
-DOCUMENT = [
-    "policy",
-    "numbering",
-    "change",
-    "artifact",
-    "code",
-    "related_code",
-    "datasets",
-    "features",
-    "configuration",
-    "signature",
-    "runtime",
-    "run",
-    "parents",
-    "dependencies",
-    "trained_at",
-]
-"""What of a registration is kept as it stands; ``custom`` too, which is JSON already."""
-
 _STAGE, _SEQUENCE = 6, 7
-_REWRITTEN = ("description", "tags", "model_card", "metrics", "author", "incomplete", "waived", "document")
+_REWRITTEN = ("description", "tags", "model_card", "metrics", "author", "incomplete", "waived", "supplied")
 _INSERT, _INSERT_DIGESTS, _INSERT_EVALUATIONS = (
     insert(VERSIONS),
     insert(DIGESTS, ignore_conflicts=True),
@@ -129,14 +110,6 @@ _UPDATE = (
 def digest_bytes(digest: str) -> bytes:
     """The 32 bytes of a written digest, with or without ``sha256:``."""
     return bytes.fromhex(digest.removeprefix("sha256:"))
-
-
-def document(record: Record) -> bytes:
-    """The JSON object of what registration fixed."""
-    fixed = {name: record[name] for name in DOCUMENT}
-    custom = record["custom"]
-    fixed["custom"] = None if custom is None else orjson.Fragment(custom)
-    return dumps(fixed)
 
 
 def dumps(value: object) -> bytes:
@@ -198,18 +171,12 @@ def _registered(fold: _Fold, item: Item) -> None:
         dumps(record["tags"]).decode(),
         dumps(record["incomplete"]).decode(),
         "[]",
-        dumps([_given(evaluation, item) for evaluation in record["evaluations"]]).decode(),
-        record["description"],
-        document(record).decode(),
+        None,
+        None,
         None,
     ]
     digests = (artifact["digest"], *(file["sha256"] for file in artifact["files"]))
     fold.digests.extend((digest_bytes(digest), position) for digest in digests if digest)
-
-
-def _given(evaluation: Record, item: Item) -> Record:
-    """An evaluation that came with the registration, in the form of those recorded later."""
-    return {**evaluation, "at": item.meta["time"], "actor": item.meta["actor"], "position": item.position}
 
 
 def _updated(fold: _Fold, item: Item) -> None:
@@ -221,7 +188,7 @@ def _updated(fold: _Fold, item: Item) -> None:
 
 def updated(row: Values, record: Record) -> Values:
     """The columns that an update may change, after it; the same order as read."""
-    description, tags, card, metrics, author, _, waived, fixed = row
+    description, tags, card, metrics, author, _, waived, known = row
     supplied = record["supplied"]
     if record["tags_set"] or record["tags_removed"]:
         tags = merged(tags, record["tags_set"], record["tags_removed"])
@@ -230,7 +197,7 @@ def updated(row: Values, record: Record) -> Values:
     if supplied is not None:
         metrics = merged(metrics, supplied["metrics"], ())
         author = author if supplied["author"] is None else supplied["author"]
-        fixed = completed(fixed, supplied)
+        known = added(known, supplied)
     return (
         description if record["description"] is None else record["description"],
         tags,
@@ -239,7 +206,7 @@ def updated(row: Values, record: Record) -> Values:
         author,
         dumps(record["incomplete"]).decode(),
         waived,
-        fixed,
+        known,
     )
 
 
@@ -249,13 +216,13 @@ def merged(text: str, added: Mapping[str, Any], removed: Sequence[str]) -> str:
     return dumps({name: value for name, value in values.items() if name not in removed}).decode()
 
 
-def completed(text: str, supplied: Record) -> str:
-    """The document with what an incomplete import lacked."""
-    fixed = orjson.loads(text)
-    fixed["code"] = supplied["code"] or fixed["code"]
-    fixed["datasets"] = [*fixed["datasets"], *supplied["datasets"]]
-    fixed["trained_at"] = supplied["trained_at"] or fixed["trained_at"]
-    return dumps(fixed).decode()
+def added(text: str | None, supplied: Record) -> str:
+    """What was supplied before, if anything, with what is supplied now."""
+    known = {"code": None, "datasets": [], "trained_at": None} if text is None else orjson.loads(text)
+    known["code"] = supplied["code"] or known["code"]
+    known["datasets"] = [*known["datasets"], *supplied["datasets"]]
+    known["trained_at"] = supplied["trained_at"] or known["trained_at"]
+    return dumps(known).decode()
 
 
 def _evaluated(fold: _Fold, item: Item) -> None:
