@@ -73,3 +73,11 @@ def test_a_long_list_of_sharing_versions_is_cut() -> None:
         find_version(book.state, digest("file tokenizer"))
     assert len(caught.value.reasons) == LISTED
     assert "and more" in caught.value.detail
+
+
+def test_of_versions_archived_by_one_event_the_one_registered_last_is_named() -> None:
+    book = Book("1.0.0", "1.1.0", "1.2.0")
+    book.serve("1.1.0")
+    book.serve("1.0.0", keep_existing=True)
+    book.serve("1.2.0")
+    assert find_version(book.state, "@archived").ordinal == 2
