@@ -77,7 +77,9 @@ class NaiveModel:
         elif ref.startswith("@") and ref[1:] in HELD:
             found = self.holders(ref[1:])[-1:]
         elif ref.startswith("@") and ref[1:] in STAGES:
-            found = sorted((v for v in self.versions if v["stage"] == ref[1:]), key=lambda v: v["entered"])[-1:]
+            found = sorted(
+                (v for v in self.versions if v["stage"] == ref[1:]), key=lambda v: (v["entered"], -v["ordinal"])
+            )[-1:]
         elif ref.startswith("@"):
             found = [self.aliases[ref[1:]]] if ref[1:] in self.aliases else []
         elif "." in ref:

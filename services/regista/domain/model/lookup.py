@@ -94,7 +94,7 @@ def _holder(state: ModelState, stage: str) -> int | None:
     if state.policy.is_held(stage):
         return state.stage(stage).current
     inside = [version for version in state.versions.to_dict().values() if version.stage == stage]
-    return max(inside, key=lambda version: (version.entered, version.ordinal)).ordinal if inside else None
+    return max(inside, key=lambda version: (version.entered, -version.ordinal)).ordinal if inside else None
 
 
 def _by_digest(state: ModelState, digest: str) -> int | None:

@@ -75,9 +75,9 @@ def test_a_long_list_of_sharing_versions_is_cut() -> None:
     assert "and more" in caught.value.detail
 
 
-def test_of_versions_archived_by_one_event_the_one_registered_last_is_named() -> None:
+def test_of_versions_archived_by_one_event_the_one_registered_first_is_named_as_the_views_do() -> None:
     book = Book("1.0.0", "1.1.0", "1.2.0")
     book.serve("1.1.0")
     book.serve("1.0.0", keep_existing=True)
     book.serve("1.2.0")
-    assert find_version(book.state, "@archived").ordinal == 2
+    assert find_version(book.state, "@archived").ordinal == 1
