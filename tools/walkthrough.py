@@ -3,7 +3,8 @@
 A block is fenced with three backticks and ``console``. A line ``$ command`` is run, in one bash session for the whole
 document, so that ``cd`` and ``export`` carry on; a command that ends in a backslash goes on in the next line. The
 lines below it are what it must print, standard error included: ``…`` stands for anything within a line, a line with
-only ``…`` for any number of lines. A command that shows no output may print anything. Every command must exit with 0;
+only ``…`` for any number of lines, a time such as ``2026-05-04 12:00:00Z`` for any time, and 64 hexadecimal digits for
+any hash. A command that shows no output may print anything. Every command must exit with 0;
 ``console exit=1`` says that those of its block exit with 1.
 
 A command in ``SERVERS`` is started beside the session and stopped at its end; the session goes on when it is ready.
@@ -31,6 +32,8 @@ from typing import Self
 SERVERS = ("make up", "regista up")
 REPLACED = {"make test": "make -n test"}
 _FENCE = re.compile(r"^(?P<fence>`{3,})\s*(?P<info>.*)$")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
+_HASH = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -93,9 +96,15 @@ def _trimmed(text: str) -> list[str]:
 def matches(expected: tuple[str, ...], output: str) -> bool:
     """Whether an output is what a document shows; a document that shows nothing is content with anything."""
     pattern = "".join(
-        r"(?:.*\n)*" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + r"\n" for line in expected
+        r"(?:.*\n)*" if line.strip() == "…" else ".*".join(map(re.escape, _alike(line).split("…"))) + r"\n"
+        for line in expected
     )
-    return not expected or re.fullmatch(pattern, "".join(f"{line}\n" for line in _trimmed(output))) is not None
+    return not expected or re.fullmatch(pattern, "".join(f"{_alike(line)}\n" for line in _trimmed(output))) is not None
+
+
+def _alike(line: str) -> str:
+    """The line with every time and every hash replaced by the same one: no two runs have them in common."""
+    return _HASH.sub("0" * 64, _TIME.sub("2026-05-04 12:00:00Z", line))
 
 
 class Session:

@@ -252,6 +252,7 @@ def test_the_log_as_a_whole_online_and_offline(tmp_path: Path) -> None:
         head = regista.json("verify")["head"]
         known = f"{head['position']}:{head['digest']}"
         assert "proves the whole log" in regista("verify", "--head", known)
+        assert regista("status", "--head") == f"{known}\n"
         assert regista.json("rebuild")["equal"] is True
         digests = regista.json("digests")["digests"]
         assert "4 events" in regista("export", tmp_path / "a.jsonl")

@@ -167,3 +167,10 @@ def test_the_tests_are_not_run_inside_the_tests_but_their_target_must_exist(read
     (tmp_path / "Makefile").write_text("")
     with pytest.raises(Mismatch, match="exited with 2"):
         reader.follow(Step(1, "make test", ()))
+
+
+def test_a_time_and_a_hash_stand_for_any_other_and_nothing_else() -> None:
+    shown = (f"at 2026-05-04 12:00:00Z  {'a1' * 32}",)
+    assert matches(shown, f"at 2031-12-24 18:30:01Z  {'0f' * 32}\n")
+    assert not matches(shown, f"at 2031-12-24 18:30  {'0f' * 32}\n")
+    assert not matches(shown, f"at 2031-12-24 18:30:01Z  {'0f' * 31}\n")

@@ -299,11 +299,19 @@ def diff(
     shell.out.note(f"{found.events} events between positions {found.start} and {found.end}")
 
 
-def status(shell: Shell) -> None:
+def status(
+    shell: Shell,
+    head: Annotated[
+        bool, typer.Option("--head", help="Print the head alone, POSITION:HASH: what to keep for verify --head.")
+    ] = False,
+) -> None:
     """How the registry stands; exits 1 when it does not take writes or a view stands still."""
     found = shell.client.status()
     healthy = found.writes == "ok" and all(view.state != "degraded" for view in found.views)
-    if shell.out.as_json:
+    if head:
+        place = f"{found.head.position}:{found.head.digest}"
+        shell.out.json({"head": place}) if shell.out.as_json else shell.out.line(place)
+    elif shell.out.as_json:
         shell.out.json(found)
     else:
         shell.out.fields(
