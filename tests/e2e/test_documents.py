@@ -1,0 +1,75 @@
+"""What the documents say is so: their programs and commands run, their tables are complete, their links lead somewhere."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.server import running_server
+from typer.main import get_command
+
+from regista.cli.app import build
+from regista.settings import PREFIX, Settings
+from walkthrough import Reader, steps
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {"PATH": programs, "HOME": str(home), **more}
+
+
+def test_the_program_of_the_sdk_runs(tmp_path: Path) -> None:
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text("sdk.md"), re.MULTILINE | re.DOTALL))
+    (tmp_path / "program.py").write_text(program)
+    with running_server(tmp_path / "data") as server:
+        answer = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=environment(tmp_path, REGISTA_URL=server.url),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert (tmp_path / "served" / "model.json").read_bytes() == (tmp_path / "model.json").read_bytes()
+
+
+def test_a_registry_is_backed_up_and_restored_as_written(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    todo = list(steps(text("operations.md")))
+    assert {"regista verify", "regista rebuild"} <= {" ".join(step.command.split()[:2]) for step in todo}
+    with Reader(tmp_path, environment(tmp_path, REGISTA_PORT=port, REGISTA_URL=url), url=url) as reader:
+        for step in todo:
+            reader.follow(step)
+
+
+def test_every_setting_is_in_the_table() -> None:
+    table = text("operations.md").partition("## Settings")[2].partition("## Who")[0]
+    assert set(re.findall(rf"`({PREFIX}\w+)`", table)) == {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_every_command_is_in_the_table() -> None:
+    table = text("cli.md").partition("## Registering")[0]
+    words = set(re.findall(r"[a-z]+", " ".join(re.findall(r"`([^`]+)`", table))))
+    commands = set(getattr(get_command(build()), "commands"))  # noqa: B009 - a group's, which its type hides
+    assert commands - words == {"serve", "version"}, "these two say the same as others"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
