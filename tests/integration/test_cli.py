@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -293,6 +294,32 @@ def test_following_prints_each_event_until_it_is_interrupted(regista: Regista, n
         assert "changed title  (a better name)" in follower.stdout.readline()
         follower.send_signal(signal.SIGINT)
         assert follower.wait(20) == 130
+
+
+def test_following_goes_on_when_the_registry_comes_back(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with running_server(tmp_path / "data", port=port) as server:
+        regista = Regista(server.url)
+        follower = subprocess.Popen(
+            [sys.executable, "-c", "from regista.cli import main; main()", "log", "--follow"],
+            env={**os.environ, "REGISTA_URL": server.url, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with follower:
+            assert follower.stdout is not None
+            assert follower.stderr is not None
+            assert "created the log" in follower.stdout.readline()
+            server.terminate()
+            assert "does not answer" in follower.stderr.readline()
+            server.restart()
+            regista("model", "create", "fraud")
+            assert "took the name fraud" in follower.stdout.readline()
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(20) == 130
 
 
 def test_a_reader_that_has_seen_enough_ends_the_program_quietly(regista: Regista) -> None:

@@ -9,12 +9,14 @@ import typer
 from regista.cli import parse
 from regista.cli.arguments import Model
 from regista.cli.command import command
+from regista.cli.exits import UNREACHABLE, code_of
 from regista.cli.printer import Printer, cell
 from regista.cli.sentences import sentence
 from regista.cli.shell import Shell
+from regista.domain.errors import RegistaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from regista.wire.resources import Event
 
@@ -92,7 +94,23 @@ def log(  # the filters of the API
     last = _print_lines(shell.out, past, after or 0)
     # All up to the position that the past was read at has been shown, whether or not the last event passed the filter.
     begin = max(last, client.position)
-    _print_lines(shell.out, client.follow(after=begin, model=model, stream=stream, actor=who, type=kind), begin)
+    _print_lines(shell.out, _follow(shell, begin, model=model, stream=stream, actor=who, type=kind), begin)
+
+
+def _follow(shell: Shell, begin: int, **filters: str | None) -> Iterator[Event]:
+    """Events without end: a registry that was there and is gone is waited for, as through a restart."""
+    told = False
+    while True:
+        try:
+            for event in shell.client.follow(after=begin, **filters):
+                begin, told = event.position, False
+                yield event
+        except RegistaError as error:
+            if code_of(error) != UNREACHABLE:
+                raise
+            if not told:
+                shell.out.note("The registry does not answer; going on when it does. Ctrl+C ends this.")
+            told = True
 
 
 def _print_events(out: Printer, events: Iterable[Event], *, empty: str) -> None:
