@@ -22,7 +22,7 @@ from typing import Self
 from regista.artifacts.directory import DirectoryBlobStore
 from regista.artifacts.routes import artifact_routes
 from regista.artifacts.uploads import ArtifactStore
-from regista.domain.errors import NotFound, Refused, RegistaError, Unavailable
+from regista.domain.errors import Invalid, NotFound, Refused, RegistaError, Unavailable
 from regista.http.admin import admin_routes, import_upload
 from regista.http.administrator import RegistryAdministrator
 from regista.http.application import Api, Shell, create_app
@@ -102,6 +102,8 @@ class _StoredArtifacts:
             await self._store.renew(digest)
         except (NotFound, Refused):
             return False
+        except Invalid:  # no manifest: a blob of its own, such as a script
+            return not await self._store.missing([digest])
         return True
 
 

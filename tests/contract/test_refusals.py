@@ -81,6 +81,13 @@ ROWS = [
     post("a data set by name alone", VERSIONS, version(datasets=[{"name": "t"}]), 422, "invalid_metadata", "datasets[0]"),
     post("an unknown model", "/nobody/versions", version(), 404, "unknown_model"),
     post("an artifact that is not uploaded", VERSIONS, version(artifact={"digest": DIGEST}), 422, "invalid_metadata", "artifact.digest"),
+    post("a script that is not uploaded", VERSIONS, version(code={"snapshot": DIGEST}), 422, "invalid_metadata", "code.snapshot"),
+    post(
+        "a script that is not uploaded, of a version without artifact",
+        VERSIONS,
+        version(code={"snapshot": DIGEST}, artifact=None),
+        422, "missing_metadata", "artifact", "code.snapshot",
+    ),
     post("a uri without digest", VERSIONS, version(artifact={"uri": "s3://b/k"}), 422, "invalid_metadata", "artifact.files"),
     post("a digest that is none", VERSIONS, version(artifact={"digest": "md5:1"}), 422, "invalid_metadata", "artifact.digest"),
     post(
@@ -149,6 +156,8 @@ ROWS = [
     put("an alias called like a stage", "/fraud/aliases/production", {"version": "1.0.0"}, 422, "bad_alias"),
     put("an alias called latest", "/fraud/aliases/latest", {"version": "1.0.0"}, 422, "bad_alias"),
     put("an alias that looks like a version", "/fraud/aliases/v2", {"version": "1.0.0"}, 422, "bad_alias"),
+    put("an alias called as nobody is", "/fraud/aliases/None", {"version": "1.0.0"}, 422, "bad_alias"),
+    put("an alias called as references to stages begin", "/fraud/aliases/stage", {"version": "1.0.0"}, 422, "bad_alias"),
     put("an alias of an unknown version", "/fraud/aliases/champion", {"version": "9.9.9"}, 404, "unknown_version"),
     put("a stale expectation of an alias", "/fraud/aliases/champion", {"version": "1.1.0", "expect_current": "1.1.0"}, 412, "expectation_failed"),
     put("a stale If-Match of an alias", "/fraud/aliases/champion", {"version": "1.1.0"}, 412, "if_match_failed", If_Match='"1"'),
@@ -161,6 +170,10 @@ ROWS = [
     ),
     Refusal(
         "waiving without a reason", "PATCH", "/v1/models/imported/versions/1.0.0", {"waive": ["code"]}, 422, "reason_required"
+    ),
+    Refusal(
+        "completing an import with a script that is not uploaded", "PATCH", "/v1/models/imported/versions/1.0.0",
+        {"code": {"snapshot": DIGEST}}, 422, "invalid_metadata", ("code.snapshot",),
     ),
     post("an evaluation without metrics", f"{VERSIONS}/1.0.0/evaluations", {"metrics": {}}, 422, "invalid_metadata", "metrics"),
     post("an unknown check status", f"{VERSIONS}/1.0.0/checks", {"name": "bias", "status": "green"}, 422, "invalid", "status"),

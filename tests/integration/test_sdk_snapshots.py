@@ -1,10 +1,12 @@
 """The script that trained a model is kept as long as the model is known."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-from tests.support.server import application
+from tests.support.payloads import version_body
+from tests.support.server import application, client_of
 
 import regista
 from regista.artifacts.digests import digest_of
@@ -31,3 +33,18 @@ async def test_a_registered_snapshot_is_no_orphan(tmp_path: Path) -> None:
             assert (await client.pull("fraud", "1.0.0", tmp_path / "out")).size == 7
             left = await client.push(tmp_path / "train.py")
             assert left.digest == orphan.digest
+
+
+async def test_a_registration_renews_the_age_of_the_script_that_it_names(tmp_path: Path) -> None:
+    content = b"print('training')\n"
+    digest = digest_of(content)
+    async with application(tmp_path, orphan_age=3600) as running, client_of(running) as client:
+        uploaded = await client.post("/v1/artifacts", params={"digest": digest}, content=content)
+        assert uploaded.status_code == 201, uploaded.text
+        [blob] = (path for path in (tmp_path / "blobs").rglob("*") if path.is_file() and path.read_bytes() == content)
+        os.utime(blob, (0, 0))
+        await client.post("/v1/models", json={"name": "fraud"})
+        body = {**version_body(), "code": {"snapshot": digest}}
+        registered = await client.post("/v1/models/fraud/versions", json=body)
+        assert registered.status_code == 201, registered.text
+        assert blob.stat().st_mtime > 0

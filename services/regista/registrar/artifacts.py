@@ -11,14 +11,14 @@ Three ways to name one:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from regista.artifacts.manifest import FileEntry, Manifest
 from regista.domain.commands import AnnouncedArtifact
 from regista.domain.errors import NotFound, Reason, RegistaError
-from regista.domain.metadata import Artifact, File, Signature
+from regista.domain.metadata import Artifact, Code, File, Signature
 from regista.domain.model import KnownArtifact
 from regista.domain.references import check_digest
 
@@ -47,7 +47,7 @@ class ArtifactSource(Protocol):
         """What lies under the digest of a manifest. Raises ``NotFound``."""
 
     async def missing(self, digests: Iterable[str]) -> frozenset[str]:
-        """Those manifests of which any byte is gone."""
+        """Those blobs that are gone, and those manifests of which any byte is; the age of the others is renewed."""
 
 
 class Artifacts:
@@ -74,6 +74,17 @@ class Artifacts:
         if announced.uri is None or self.keeps(announced.uri):
             return await self._stored(announced)
         return _external(announced, announced.uri)
+
+    async def know_code(self, code: Code | None) -> tuple[Reason, ...]:
+        """Why the training code cannot be recorded: a snapshot that is not stored. The age of one that is, is renewed."""
+        snapshot = None if code is None else code.snapshot
+        if snapshot is None or next(_bad_digest(snapshot, "code.snapshot"), None):
+            return ()  # the rules refuse a digest that is none
+        if not await self._source.missing([snapshot]):
+            return ()
+        detail = f"{snapshot} is not in the artifact store"
+        hint = "Upload the script first: POST /v1/artifacts?digest=…; regista.capture(snapshot=True) does so."
+        return (Reason("artifact_not_uploaded", detail, "code.snapshot", hint),)
 
     async def _stored(self, announced: AnnouncedArtifact) -> KnownArtifact:
         try:
@@ -169,7 +180,7 @@ def _malformed(announced: AnnouncedArtifact) -> Iterable[Reason]:
         yield Reason("bad_uri", f"{announced.uri!r} is no absolute URI", "artifact.uri", hint)
 
 
-def _bad_digest(digest: str | None, field: str) -> Iterable[Reason]:
+def _bad_digest(digest: str | None, field: str) -> Iterator[Reason]:
     try:
         if digest is not None:
             check_digest(digest, field)

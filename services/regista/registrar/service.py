@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from regista.domain import commands as c
@@ -123,9 +124,12 @@ class Registrar:
         await self._states.ensure(streams)
 
     async def _known_artifact(self, command: c.Command) -> KnownArtifact:
-        if isinstance(command, c.RegisterVersion):
-            return await self._artifacts.know(command.artifact)
-        return KnownArtifact()
+        if not isinstance(command, c.RegisterVersion | c.UpdateVersion):
+            return KnownArtifact()
+        announced = command.artifact if isinstance(command, c.RegisterVersion) else c.AnnouncedArtifact()
+        known = await self._artifacts.know(announced)
+        problems = await self._artifacts.know_code(command.code)
+        return replace(known, code_problems=problems) if problems else known
 
     async def _missing_artifacts(self, attempt: Attempt) -> frozenset[str]:
         stored = [version.digest for version in attempt.entering() if self._artifacts.keeps(version.uri)]

@@ -15,11 +15,13 @@ class KnownArtifact:
     """What is known of the artifact that a registration names.
 
     ``artifact`` is None where it is missing or wrong; ``problems`` says in what. ``signature`` was read from its bytes.
+    ``code_problems`` says why the code that is named with it cannot be recorded, by what the artifact store holds.
     """
 
     artifact: Artifact | None = None
     signature: Signature | None = None
     problems: tuple[Reason, ...] = ()
+    code_problems: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

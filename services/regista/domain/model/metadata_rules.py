@@ -76,6 +76,7 @@ def metadata_problems(command: RegisterVersion, artifact: KnownArtifact) -> list
     """A reason for everything that is there but wrong."""
     return [
         *artifact.problems,
+        *artifact.code_problems,
         *supplied_problems(command),
         *_evaluations(command.evaluations),
         *(reason for i, feature in enumerate(command.features) for reason in _pinned(feature, f"features[{i}]")),

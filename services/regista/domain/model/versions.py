@@ -32,7 +32,7 @@ def update_version(state: ModelState, command: c.UpdateVersion, context: Context
     described = command.description is not None or command.model_card is not None or tags_set or tags_removed
     if not (described or supplied or given or command.waive):
         raise nothing_to_change()
-    if problems := [*supplied_problems(command), *_half_supplied(command, supplied)]:
+    if problems := [*context.artifact.code_problems, *supplied_problems(command), *_half_supplied(command, supplied)]:
         raise Invalid(
             "what was supplied does not hold",
             code="invalid_metadata",
