@@ -12,6 +12,8 @@ from regista.domain.versions import VersionNumber, looks_like_version
 DEFAULT_STAGES = ("candidate", "staging", "production", "archived")
 """The life cycle of the default policy, in order."""
 
+_WORDS = frozenset({"latest", "none", "stage"})
+"""What no alias is called: a moving target, nobody (``expect_current``), and how references to stages begin."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _MAX_ORDINAL_DIGITS = 10
@@ -79,15 +81,15 @@ def check_alias(alias: str) -> str:
     """Return the alias in lower case where it is one.
 
     Raises:
-        Invalid: ``bad_alias``, when it could be taken for a stage, a version or ``latest``.
+        Invalid: ``bad_alias``, when it could be taken for a stage, a version, nobody or ``latest``.
     """
     lowered = check_name(alias, "alias").lower()
-    taken = lowered in DEFAULT_STAGES or lowered == "latest" or looks_like_version(lowered)
+    taken = lowered in DEFAULT_STAGES or lowered in _WORDS or looks_like_version(lowered)
     if taken:
         raise Invalid(
             f"an alias cannot be called {alias!r}",
             code="bad_alias",
-            hint="Stages, 'latest' and whatever looks like a version are taken. Use a word such as champion.",
+            hint="Stages, 'latest', 'none', 'stage' and whatever looks like a version are taken. Use a word such as champion.",
         )
     return lowered
 
