@@ -1,12 +1,12 @@
 """The database of the views: one file, written by one projector, read by many.
 
-SQLite in WAL mode with synchronous=NORMAL: a power cut may take the newest transactions, but an offset stands in the
-same transaction as its rows, so whatever is lost is folded again. Views are disposable: a file of another format is
-set aside by making it anew.
+SQLite in WAL mode. An offset stands in the same transaction as its rows, so whatever is lost is folded again. Views
+are disposable: a file of another format, or one that a power cut may have torn (``power``), is made anew.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,13 +20,17 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Rewrite, Statement, Write
+from regista.projections.power import Mark, this_boot
 from regista.projections.reader import Reader
 from regista.projections.views.base import View
 
+log = logging.getLogger(__name__)
 _DIALECT = sqlite.dialect()
 _MAX_PARAMETERS = 4096
 _CHUNKS = (1024, 256, 64, 16, 4, 1)
 _BUSY_SECONDS = 10.0
+_CHECKPOINT_PAGES = 4_000
+"""16 MB: a page that many small transactions change is moved from the write-ahead log to its place once."""
 
 
 class Overtaken(Exception):
@@ -36,43 +40,49 @@ class Overtaken(Exception):
 class ViewsDatabase:
     """The views of one registry. The writing methods belong to one thread at a time."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open the file, make it where there is none.
+    def __init__(self, path: Path | str, boot: str | None = None) -> None:
+        """Open the file, make it where there is none. ``boot`` stands for this run of the operating system.
 
         Raises:
             sqlite3.Error: it can be neither read nor made anew.
         """
         self.path = Path(path)
+        self._boot = boot or this_boot()
         self._skips: dict[tuple[str, int], frozenset[int]] = {}
         try:
-            self._connection = self._open()
-        except sqlite3.DatabaseError:
+            self._connection, self._mark = self._open()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                raise
             self._remove_file()
-            self._connection = self._open()
+            self._connection, self._mark = self._open()
+            log.warning("%s is made anew from the log: %s", self.path, error)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> tuple[sqlite3.Connection, Mark]:
         connection = sqlite3.connect(
             self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute("PRAGMA cache_size = -16000")
             for statement in catalogue.DDL:
                 connection.execute(statement)
             connection.execute("INSERT INTO about VALUES ('format', ?) ON CONFLICT DO NOTHING", (catalogue.FORMAT,))
             _check_format(connection)
+            return connection, Mark(connection, self._boot)
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def _remove_file(self) -> None:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the writing connection. Readers are closed by whoever opened them."""
+        """Close the writing connection. Readers are closed by whoever opened them, before."""
+        with suppress(sqlite3.Error):
+            self._mark.remove()
         self._connection.close()
 
     def reader(self) -> Reader:

@@ -37,10 +37,12 @@ BATCH_BESIDE_LIVE = 2_000
 """Of a view that is built while others serve: short, so that these stay fresh."""
 POLL = 1.0
 BACK_OFF = 1.0
-PACE = 0.01
-SMALL_BATCH = 200
-"""Behind a batch smaller than this, and while nobody waits, the projector rests for ``PACE`` seconds: a transaction for
-every few events would cost those who write in the same process up to three times as much."""
+RESTS = 3.0
+LONGEST_REST = 0.025
+SMALL_BATCH = 500
+"""Behind a batch smaller than this, and while nobody waits, the projector rests for ``RESTS`` times as long as the batch
+took, ``LONGEST_REST`` seconds at most: a transaction for every few events would cost those who write in the same
+process up to three times as much, and write the same pages again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Projector:
         self._error: str | None = None
         self._caught_up = False
         self._moved_last = 0
+        self._took = 0.0
         self._resting = False
         self._closing = asyncio.Event()
         self._waiting: asyncio.Task[None] | None = None
@@ -98,7 +101,7 @@ class Projector:
                 await self._idle(self._feed.wait(self._lead_position(), POLL))
             elif self._pacing():
                 self._resting = True
-                await self._idle(asyncio.sleep(PACE))
+                await self._idle(asyncio.sleep(min(RESTS * self._took, LONGEST_REST)))
                 self._resting = False
 
     async def close(self) -> None:
@@ -301,8 +304,9 @@ class Projector:
             rows = [row for row in rows if row.position <= goal]
         if not rows:
             return False
-        self._moved_last = len(rows)
+        self._moved_last, started = len(rows), asyncio.get_running_loop().time()
         moved = {m.entry.key: m for m in await self._blocking(lambda: apply(self._database, group, rows, self._ahead))}
+        self._took = asyncio.get_running_loop().time() - started
         self._members = [moved.get(m.entry.key, m) for m in self._members]
         self._waiters.settle()
         if not leading and self._rebuild is not None:
