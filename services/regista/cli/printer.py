@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from threading import Timer
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from regista.cli.wording import in_options
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[int, int], None]
 _PIPE_WIDTH = 10_000
+_NEVER_FOLDED = 20
+"""Characters: a time in UTC."""
+_SLOW = 0.3
+"""Seconds after which somebody who waits would like to see that something moves."""
 _STYLES = {"production": "green", "staging": "yellow", "candidate": "cyan", "archived": "dim"}
 
 
@@ -66,10 +71,11 @@ class Printer:
         from rich.text import Text  # noqa: PLC0415 - as above
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            cells = [cell(value) for value in row]
+        lines = [[cell(value) for value in row] for row in rows]
+        for column, *cells in zip(columns, *lines, strict=True):
+            # Where the terminal is narrow, long texts give way, not positions, times and names.
+            table.add_column(column, overflow="fold", no_wrap=max(map(len, (column, *cells))) <= _NEVER_FOLDED)
+        for cells in lines:
             table.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in cells))
         if not table.row_count:
             if empty:
@@ -120,9 +126,16 @@ class Printer:
 
         amount = bars.DownloadColumn() if size else bars.MofNCompleteColumn()
         columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount, bars.TimeRemainingColumn())
-        with bars.Progress(*columns, console=self._stderr, transient=True) as bar:
-            task = bar.add_task(label, total=None)
+        bar = bars.Progress(*columns, console=self._stderr, transient=True)
+        task = bar.add_task(label, total=None)
+        late = Timer(_SLOW, bar.start)
+        late.start()
+        try:
             yield lambda done, total: bar.update(task, completed=done, total=total)
+        finally:
+            late.cancel()
+            late.join()  # so that it cannot start what is about to be stopped
+            bar.stop()
 
 
 def _console(*, stderr: bool) -> Console:

@@ -1,6 +1,9 @@
 """What people and programs read."""
 
+import io
 import json
+import re
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +33,33 @@ def test_a_table_in_a_pipe_is_plain_and_cuts_nothing(capsys: pytest.CaptureFixtu
     Printer(as_json=False).table(("name", "value"), [("[red]a[/red]", "x" * 300), ("b", None)])
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["name          value", f"[red]a[/red]  {'x' * 300}", "b             -"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_narrow_terminal_long_texts_give_way_and_times_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for name, value in {"COLUMNS": "50", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    Printer(as_json=False).table(("position", "when", "why"), [(1, moment, "a long reason " * 4)])
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in terminal.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 50
+    assert lines[1].startswith("1         2026-05-04 12:00:00Z  a long reason")
+    assert len(lines) > 3
+
+
+def test_what_is_quick_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Printer(as_json=False).progress("uploading") as report:
+        assert report is not None
+        report(1, 1)
+    assert terminal.getvalue().strip() == ""
 
 
 def test_an_empty_table_says_so_aside(capsys: pytest.CaptureFixture[str]) -> None:
