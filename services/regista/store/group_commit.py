@@ -3,6 +3,9 @@
 No timer: waiting for company halved the throughput when it was measured. Decisions are made on the event loop when a
 batch is formed, in the order of submission, so each sees what those before it decided; the commit runs in one thread.
 No answer is given before what it rests on is durable: a refusal because of an event of the same batch waits too.
+
+A batch that meets a conflict stays one: its streams are reloaded once, its commands are decided anew and appended
+together. Only when that fails again is it cut in halves, until the one whose stream does not stand still is alone.
 """
 
 from __future__ import annotations
@@ -61,6 +64,11 @@ class _Member:
         elif not self.answer.done():
             self.answer.set_result(Committed(position))
 
+    def repeat(self, position: int) -> None:
+        """Tell the caller that the log has the command, at ``position``."""
+        self.position, self.twin = position, None
+        self.fail(Duplicate(*self.key.scoped))
+
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
@@ -74,6 +82,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._waiting: deque[_Member] = deque()
+        self._newest: dict[tuple[str, str], _Member] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self._driver: asyncio.Task[None] | None = None
         self._closed = False
@@ -96,7 +105,9 @@ class GroupCommit:
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("Too many commands wait for the log.", code="overloaded")
         loop = asyncio.get_running_loop()
-        member = _Member(key, prepare, on_conflict, loop.create_future())
+        # The first copy of a command that is repeated too early may be in the commit that runs now.
+        member = _Member(key, prepare, on_conflict, loop.create_future(), self._newest.get(key.scoped))
+        self._newest[key.scoped] = member
         self._waiting.append(member)
         if self._driver is None:
             self._driver = loop.create_task(self._drain())
@@ -115,8 +126,10 @@ class GroupCommit:
             while self._waiting:
                 batch = self._form()
                 await self._commit(batch)
+                self._let_go(batch)
         finally:
             self._driver = None
+            self._newest.clear()
             for member in (*batch, *self._waiting):
                 member.answer.cancel()
 
@@ -127,10 +140,10 @@ class GroupCommit:
         twins: list[_Member] = []
         while self._waiting and len(batch) < self._max_batch:
             member = self._waiting.popleft()
-            if member.answer.done():
-                continue
             if member.twin is not None and member.twin.position:
-                member.fail(Duplicate(*member.key.scoped))
+                member.repeat(member.twin.position)
+            if member.answer.done():
+                self._let_go([member])
                 continue
             member.twin = keys.setdefault(member.key.scoped, member)
             if member.twin is not member:
@@ -142,44 +155,61 @@ class GroupCommit:
         self._waiting.extendleft(reversed(twins))
         return batch
 
-    async def _commit(self, batch: Sequence[_Member]) -> None:
+    def _let_go(self, members: Iterable[_Member]) -> None:
+        for member in members:
+            if self._newest.get(member.key.scoped) is member:
+                del self._newest[member.key.scoped]
+
+    async def _commit(self, batch: Sequence[_Member], failures: int = 0) -> None:
+        """Append what was decided; ``failures`` of these very members had met other writers before."""
         appends = [member.append for member in batch if member.append is not None]
         try:
             positions = iter(await self._blocking(self._store.append, appends) if appends else ())
-        except (Conflict, Duplicate):
-            await self._forget(batch)
-            for member in batch:
-                await self._commit_alone(member)
+        except (Conflict, Duplicate) as error:
+            await self._again(batch, error, failures + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers, the writer goes on
             await self._resolve(batch, error)
         else:
             for member in batch:
                 member.settle(next(positions) if member.append is not None else 0)
 
-    async def _commit_alone(self, member: _Member) -> None:
-        """Decide anew and append, until the streams stand still."""
-        for _ in range(_ATTEMPTS):
-            if member.answer.done():
-                return
-            member.decide()
-            if member.append is None:
-                member.settle()
-                return
+    async def _again(self, batch: Sequence[_Member], error: Conflict | Duplicate, failures: int) -> None:
+        """Leave out what the log has, decide the others anew and append them."""
+        if isinstance(error, Duplicate):
             try:
-                [position] = await self._blocking(self._store.append, [member.append])
-            except Conflict:
-                await self._forget([member])
-            except Duplicate as error:
-                member.fail(error)
-                await self._forget([member])
+                await self._leave_out(batch)
+            except Exception as unreadable:  # noqa: BLE001 - as in _commit
+                await self._fail(batch, unreadable)
                 return
-            except Exception as error:  # noqa: BLE001 - as in _commit
-                await self._resolve([member], error)
-                return
-            else:
-                member.settle(position)
-                return
-        member.fail(Unavailable("Other writers were faster, again and again.", code="log_contended"))
+        await self._forget(batch)
+        left = [member for member in batch if not member.answer.done()]
+        if len(left) < len(batch):
+            failures = 0
+        if failures >= _ATTEMPTS:
+            for member in left:
+                member.fail(Unavailable("Other writers were faster, again and again.", code="log_contended"))
+            return
+        halfway = len(left) // 2 if failures > 1 else 0
+        for part in (left[:halfway], left[halfway:]):
+            for member in part:
+                member.decide()
+            if part:
+                # A half begins with the failure that cut it, so that the next one cuts it again.
+                await self._commit(part, failures if len(left) == 1 else min(failures, 1))
+
+    async def _leave_out(self, batch: Sequence[_Member]) -> None:
+        """Answer those whose commands the log has."""
+        appending = [member for member in batch if member.append is not None]
+        keys = [member.key.scoped for member in appending]
+        found = await self._blocking(lambda: [self._store.find_command(*key) for key in keys])
+        for member, command in zip(appending, found, strict=True):
+            if command is not None:
+                member.repeat(command.position)
+
+    async def _fail(self, batch: Sequence[_Member], error: Exception) -> None:
+        for member in batch:
+            member.fail(error)
+        await self._forget(batch)
 
     async def _resolve(self, batch: Sequence[_Member], error: Exception) -> None:
         """After an error that may have come out of the commit itself, the command index says what happened."""
@@ -189,9 +219,7 @@ class GroupCommit:
         except Exception:  # noqa: BLE001 - the store cannot be asked: the first error is the one to tell
             found = None
         if found is None:
-            for member in batch:
-                member.fail(error)
-            await self._forget(batch)
+            await self._fail(batch, error)
             return
         positions = iter(found)
         for member in batch:
@@ -209,12 +237,15 @@ class GroupCommit:
         return positions
 
     async def _forget(self, batch: Sequence[_Member]) -> None:
+        """Tell every owner of remembered state once, whatever the number of its commands."""
         streams = {stream for member in batch if member.append is not None for stream in member.append.streams}
-        for member in batch:
+        for on_conflict in dict.fromkeys(member.on_conflict for member in batch):
             try:
-                await member.on_conflict(streams)
-            except Exception as error:  # noqa: BLE001 - belongs to its caller, the batch goes on
-                member.fail(error)
+                await on_conflict(streams)
+            except Exception as error:  # noqa: BLE001 - belongs to its callers, the batch goes on
+                for member in batch:
+                    if member.on_conflict == on_conflict:
+                        member.fail(error)
 
     async def _blocking(self, function: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)

@@ -150,7 +150,7 @@ async def test_a_refusal_that_rests_on_an_event_that_never_came_to_be_is_decided
     )
     assert isinstance(done[0], Duplicate)
     assert done[1] == Committed(3)
-    assert registrar.decided == ["a1", "a2", "a1", "a2"]
+    assert registrar.decided == ["a1", "a2", "a2"]
 
 
 async def test_after_a_conflict_all_streams_of_the_batch_are_reloaded_and_each_command_is_decided_anew(
@@ -159,14 +159,71 @@ async def test_after_a_conflict_all_streams_of_the_batch_are_reloaded_and_each_c
     registrar.sequence("model/a")
     behind(registrar.store, "model/a", 1, "other")
     done = await asyncio.gather(registrar.write("model/b", "b"), registrar.write("model/a", "a", reads=("policy/p",)))
-    assert registrar.forgotten == [{"model/a", "model/b", "policy/p"}] * 2
+    assert registrar.forgotten == [{"model/a", "model/b", "policy/p"}]
     assert [one.position for one in done] == [3, 4]
     assert [(stream, sequence) for _, stream, sequence, _ in stored(registrar)] == [
         ("model/a", 1),
         ("model/b", 1),
         ("model/a", 2),
     ]
-    assert registrar.store.batches == [2, 1, 1]
+    assert registrar.store.batches == [2, 2]
+
+
+async def test_a_conflict_in_a_large_batch_costs_one_reload_of_each_stream_and_one_more_append(
+    registrar: Registrar,
+) -> None:
+    registrar.sequence("model/0")
+    behind(registrar.store, "model/0", 1, "other")
+    done = await asyncio.gather(*(registrar.write(f"model/{n}", str(n)) for n in range(300)))
+    assert [one.position for one in done] == list(range(3, 303))
+    assert [len(streams) for streams in registrar.forgotten] == [300]
+    assert registrar.store.batches == [300, 300]
+
+
+async def test_commands_that_the_log_has_cost_a_large_batch_one_reload_and_one_more_append(
+    registrar: Registrar,
+) -> None:
+    for n in range(3):
+        await registrar.write(f"model/{n}", str(n))
+    registrar.store.batches.clear()
+    done = await asyncio.gather(*(registrar.write(f"model/{n}", str(n)) for n in range(300)), return_exceptions=True)
+    assert [isinstance(one, Duplicate) for one in done] == [n < 3 for n in range(300)]
+    assert [one.position for one in done if isinstance(one, Committed)] == list(range(5, 302))
+    assert [len(streams) for streams in registrar.forgotten] == [300]
+    assert registrar.store.batches == [300, 297]
+
+
+async def test_a_command_repeated_while_its_first_copy_is_committed_costs_no_reload(registrar: Registrar) -> None:
+    registrar.store.gate.clear()
+    first = registrar.task("model/a", "x")
+    await rounds()
+    again = [registrar.task("model/a", "x") for _ in range(3)]
+    others = [registrar.task(f"model/{n}", str(n)) for n in range(10)]
+    await rounds()
+    registrar.store.gate.set()
+    assert await first == Committed(2)
+    assert all(isinstance(one, Duplicate) for one in await asyncio.gather(*again, return_exceptions=True))
+    assert [one.position for one in await asyncio.gather(*others)] == list(range(3, 13))
+    assert registrar.decided == ["x", *map(str, range(10))]
+    assert registrar.forgotten == []
+    assert registrar.store.batches == [1, 10]
+
+
+async def test_a_stream_that_does_not_stand_still_holds_up_its_own_commands_alone_and_none_overtakes_another(
+    registrar: Registrar,
+) -> None:
+    moved: list[int] = []
+
+    def moving(sequence: int) -> None:
+        if len(moved) < 8:
+            moved.append(sequence)
+            behind(registrar.store, "model/5", sequence + 1, f"other{len(moved)}")
+
+    tasks = [registrar.task(f"model/{n % 8}", str(n), rule=moving if n == 5 else None) for n in range(64)]
+    positions = [(await task).position for task in tasks]
+    assert positions == sorted(positions)
+    assert len(registrar.store.batches) < 24
+    assert sum(len(streams) for streams in registrar.forgotten) < 64
 
 
 async def test_of_twins_in_one_batch_the_second_is_a_duplicate_and_is_never_decided(registrar: Registrar) -> None:
@@ -231,7 +288,7 @@ async def test_an_error_out_of_the_commit_is_resolved_by_the_command_index(regis
         registrar.write("model/a", "3"), registrar.write("model/a", "4"), return_exceptions=True
     )
     assert all(isinstance(error, Unavailable) for error in failed)
-    assert registrar.forgotten == [{"model/a"}] * 2
+    assert registrar.forgotten == [{"model/a"}]
     assert (await registrar.write("model/a", "3")).position == 4
 
 
