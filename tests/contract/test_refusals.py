@@ -138,6 +138,7 @@ ROWS = [
     post("another current version", f"{VERSIONS}/1.1.0/promote", {"to": "production", "expect_current": "1.1.0", **WHY}, 412, "expectation_failed"),
     post("nobody expected", f"{VERSIONS}/1.1.0/promote", {"to": "production", "expect_current": None, **WHY}, 412, "expectation_failed"),
     post("a stale If-Match", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match='"1"'),
+    post("an If-Match of 5,000 digits", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match=f'"{"1" * 5000}"'),
     post("an If-Match that is none", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match="W/x"),
     # Rollback and archive.
     post("nothing to roll back to", "/fraud/rollback", WHY, 409, "nothing_to_roll_back_to"),

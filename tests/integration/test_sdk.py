@@ -98,7 +98,8 @@ def test_a_model_lives_and_every_read_sees_the_write_before(client: Client, name
 
 def test_a_dry_run_says_what_would_happen_and_nothing_does(client: Client, name: str, weights: Path) -> None:
     assert [e.type for e in client.register.dry_run(name, weights, run=a_run()).events] == [
-        "regista.model.registered.v1"
+        "regista.model.registered.v1",
+        "regista.version.registered.v1",
     ]
     with pytest.raises(NotFound):
         client.model(name)

@@ -16,10 +16,10 @@ from regista.client.estimator import dump, guess_signature, hyperparameters
 from regista.client.exchange import Run as RunStep
 from regista.client.exchange import Steps
 from regista.client.push import Progress, push, push_bytes, scanned
-from regista.client.session import Session, given, path, plain, to_json
+from regista.client.session import Session, path, plain, to_json
 from regista.client.training.run import Run
-from regista.domain.errors import Invalid, NotFound, Reason, Refused
-from regista.wire.resources import ModelWritten, Plan, VersionWritten
+from regista.domain.errors import Invalid, NotFound, Reason
+from regista.wire.resources import Plan, VersionWritten
 
 if TYPE_CHECKING:
     from regista.wire import requests
@@ -52,34 +52,14 @@ class Register:
     progress: Progress | None
 
     def perform(self, session: Session) -> Steps[VersionWritten]:
-        """Upload, and register; the model too where it is new."""
+        """Upload, and register; the model too where it is new: both or neither."""
         call = yield from self._prepare(session)
-        try:
-            return (yield from call.perform(session))
-        except NotFound as error:
-            if not self.create or error.code != "unknown_model":
-                raise
-        try:
-            yield from self._creation(call).perform(session)
-        except Refused as error:
-            if error.code != "name_taken":  # somebody else was faster, which is as good
-                raise
         return (yield from call.perform(session))
 
     def plan(self, session: Session) -> Steps[Plan]:
-        """The events, after uploading what they would name; of a new model only the event that takes its name."""
+        """The events, after uploading what they would name: the bytes decide about the number."""
         call = yield from self._prepare(session)
-        try:
-            return (yield from call.plan(session))
-        except NotFound as error:
-            if not self.create or error.code != "unknown_model":
-                raise
-        return (yield from self._creation(call).plan(session))
-
-    def _creation(self, call: Write[VersionWritten]) -> Write[ModelWritten]:
-        reason = (call.body or {}).get("reason")
-        body = given(name=self.model, reason=reason)
-        return Write(ModelWritten, "POST", path("models"), body, command_id=f"{call.command_id}.model")
+        return (yield from call.plan(session))
 
     def _prepare(self, session: Session) -> Steps[Write[VersionWritten]]:
         """Everything up to the request: it is complete and well-formed, and the registry holds the bytes."""
@@ -102,7 +82,8 @@ class Register:
         if self.run is not None and self.run.code_snapshot is not None:
             yield from push_bytes(session, self.run.code_snapshot.content)
         command_id = self.command_id or session.new_id()
-        return Write(VersionWritten, "POST", target, body, if_match=self.if_match, command_id=command_id)
+        query = {"create": "true"} if self.create else {}
+        return Write(VersionWritten, "POST", target, body, query, self.if_match, command_id)
 
     def _metadata(self) -> dict[str, Any]:
         """The run's metadata and what was given: mappings are merged, all else is replaced."""

@@ -96,7 +96,10 @@ class AnnouncedArtifact:
 
 @dataclass(frozen=True, slots=True)
 class RegisterVersion:
-    """Register a version. ``version`` is a number or ``auto``; ``origin`` marks an import, which may be incomplete."""
+    """Register a version. ``version`` is a number or ``auto``; ``origin`` marks an import, which may be incomplete.
+
+    ``create`` takes the model's name, too, where it is new: both or neither.
+    """
 
     model: str
     version: str = "auto"
@@ -123,6 +126,7 @@ class RegisterVersion:
     description: str = ""
     ordinal: int | None = None
     origin: Origin | None = None
+    create: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,16 @@ def planned(stream: str, first_sequence: int, events: Sequence[e.Event]) -> Outc
     return Outcome(200, 0, {"dry_run": True, "events": plan})
 
 
-def _model(event: e.ModelRegistered | e.ModelUpdated | e.ModelRetired | e.ModelRevived, state: ModelState) -> Answer:
-    return {"model": event.model, "retired": state.retired}
+def needs_past(row: Row, event: e.Event, state: ModelState) -> bool:
+    """Whether the answer cannot be told from ``state``, which may have gone on since: its version was touched again."""
+    if not isinstance(event, _OfVersion) or isinstance(event, e.VersionRegistered):
+        return False
+    version = state.versions.get(event.ordinal)
+    return version is None or version.touched != row.sequence
+
+
+def _model(event: e.ModelRegistered | e.ModelUpdated | e.ModelRetired | e.ModelRevived, _: ModelState) -> Answer:
+    return {"model": event.model, "retired": isinstance(event, e.ModelRetired)}
 
 
 def _version(event: _OfVersion, state: ModelState) -> Answer:
@@ -82,10 +90,16 @@ def _version(event: _OfVersion, state: ModelState) -> Answer:
     }
 
 
-def _registered(event: e.VersionRegistered, state: ModelState) -> Answer:
+def _registered(event: e.VersionRegistered, _: ModelState) -> Answer:
     numbering = event.numbering
     return {
-        **_version(event, state),
+        "model": event.model,
+        "version": event.version,
+        "ordinal": event.ordinal,
+        "stage": event.stage,
+        "aliases": [],
+        "artifact": {"digest": event.artifact.digest},
+        "incomplete": list(event.incomplete),
         "numbering": {
             "requested": numbering.requested,
             "level": numbering.level,

@@ -50,15 +50,16 @@ class ArtifactSource(Protocol):
         """Those blobs that are gone, and those manifests of which any byte is; the age of the others is renewed."""
 
 
+def is_stored(uri: str) -> bool:
+    """Whether the bytes behind a URI are in the artifact store."""
+    return uri.startswith(STORED)
+
+
 class Artifacts:
     """The registrar's view of artifacts, stored and announced."""
 
     def __init__(self, source: ArtifactSource) -> None:
         self._source = source
-
-    def keeps(self, uri: str) -> bool:
-        """Whether the bytes behind a URI are in the artifact store."""
-        return uri.startswith(STORED)
 
     async def missing(self, digests: Sequence[str]) -> frozenset[str]:
         """Those manifests of which any byte is gone."""
@@ -71,7 +72,7 @@ class Artifacts:
         problems = list(_malformed(announced))
         if problems:
             return KnownArtifact(problems=tuple(problems))
-        if announced.uri is None or self.keeps(announced.uri):
+        if announced.uri is None or is_stored(announced.uri):
             return await self._stored(announced)
         return _external(announced, announced.uri)
 

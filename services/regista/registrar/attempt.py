@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
 from regista.domain.errors import RegistaError
-from regista.domain.events import Event, Meta
+from regista.domain.events import Event, Meta, VersionPromoted, VersionRolledBack
 from regista.domain.model import EMPTY, Context, KnownArtifact, ModelState, VersionState, decide
 from regista.domain.model.lookup import find_version
 from regista.domain.model.registration import named_models
 from regista.domain.model.stages import rollback_targets
 from regista.domain.references import model_stream
 from regista.registrar.answers import Outcome, planned, written
+from regista.registrar.artifacts import is_stored
 from regista.registrar.preconditions import check_if_match
 from regista.registrar.request import Request
 from regista.registrar.states import States, StreamState, advanced
-from regista.store.append import Append, CommandKey
+from regista.store.append import Append, CommandKey, StoredEvent
 from regista.store.mapper import AvroMapper, Recorded
 
 ROLLBACK_LOOKAHEAD = 20
@@ -30,8 +32,21 @@ class Stale(Exception):
     """A state left memory between loading and deciding: load it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """The events of a command, the last of them encoded, and the state after it."""
+
+    events: Sequence[Event]
+    stored: StoredEvent
+    state: ModelState
+
+
 class Attempt:
-    """A request, the decision made on it last, and its answer. ``known`` and ``missing`` are set before deciding."""
+    """A request, the decision made on it last, and its answer.
+
+    ``known`` is what the artifact store says of the artifact to register; ``looked_up`` are the stored artifacts that
+    were looked for, ``missing`` those of them that are gone. All are set before deciding.
+    """
 
     def __init__(
         self, states: States, mapper: AvroMapper, clock: Callable[[], datetime], request: Request, key: CommandKey
@@ -43,9 +58,10 @@ class Attempt:
         self._key = key
         self._stream = model_stream(request.command.model)
         self._others = named_models(request.command) if isinstance(request.command, c.RegisterVersion) else []
-        self._decided: tuple[int, Event, bytes, ModelState] | None = None
+        self._decided: _Decided | None = None
         self.epoch = 0
         self.known = KnownArtifact()
+        self.looked_up: frozenset[str] = frozenset()
         self.missing: frozenset[str] = frozenset()
 
     @property
@@ -81,29 +97,42 @@ class Attempt:
         others = {name: self._get(name).state for name in self._others}
         check_if_match(before.state, request.command, request.if_match)
         context = Context(request.reason, others, self.missing, self.known)
-        [event] = decide(before.state, request.command, context)
-        sequence = before.state.sequence + 1
-        stored = self._mapper.to_stored_event(Recorded(stream, sequence, self._meta(before), event))
-        after = advanced(before, stream, event, stored.state)
-        self._decided = (sequence, event, stored.state, after.state)
+        events = decide(before.state, request.command, context)
+        self._check_looked_up(before.state, events)
+        meta, after, stored = self._meta(), before, list[StoredEvent]()
+        for event in events:
+            sequence = after.state.sequence + 1
+            recorded = Recorded(stream, sequence, replace(meta, previous_hash=after.last_hash), event)
+            stored.append(self._mapper.to_stored_event(recorded))
+            after = advanced(after, stream, event, stored[-1].state)
+        self._decided = _Decided(events, stored[-1], after.state)
         if request.dry_run:
             return None
         self._states.put(stream, after)
         reads = {name: state.sequence for name, state in others.items()}
-        return Append((stored,), self._key, reads)
+        return Append(tuple(stored), self._key, reads)
 
     def plan(self) -> Outcome:
         """The answer of a dry run."""
-        sequence, event, _, _ = self._last()
-        return planned(self._stream, sequence, [event])
+        decided = self._last()
+        return planned(self._stream, decided.state.sequence - len(decided.events) + 1, decided.events)
 
     def outcome(self, position: int) -> Outcome:
-        """The answer, once the event is in the log."""
-        sequence, event, value, state = self._last()
-        row = Row(position, self._stream, sequence, event.TYPE, value)
-        return written(row, event, state, self._key.command_id, replayed=False)
+        """The answer, once the events are in the log, the first of them at ``position``: that of the last."""
+        decided = self._last()
+        last = position + len(decided.events) - 1
+        row = Row(last, self._stream, decided.state.sequence, decided.stored.topic, decided.stored.state)
+        return written(row, decided.events[-1], decided.state, self._key.command_id, replayed=False)
 
-    def _last(self) -> tuple[int, Event, bytes, ModelState]:
+    def _check_looked_up(self, state: ModelState, events: Sequence[Event]) -> None:
+        """Whether the bytes of a version that enters a stage were looked for; another may have come into its place."""
+        for event in events:
+            if isinstance(event, VersionPromoted | VersionRolledBack):
+                version = state.versions[event.ordinal]
+                if is_stored(version.uri) and version.digest not in self.looked_up:
+                    raise Stale(version.digest)
+
+    def _last(self) -> _Decided:
         assert self._decided is not None, "prepare() comes first"
         return self._decided
 
@@ -113,7 +142,7 @@ class Attempt:
             raise Stale(stream)
         return held
 
-    def _meta(self, before: StreamState) -> Meta:
+    def _meta(self) -> Meta:
         request = self._request
         origin = request.command.origin if isinstance(request.command, c.RegisterVersion) else None
         return Meta(
@@ -126,5 +155,5 @@ class Attempt:
             cause=None,
             origin=origin,
             traceparent=request.caller.traceparent,
-            previous_hash=before.last_hash,
+            previous_hash=b"",
         )

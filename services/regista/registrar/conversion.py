@@ -22,7 +22,7 @@ def update_model(model: str, body: q.UpdateModel) -> c.UpdateModel:
     return c.UpdateModel(model, body.title, body.description, body.owner, body.tags, body.policy)
 
 
-def register_version(model: str, body: q.RegisterVersion) -> c.RegisterVersion:
+def register_version(model: str, body: q.RegisterVersion, *, create: bool = False) -> c.RegisterVersion:
     """``POST /v1/models/{model}/versions``."""
     runtime, run, origin = body.runtime, body.run, body.origin
     return c.RegisterVersion(
@@ -51,6 +51,7 @@ def register_version(model: str, body: q.RegisterVersion) -> c.RegisterVersion:
         description=body.description,
         ordinal=body.ordinal,
         origin=Origin(origin.system, origin.id, origin.time) if origin else None,
+        create=create,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -30,8 +31,11 @@ Query: TypeAlias = dict[str, str]
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Called with the command's name, ``done`` or an error's code, and the seconds it took."""
 
+_TAG = re.compile('"([0-9]{1,18})"', re.ASCII)
+"""An entity tag of ours: the last sequence of the stream that touched the resource."""
 _DRY_RUN = Parameter("dry_run", bool, "Answer with the events that this would append, and append nothing.", False)
 _REASON = Parameter("reason", str | None, "Why.")
+_CREATE = Parameter("create", bool, "Take the model's name, too, where it is new: both or neither.", False)
 _LEAVE_EMPTY = Parameter("leave_empty", bool, "Do it although nothing is in production then.", False)
 _EXPECT = Parameter("expect_current", str | None, "The version that the alias must point at now, else 412.")
 
@@ -86,7 +90,8 @@ WRITES = (
     _write("POST", "/{model}/revive", "revive_model", "Revive a retired model", "models", r.ModelWritten,
            lambda p, _, __: c.ReviveModel(p["model"]), body=q.ReviveModel),
     _write("POST", "/{model}/versions", "register_version", "Register a version", "versions", r.VersionWritten,
-           lambda p, b, _: to.register_version(p["model"], b), body=q.RegisterVersion, creates=True),
+           lambda p, b, qs: to.register_version(p["model"], b, create=read_flag(qs, "create")),
+           body=q.RegisterVersion, query=(_CREATE,), creates=True),
     _write("PATCH", _VERSION, "update_version", "Describe a version, or complete an import", "versions",
            r.VersionWritten, lambda p, b, _: to.update_version(p["model"], p["ref"], b), body=q.UpdateVersion),
     _write("POST", _VERSION + "/evaluations", "record_evaluation", "Add an evaluation", "versions", r.VersionWritten,
@@ -175,7 +180,7 @@ def _if_match(request: Request) -> IfMatch:
     if header is None or header.strip() == "*":
         return None if header is None else "*"
     tags = (tag.strip() for tag in header.split(","))
-    return tuple(int(tag[1:-1]) for tag in tags if tag[:1] == tag[-1:] == '"' and tag[1:-1].isdecimal())
+    return tuple(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
 
 
 def _response(outcome: Outcome) -> Response:

@@ -15,8 +15,8 @@ from regista.domain import commands as c
 from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
 from regista.domain.model import KnownArtifact
-from regista.registrar.answers import Outcome, written
-from regista.registrar.artifacts import Artifacts
+from regista.registrar.answers import Outcome, needs_past, written
+from regista.registrar.artifacts import Artifacts, is_stored
 from regista.registrar.attempt import Attempt, Stale
 from regista.registrar.request import Request, check_command_id
 from regista.registrar.snapshots import Snapshots
@@ -26,6 +26,7 @@ from regista.store.group_commit import GroupCommit
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
 
+MODELS = "model/"
 ATTEMPTS = 20
 """How often a command is decided at the most when other registrars keep moving what it rests on."""
 
@@ -77,7 +78,7 @@ class Registrar:
         for last in (*[False] * (ATTEMPTS - 1), True):
             await self._states.ensure(attempt.streams)
             attempt.known = await self._known_artifact(request.command)
-            attempt.missing = await self._missing_artifacts(attempt)
+            await self._look_up(attempt)
             try:
                 committed = await self._writer.submit(attempt.prepare, self._reload, key=key)
             except Stale:
@@ -101,7 +102,9 @@ class Registrar:
     async def find(self, actor: str, command_id: str) -> Outcome | None:
         """What an earlier command of this actor led to; None when there was none."""
         found = self._log.find_command(actor, check_command_id(command_id))
-        return None if found is None else await self._answer(found, command_id)
+        if found is None or not self._log.rows_of_command(found)[-1].stream.startswith(MODELS):
+            return None
+        return await self._answer(found, command_id)
 
     async def save_snapshots(self) -> None:
         """Take snapshots of long streams, so that the next start finds them."""
@@ -131,9 +134,10 @@ class Registrar:
         problems = await self._artifacts.know_code(command.code)
         return replace(known, code_problems=problems) if problems else known
 
-    async def _missing_artifacts(self, attempt: Attempt) -> frozenset[str]:
-        stored = [version.digest for version in attempt.entering() if self._artifacts.keeps(version.uri)]
-        return await self._artifacts.missing(stored) if stored else frozenset()
+    async def _look_up(self, attempt: Attempt) -> None:
+        stored = [version.digest for version in attempt.entering() if is_stored(version.uri)]
+        attempt.looked_up = frozenset(stored)
+        attempt.missing = await self._artifacts.missing(stored) if stored else frozenset()
 
     async def _answer_duplicate(self, key: CommandKey) -> Outcome:
         found = self._log.find_command(*key.scoped)
@@ -150,5 +154,9 @@ class Registrar:
 
     async def _answer(self, found: CommandFound, command_id: str) -> Outcome:
         row = self._log.rows_of_command(found)[-1]
-        then = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
-        return written(row, self._mapper.from_row(row).event, then.state, command_id, replayed=True)
+        event = self._mapper.from_row(row).event
+        await self._states.ensure([row.stream])
+        known = self._states.get(row.stream)
+        if known is None or needs_past(row, event, known.state):
+            known = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
+        return written(row, event, known.state, command_id, replayed=True)

@@ -84,8 +84,11 @@ class States:
         return known is None or next(self._log.load(stream, known.state.sequence), None) is not None
 
     def at(self, stream: str, sequence: int) -> StreamState:
-        """Fold the stream from the log up to a sequence. Blocks."""
-        return self._fold(stream, StreamState(EMPTY, stream_hash(stream)), sequence)
+        """Fold the stream from the log up to a sequence, from a snapshot where it is not later. Blocks."""
+        start = self._proven(stream)
+        if start.state.sequence > sequence:
+            start = StreamState(EMPTY, stream_hash(stream))
+        return self._fold(stream, start, sequence)
 
     def save(self) -> None:
         """Take snapshots of the streams that went on long enough since their last. Blocks."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from eventsourcing.persistence import StoredEvent
 
+__all__ = ["Append", "CommandFound", "CommandKey", "Conflict", "Duplicate", "StoredEvent"]
+
 
 @dataclass(frozen=True, slots=True)
 class CommandKey:

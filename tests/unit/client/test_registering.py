@@ -26,7 +26,6 @@ WRITTEN = {
     "stream": "model/fraud", "sequence": 2, "position": 3, "hash": "ab", "command_id": "c", "model": "fraud",
     "version": "1.0.0", "ordinal": 1, "stage": "candidate", "aliases": [], "artifact": {"digest": "sha256:00"},
 }  # fmt: skip
-CREATED = {**WRITTEN, "retired": False}
 UNKNOWN = answer(404, {"code": "unknown_model", "detail": "there is no model fraud"})
 STORED = answer(201, {"digest": "sha256:00", "size": 1})
 
@@ -87,23 +86,14 @@ def test_progress_tells_bytes_of_the_whole_and_goes_back_with_a_repeated_part(
     assert told == [(1, 6), (4, 6), (5, 6), (6, 6)]
 
 
-def test_a_new_model_gets_its_name_on_the_way(script: Script, session: Session, folder: Path) -> None:
-    answers = [STORED, UNKNOWN, answer(201, CREATED), answer(201, WRITTEN)]
-    played = script.play(call(folder).perform(session), answers)
+def test_a_new_model_gets_its_name_with_its_first_version(script: Script, session: Session, folder: Path) -> None:
+    played = script.play(call(folder).perform(session), [STORED, answer(201, WRITTEN)])
     assert [(request.method, request.path) for request in played.requests] == [
         ("POST", "/v1/artifacts"),
         ("POST", "/v1/models/fraud/versions"),
-        ("POST", "/v1/models"),
-        ("POST", "/v1/models/fraud/versions"),
     ]
-    assert [request.headers.get("Idempotency-Key") for request in played.requests] == [None, "key", "key.model", "key"]
-    assert played.answer.version == "1.0.0"
-
-
-def test_a_name_that_somebody_else_took_meanwhile_is_as_good(script: Script, session: Session, folder: Path) -> None:
-    taken = answer(409, {"code": "name_taken", "detail": "taken"})
-    played = script.play(call(folder).perform(session), [STORED, UNKNOWN, taken, answer(201, WRITTEN)])
-    assert played.answer.version == "1.0.0"
+    assert played.requests[1].query == (("create", "true"),)
+    assert played.requests[1].headers["Idempotency-Key"] == "key"
 
 
 def test_without_create_a_new_model_is_refused(script: Script, session: Session, folder: Path) -> None:
@@ -146,13 +136,10 @@ def test_a_snapshot_is_uploaded_as_a_blob(script: Script, session: Session, fold
     assert json.loads(played.requests[2].body)["code"]["snapshot"] == digest_of(b"pass")
 
 
-def test_a_dry_run_plans_what_comes_first(script: Script, session: Session, folder: Path) -> None:
-    plan = answer(200, {"dry_run": True, "events": []})
-    played = script.play(call(folder).plan(session), [STORED, UNKNOWN, plan])
-    assert [request.path for request in played.requests if ("dry_run", "true") in request.query] == [
-        "/v1/models/fraud/versions",
-        "/v1/models",
-    ]
+def test_a_dry_run_uploads_and_asks_for_the_plan(script: Script, session: Session, folder: Path) -> None:
+    played = script.play(call(folder).plan(session), [STORED, answer(200, {"dry_run": True, "events": []})])
+    assert played.requests[1].path == "/v1/models/fraud/versions"
+    assert set(played.requests[1].query) == {("create", "true"), ("dry_run", "true")}
 
 
 def test_a_refusal_goes_through(script: Script, session: Session, folder: Path) -> None:

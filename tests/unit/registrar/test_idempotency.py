@@ -11,6 +11,7 @@ from tests.support.registrar import registrar_on, registration, running
 from regista.domain import commands as c
 from regista.domain.errors import Invalid, KeyReused, Refused
 from regista.registrar.request import Caller
+from regista.registrar.states import States, StreamState
 
 
 def first_answer(answer: dict[str, object]) -> dict[str, object]:
@@ -97,3 +98,32 @@ async def test_a_key_that_is_none_is_refused(tmp_path: Path, key: str) -> None:
     async with running(tmp_path) as one:
         with pytest.raises(Invalid, match="idempotency key"):
             await one.do(c.RegisterModel("fraud"), command_id=key)
+
+
+@pytest.mark.parametrize("touch", [False, True], ids=["untouched since", "touched since"])
+async def test_a_replay_in_a_long_stream_is_told_without_a_fold_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touch: bool
+) -> None:
+    async with running(tmp_path) as one:
+        await one.do(registration("fraud", create=True))
+        first = await one.do(c.Promote("fraud", "1.0.0", "staging"), command_id="k")
+        for n in range(1, 5):
+            await one.do(registration("fraud", n))
+        if touch:
+            await one.do(c.AssignAlias("fraud", "champion", "1.0.0"))
+        folds: list[str] = []
+        fold = States.at
+
+        def counted(states: States, stream: str, sequence: int) -> StreamState:
+            folds.append(stream)
+            return fold(states, stream, sequence)
+
+        monkeypatch.setattr(States, "at", counted)
+        again = await one.do(c.Promote("fraud", "1.0.0", "staging"), command_id="k")
+        assert first_answer(again.answer) == first_answer(first.answer)
+        assert len(folds) == touch
+
+
+async def test_events_of_the_log_itself_are_no_commands_of_a_caller(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        assert await one.registrar.find("system", "log-created") is None

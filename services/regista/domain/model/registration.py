@@ -10,8 +10,10 @@ from regista.domain import events as e
 from regista.domain.errors import Invalid, NotFound, Reason, Refused
 from regista.domain.metadata import Artifact, Dependency, Parent
 from regista.domain.model.context import Context
+from regista.domain.model.evolve import fold
 from regista.domain.model.lookup import find_version, open_model
 from regista.domain.model.metadata_rules import metadata_problems, missing_metadata
+from regista.domain.model.models import register_model
 from regista.domain.model.state import ModelState, VersionState
 from regista.domain.model.texts import text_problems
 from regista.domain.numbering import AUTO, Base, Candidate, choose, contradiction
@@ -23,12 +25,16 @@ NO_ARTIFACT = Artifact(uri="", digest="", size=0, format="unknown")
 
 
 def register_version(state: ModelState, command: c.RegisterVersion, context: Context) -> list[e.Event]:
-    """Register a version, or refuse with everything that is missing or wrong.
+    """Register a version, or refuse with everything that is missing or wrong. With ``create`` a new name is taken first.
 
     Raises:
         Invalid: ``missing_metadata`` or ``invalid_metadata``, with one reason for each field.
         Refused: ``version_taken``, ``number_contradicts_signature``, ``unknown_parent``.
     """
+    taken: list[e.Event] = []
+    if command.create and not state.exists:
+        taken = register_model(state, c.RegisterModel(command.model), context)
+        state = fold(taken, state)
     open_model(state, command.model)
     missing = missing_metadata(command, context.artifact)
     problems = [*metadata_problems(command, context.artifact), *text_problems(command, context.reason)]
@@ -43,6 +49,7 @@ def register_version(state: ModelState, command: c.RegisterVersion, context: Con
     number, numbering = _number(state, command, candidate)
     parents, dependencies = _resolve_others(command, context, state)
     return [
+        *taken,
         e.VersionRegistered(
             model=state.name,
             version=number,
@@ -71,7 +78,7 @@ def register_version(state: ModelState, command: c.RegisterVersion, context: Con
             custom=command.custom,
             description=command.description,
             incomplete=tuple(reason.field or reason.code for reason in missing),
-        )
+        ),
     ]
 
 
