@@ -16,6 +16,7 @@ from regista.domain.versions import Level, VersionNumber
 
 AUTO = "auto"
 FIRST = VersionNumber(1, 0, 0)
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ def required_level(candidate: Candidate, base: Base) -> tuple[Level, list[str]]:
     compared = f"Compared with {base.number}: "
     change = _interface(candidate, base)
     if change is not None and change.breaking:
-        return _breaking(base), [compared + "; ".join(change.breaking) + ". The interface breaks."]
+        return _breaking(base), [compared + _listed(change.breaking) + ". The interface breaks."]
     if candidate.change == "interface":
         return _breaking(base), [compared + "a change of the interface was declared."]
     if change is None:
         return _unsigned(candidate, base, compared)
     if change.compatible:
-        return "minor", [compared + "; ".join(change.compatible) + ". Callers are not affected."]
+        return "minor", [compared + _listed(change.compatible) + ". Callers are not affected."]
     if candidate.change == "retrained":
         return "minor", [compared + "retraining was declared."]
     if candidate.change == "configuration":
@@ -78,10 +79,10 @@ def contradiction(number: VersionNumber, candidate: Candidate, base: Base) -> st
         return None
     if change.breaking and not _at_least(number, base.number, _breaking(base)):
         least = base.number.bump(_breaking(base))
-        return f"compared with {base.number}: {'; '.join(change.breaking)}. That calls for {least} or higher"
+        return f"compared with {base.number}: {_listed(change.breaking)}. That calls for {least} or higher"
     if change.compatible and not _at_least(number, base.number, "minor"):
         least = base.number.bump("minor")
-        return f"compared with {base.number}: {'; '.join(change.compatible)}. That calls for {least} or higher"
+        return f"compared with {base.number}: {_listed(change.compatible)}. That calls for {least} or higher"
     return None
 
 
@@ -104,3 +105,9 @@ def _breaking(base: Base) -> Level:
 def _at_least(number: VersionNumber, base: VersionNumber, level: Level) -> bool:
     least = base.bump(level)
     return (number.major, number.minor, number.patch) >= (least.major, least.minor, least.patch)
+
+
+def _listed(changes: tuple[str, ...]) -> str:
+    """The first few, and how many more: an event keeps this sentence for ever."""
+    more = len(changes) - _SHOWN
+    return "; ".join(changes[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

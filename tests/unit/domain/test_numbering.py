@@ -8,8 +8,10 @@ from tests.support.domain_book import Book, signature
 
 from regista.domain.commands import RegisterVersion, RetireModel, ReviveModel
 from regista.domain.errors import Invalid, NotFound, Refused
-from regista.domain.metadata import Signature
+from regista.domain.metadata import Signature, TensorField
 from regista.domain.model import KnownArtifact
+from regista.domain.numbering import Base, Candidate, required_level
+from regista.domain.versions import VersionNumber
 
 S = signature("x", "y")
 GROWN = signature("x extra?", "y")
@@ -207,3 +209,12 @@ def test_numbers_stay_taken_after_archiving_and_retirement() -> None:
 @pytest.mark.parametrize("version", ["", "latest", "AUTO", "1.2", "1.2.0+cpu"])
 def test_what_is_no_number_is_refused(version: str) -> None:
     Book().refused(Invalid, "bad_version", command(version), known=known())
+
+
+def test_of_many_changes_the_first_five_are_named_and_the_rest_counted() -> None:
+    wide = Signature(tuple(TensorField(f"x{n}", "float64") for n in range(20)), ())
+    base = Base(VersionNumber(1, 0, 0), wide, None)
+    level, [sentence] = required_level(Candidate(Signature((), ()), None, None), base)
+    assert level == "major"
+    assert sentence.count("was removed") == 5
+    assert "and 15 more" in sentence
