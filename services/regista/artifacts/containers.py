@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-UNPACKED_LIMIT = 16 << 30
-"""Bytes that are unpacked from one file before it counts as unreadable."""
+UNPACKED_LIMIT = 64 << 20
+"""Bytes that are unpacked of one file to tell its format: what it is stands at its beginning."""
+
+_RATIO, _FREE = 64, 1 << 20
+"""Bytes that are unpacked for each packed one, beside those that any file may have; model files reach a ratio of 10."""
 
 DIRECTORY_LIMIT = 32 << 20
 """Bytes of a ZIP archive's directory, which is read into memory whole."""
@@ -32,6 +35,10 @@ class Unreadable(Exception):
     """The container is broken, or larger than is unpacked."""
 
 
+class UnpackedEnough(Unreadable):
+    """The container goes on after all that may be unpacked of it."""
+
+
 def compression(head: bytes) -> str | None:
     """Name the compression that a file begins with: one of those that joblib writes, or None."""
     for name, magics in (("gzip", (b"\x1f\x8b",)), ("bz2", (b"BZh",)), ("xz", (b"\xfd7zXZ\x00",)), ("zlib", _ZLIB)):
@@ -40,18 +47,34 @@ def compression(head: bytes) -> str | None:
     return "lzma" if head[:1] == b"\x5d" and head[5:13] == b"\xff" * 8 else None
 
 
-def decompressed(file: io.BufferedReader) -> io.BufferedReader:
-    """Return a file that reads the unpacked bytes from the start, or the file itself where it is not packed."""
+def allowance(size: int) -> int:
+    """How many bytes may be unpacked of so many packed ones, so that the work is in proportion to what was uploaded."""
+    return _FREE + _RATIO * size
+
+
+def decompressed(file: io.BufferedReader, limit: int | None = None) -> io.BufferedReader:
+    """Return a file that reads the unpacked bytes from the start, or the file itself where it is not packed.
+
+    Reading beyond ``limit``, or beyond the :func:`allowance` of the file, raises ``UnpackedEnough``.
+    """
+    allowed = allowance(file.seek(0, io.SEEK_END))
+    if limit is not None:
+        allowed = min(limit, allowed)
     file.seek(0)
     name = compression(file.read(16))
     file.seek(0)
     if name is None:
         return file
     if name == "zlib":
-        return io.BufferedReader(_Bounded(_ZlibFile(file)))
+        return bounded(_ZlibFile(file), allowed)
     if name == "gzip":
-        return io.BufferedReader(_Bounded(gzip.GzipFile(fileobj=file)))
-    return io.BufferedReader(_Bounded(bz2.BZ2File(file) if name == "bz2" else lzma.LZMAFile(file)))
+        return bounded(gzip.GzipFile(fileobj=file), allowed)
+    return bounded(bz2.BZ2File(file) if name == "bz2" else lzma.LZMAFile(file), allowed)
+
+
+def bounded(file: io.RawIOBase | io.BufferedIOBase, limit: int) -> io.BufferedReader:
+    """Return a file that reads the same bytes, forwards only; ``UnpackedEnough`` beyond the limit, ``Unreadable`` where broken."""
+    return io.BufferedReader(_Bounded(file, limit))
 
 
 @contextmanager
@@ -112,8 +135,8 @@ class _ZlibFile(io.RawIOBase):
 class _Bounded(io.RawIOBase):
     """Forward reading of an unpacked stream, up to the limit; jumps ahead are read over."""
 
-    def __init__(self, file: io.RawIOBase | io.BufferedIOBase) -> None:
-        self._file, self._position = file, 0
+    def __init__(self, file: io.RawIOBase | io.BufferedIOBase, limit: int) -> None:
+        self._file, self._limit, self._position = file, limit, 0
 
     def readable(self) -> bool:
         return True
@@ -137,9 +160,9 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         try:
             count = self._file.readinto(buffer) or 0
-        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        except (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
             raise Unreadable(str(error)) from error
         self._position += count
-        if self._position > UNPACKED_LIMIT:
-            raise Unreadable("it unpacks to more than is followed")
+        if self._position > self._limit:
+            raise UnpackedEnough("it unpacks to more than is followed")
         return count

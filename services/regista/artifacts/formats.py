@@ -14,7 +14,14 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regista.artifacts.containers import Unreadable, compression, decompressed, open_zip
+from regista.artifacts.containers import (
+    UNPACKED_LIMIT,
+    UnpackedEnough,
+    Unreadable,
+    compression,
+    decompressed,
+    open_zip,
+)
 from regista.artifacts.onnx import is_onnx
 from regista.artifacts.pickle_machine import Machine
 from regista.artifacts.pickle_opcodes import BrokenPickle
@@ -149,7 +156,7 @@ def _packed(file: io.BufferedReader, head: bytes) -> str | None:
     if compression(head) is None:
         return None
     try:
-        return "joblib" if _pickle_kind(decompressed(file)) else UNKNOWN
+        return "joblib" if _pickle_kind(decompressed(file, UNPACKED_LIMIT)) else UNKNOWN
     except (OSError, EOFError, Unreadable, ValueError):
         return UNKNOWN
 
@@ -167,6 +174,8 @@ def _pickle_kind(file: io.BufferedReader) -> str | None:
     except BrokenPickle:
         if machine.opcodes_left >= 0:
             return "joblib" if marked and _is_joblib(machine) else None
+    except UnpackedEnough:
+        return "pickle" if marked else None
     else:
         if not marked and (machine.opcodes < 2 or file.read(1)):
             return None

@@ -11,9 +11,9 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from regista.artifacts.containers import Unreadable, decompressed, open_zip
+from regista.artifacts.containers import Unreadable, allowance, bounded, decompressed, open_zip
 from regista.artifacts.pickle_machine import Machine
 from regista.artifacts.pickle_opcodes import BrokenPickle
 from regista.artifacts.source import open_file
@@ -72,7 +72,8 @@ def scan_file(
         imports: dict[Name, None] = {}
         try:
             with open_zip(file) as archive:
-                problem = None if archive is None else _follow_members(archive, imports, opcode_limit)
+                size = source.files[path]
+                problem = None if archive is None else _follow_members(archive, imports, opcode_limit, allowance(size))
             if archive is None:
                 machine = Machine(decompressed(file), opcode_limit, imports=imports)
                 problem = _follow(machine)
@@ -92,14 +93,16 @@ def _follow(machine: Machine) -> str | None:
     return None
 
 
-def _follow_members(archive: zipfile.ZipFile, imports: dict[Name, None], opcode_limit: int) -> str | None:
+def _follow_members(archive: zipfile.ZipFile, imports: dict[Name, None], opcode_limit: int, limit: int) -> str | None:
+    """Follow the members together no further than to the limits: they may overlap in the archive."""
     problem = None
     for name in archive.namelist():
         if name.endswith(".pkl"):
-            with archive.open(name) as member:
-                machine = Machine(member, opcode_limit, imports=imports)  # type: ignore[arg-type]  # ZipExtFile reads like one
+            packed = cast("zipfile.ZipExtFile", archive.open(name))
+            with packed, bounded(packed, limit) as member:
+                machine = Machine(member, opcode_limit, imports=imports)
                 problem = _follow(machine) or problem
-                opcode_limit = machine.opcodes_left
+                opcode_limit, limit = machine.opcodes_left, limit - member.tell()
     return problem
 
 

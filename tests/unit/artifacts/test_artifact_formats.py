@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import pickle
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import joblib
 import numpy as np
@@ -20,8 +25,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
+from regista.artifacts import containers
 from regista.artifacts.formats import detect
 from regista.artifacts.manifest import Manifest
+from regista.artifacts.pickles import scan_file
 from regista.artifacts.source import LocalSource, ManifestSource
 
 TORCH_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
@@ -161,6 +168,46 @@ def test_a_long_pickle_is_told_without_following_all_of_it(tmp_path: Path) -> No
     for protocol in (0, 4):
         (tmp_path / "long").write_bytes(pickle.dumps(list(range(300_000)), protocol=protocol))
         assert detect(LocalSource(tmp_path / "long")).format == "pickle"
+
+
+def bomb(opener: Callable[..., IO[bytes]], size: int) -> bytes:
+    """A packed pickle of ``size`` zero bytes, written without holding them."""
+    buffer = io.BytesIO()
+    with opener(buffer, "wb") as file:
+        file.write(b"\x80\x04\x8e" + struct.pack("<Q", size))
+        for _ in range(size >> 20):
+            file.write(bytes(1 << 20))
+        file.write(b".")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("opener", [gzip.open, bz2.open, lzma.open])
+def test_little_of_a_bomb_is_unpacked(
+    opener: Callable[..., IO[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = 0
+    honest = containers._Bounded.readinto
+
+    def counted(self: containers._Bounded, buffer: bytearray) -> int:
+        nonlocal unpacked
+        count = honest(self, buffer)
+        unpacked += count
+        return count
+
+    data = bomb(opener, 256 << 20)
+    (tmp_path / "bomb").write_bytes(data)
+    monkeypatch.setattr(containers._Bounded, "readinto", counted)
+    source = LocalSource(tmp_path / "bomb")
+    assert detect(source).format == "joblib"
+    assert unpacked <= min(containers.UNPACKED_LIMIT, containers.allowance(len(data)))
+    report = scan_file(source, "bomb")
+    assert not report.complete
+    assert unpacked <= 2 * containers.allowance(len(data))
+
+
+def test_a_large_packed_model_is_told_by_its_beginning(tmp_path: Path) -> None:
+    joblib.dump({"weights": np.zeros(20 << 20)}, tmp_path / "large", compress=("zlib", 1))
+    assert detect(LocalSource(tmp_path / "large")).format == "joblib"
 
 
 @given(st.binary(max_size=300))
