@@ -207,6 +207,13 @@ async def test_a_damaged_export_changes_nothing(client: httpx.AsyncClient, tmp_p
         assert (await other.get("/v1/status")).json()["log_position"] == 1
 
 
+async def test_a_line_that_no_event_fills_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/admin/import", content=b"x" * 2**22, headers={"Content-Type": NDJSON})
+
+    assert (response.status_code, response.json()["code"]) == (422, "export_damaged")
+    assert "longer than an event" in response.json()["detail"]
+
+
 def test_what_an_import_spools_is_gone_afterwards(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server, server.client() as client:
         client.post("/v1/admin/import", content=b"x" * 2**20, headers={"Content-Type": NDJSON})

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from regista.domain.chain import Row
 from regista.domain.errors import Invalid, Refused
 from regista.domain.events import LogImported
 from regista.store.birth import Importer
-from regista.store.export import export_lines, import_lines
+from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
 from regista.store.sqlite import SQLiteLogStore
@@ -183,3 +184,33 @@ def test_what_does_not_hold_is_named_with_its_line_and_event(source: SQLiteLogSt
 def test_bytes_are_read_like_text(source: SQLiteLogStore, target: SQLiteLogStore) -> None:
     import_lines(target, (line.encode() for line in export_lines(source)), IMPORTER)
     assert rows(target) == rows(source)
+
+
+class Endless(RawIOBase):
+    """A file whose first line never ends. It breaks where nobody should read on."""
+
+    def __init__(self, byte: bytes) -> None:
+        self._byte = byte
+        self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: any Buffer; this one is enough here
+        self._given += len(buffer)
+        assert self._given < 2**24, "read without an end in sight"
+        buffer[:] = self._byte * len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize("byte", [b"x", b"[", b"\xff"])
+def test_a_line_without_end_is_not_read_to_its_end(target: SQLiteLogStore, byte: bytes) -> None:
+    with pytest.raises(Invalid, match="Line 1 is longer") as refused:
+        import_lines(target, bounded_lines(BufferedReader(Endless(byte))), IMPORTER)
+    assert refused.value.code == "export_damaged"
+    assert target.max_position() == 1
+
+
+def test_brackets_without_end_are_refused(target: SQLiteLogStore) -> None:
+    with pytest.raises(Invalid, match="Line 1 is not JSON"):
+        import_lines(target, [b"[" * 100_000], IMPORTER)

@@ -81,13 +81,17 @@ class _OneAtATime:
 
     @asynccontextmanager
     async def __call__(self, name: str) -> AsyncIterator[None]:
-        if self._running is not None:
-            raise Unavailable(f"{self._running} is running", code="administration_busy", retry_after=10.0)
+        self.check()
         self._running = name
         try:
             yield
         finally:
             self._running = None
+
+    def check(self) -> None:
+        """Raise ``Unavailable`` (``administration_busy``) while one runs."""
+        if self._running is not None:
+            raise Unavailable(f"{self._running} is running", code="administration_busy", retry_after=10.0)
 
 
 def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
@@ -132,13 +136,15 @@ def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
         reason: Annotated[str | None, Query(max_length=4096, description="Why; a copy says so in its log.")] = None,
     ) -> Response:
         """Take over an exported log: same positions, same hashes. Only into a registry without events of its own."""
+        alone.check()  # before gigabytes are taken in; another may still begin while they are
         file = await _spooled(request, spool)
 
         async def operation(report: Report) -> BaseModel:
             with file:
-                return await administrator.import_(file, request.state.principal, reason, copy=copy, report=report)
+                async with alone("an import"):
+                    return await administrator.import_(file, request.state.principal, reason, copy=copy, report=report)
 
-        return await answer(request, guarded("an import", operation))
+        return await answer(request, operation)
 
     return router
 

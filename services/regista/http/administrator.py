@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from time import monotonic
 from typing import IO
 
@@ -13,7 +12,7 @@ from regista.http.authentication import Principal
 from regista.http.progress import Report
 from regista.projections.runner import Projector
 from regista.store.birth import Importer
-from regista.store.export import export_lines, import_lines
+from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.log import LogStore
 from regista.store.verify import VerifyReport, verify
 from regista.wire.administration import Imported, LogProblem, Rebuilt, Verification, ViewDigests
@@ -108,9 +107,5 @@ class RegistryAdministrator:
 
 
 def _import(log: LogStore, file: IO[bytes], importer: Importer, *, copy: bool, report: Report) -> Imported:
-    text = TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
-    try:
-        done = import_lines(log, text, importer, copy=copy, progress=report)
-    finally:
-        text.detach()
+    done = import_lines(log, bounded_lines(file), importer, copy=copy, progress=report)
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from regista.domain.chain import Head, Row, advance
 from regista.domain.errors import Invalid, Reason
@@ -22,6 +22,8 @@ from regista.store.problems import Problem
 
 FORMAT = "regista-export"
 VERSION = 1
+LINE_LIMIT = 2 * 2**20
+"""Bytes. An event has at most 512 KiB, and a third more as base64."""
 _CHUNK = 1000
 _Progress = Callable[[int, int], None]
 
@@ -62,6 +64,20 @@ def export_lines(store: LogReader, *, progress: _Progress = _silent) -> Iterator
         position = head.position + 1
         progress(head.position, last)
     yield _line({"count": head.count, "digest": head.digest.hex()})
+
+
+def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file, none of them held beyond what a line of an export can be.
+
+    Raises:
+        Invalid: ``export_damaged``: a line is longer than ``LINE_LIMIT``.
+    """
+    number = 0
+    while line := file.readline(LINE_LIMIT + 1):
+        number += 1
+        if len(line) > LINE_LIMIT:
+            raise Invalid(f"Line {number} is longer than an event can be.", code="export_damaged")
+        yield line
 
 
 def import_lines(
@@ -149,7 +165,7 @@ class _Export:
             )
         try:
             entry = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Invalid(f"Line {self._number} is not JSON.", code="export_damaged") from error
         if not isinstance(entry, dict):
             raise Invalid(f"Line {self._number} is not an object.", code="export_damaged")
