@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from regista.http.sse import frame
-from regista.http.tail import Told, Wanted
+from regista.http.tail import Part, Told, Wanted
 
 
 class EventList:
     """Implements ``Source`` over a list. Positions are contiguous from 1."""
 
-    def __init__(self, count: int = 0) -> None:
+    def __init__(self, count: int = 0, *, largest: int = 1_000_000) -> None:
+        """``largest`` is the most events of one reading, as where events are large."""
+        self._largest = largest
         self._events: list[Told] = []
         self._grown = asyncio.Event()
         self.reads = 0
@@ -34,12 +35,14 @@ class EventList:
     def end(self) -> int:
         return len(self._events)
 
-    async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Part:
         self.reads += 1
         if self.broken is not None:
             raise self.broken
         await asyncio.sleep(0)
-        return [event for event in self._events[after:] if event.is_wanted(wanted)][:limit]
+        found = [event for event in self._events[after:] if event.is_wanted(wanted)]
+        size = min(limit, self._largest)
+        return Part(found[:size], len(found) > size)
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - as the protocol says
         if len(self._events) <= position:

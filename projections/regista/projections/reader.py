@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,17 @@ class Reader:
         """The catalogue."""
         return [Entry.of(row) for row in self.rows(catalogue.SELECT)]
 
-    def iterate(self, sql: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query, one after the other."""
-        return iter(self._connection.execute(sql))
+    def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> Generator[tuple[Any, ...]]:
+        """The rows of a query, one after the other; closing it ends the query.
+
+        Raises:
+            Unavailable: as ``rows``.
+        """
+        try:
+            with closing(self._connection.execute(sql, parameters)) as cursor:
+                yield from cursor
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
 
     def begin(self) -> None:
         """From now on all queries see this moment, until the connection is closed."""

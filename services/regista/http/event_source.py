@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 
 from regista.http.sse import frame
-from regista.http.tail import Told, Wanted
+from regista.http.tail import Part, Told, Wanted
 from regista.projections.api.answers import encode
 from regista.projections.api.events import events
 from regista.projections.database import ViewsDatabase
@@ -41,12 +40,12 @@ class ViewedEvents:
         """The newest position of the log."""
         return self._log.max_position()
 
-    async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Part:
         """The next events behind a position.
 
         Raises:
             Unavailable: the view cannot be read now.
-            Malformed: the filters contradict each other.
+            Malformed: the filters contradict each other, or name a type that does not exist.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, after, limit, wanted)
 
@@ -60,13 +59,14 @@ class ViewedEvents:
         while self._idle:
             self._idle.pop().close()
 
-    def _read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
+    def _read(self, after: int, limit: int, wanted: Wanted) -> Part:
         reader = self._idle.pop() if self._idle else self._database.reader()
         try:
             answer = events(reader, {"after": after, "limit": limit} | wanted.given())
         finally:
             self._idle.append(reader)
-        return [_told(event) for event in orjson.loads(answer.body)["items"]]
+        page = orjson.loads(answer.body)
+        return Part([_told(event) for event in page["items"]], page["next"] is not None)
 
 
 def _told(event: dict[str, Any]) -> Told:

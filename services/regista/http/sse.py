@@ -87,8 +87,9 @@ class EventStreams:
         while not self._closing:
             if position < self._tail.floor:
                 reached = self._source.position()
-                events: Sequence[Told] = await self._source.read(position, _PAGE, wanted)
-                if len(events) == _PAGE:
+                part = await self._source.read(position, _PAGE, wanted)
+                events = part.events
+                if part.more:
                     reached = events[-1].position
                 position = max(position, reached, events[-1].position if events else 0)
             else:

@@ -65,6 +65,14 @@ def _short(kind: str) -> str:
     return kind.removeprefix("regista.").rpartition(".")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The next events of a source, and whether it holds more behind them."""
+
+    events: Sequence[Told] = ()
+    more: bool = False
+
+
 class Source(Protocol):
     """Where the event stream reads: the view of events, which only ever grows."""
 
@@ -76,8 +84,8 @@ class Source(Protocol):
         """The newest position of the log."""
         ...
 
-    async def read(self, after: int, limit: int, wanted: Wanted) -> Sequence[Told]:
-        """The next events behind a position, in order; fewer than ``limit`` only at the end of the view.
+    async def read(self, after: int, limit: int, wanted: Wanted) -> Part:
+        """The next events behind a position, in order: ``limit`` at most, fewer where they are large.
 
         Raises:
             RegistaError: the view cannot be read, or not with these filters.
@@ -144,9 +152,9 @@ class Tail:
         try:
             while True:
                 await self._source.wait(self.position, self._poll)
-                events = await self._source.read(self.position, _PAGE, EVERYTHING)
-                if events:
-                    self._keep(events)
+                part = await self._source.read(self.position, _PAGE, EVERYTHING)
+                if part.events:
+                    self._keep(part.events)
                     self.wake()
         except RegistaError as error:
             logger.warning("the views cannot be read, readers of the event stream are sent away: %s", error)

@@ -67,6 +67,12 @@ async def test_nothing_is_lost_between_past_and_present_while_events_come(monkey
         assert positions == list(range(after + 1, total + 1))
 
 
+async def test_nothing_is_lost_where_events_are_so_large_that_a_reading_holds_few() -> None:
+    source = EventList(500, largest=3)
+    async with aclosing(streams_of(source).chunks(0, EVERYTHING)) as stream:
+        assert await read(stream, 500) == list(range(1, 501))
+
+
 @pytest.mark.parametrize(
     ("wanted", "past", "present"),
     [

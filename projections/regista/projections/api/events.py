@@ -7,7 +7,9 @@ bound positions and nothing else has to be looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from regista.domain.chain import event_hash
@@ -25,11 +27,16 @@ from regista.projections.views.events import BLOCK
 from regista.schemas.codec import decode
 
 _COLUMNS = "e.position, e.stream, e.sequence, e.type, e.time, e.value"
+PAGE_BYTES = 8 * 2**20
+"""Of event values on one page: an event may have 512 KiB, and a page is held in memory several times over."""
 _SHORT_TYPES = {name.removeprefix("regista.").rpartition(".")[0]: name for name in EVENT_TYPES}
 
 
 def events(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
-    """``GET /v1/events``. ``next`` is the position to go on ``after``; in descending order those before it follow."""
+    """``GET /v1/events``. ``next`` is the position to go on ``after``; in descending order those before it follow.
+
+    A page ends at ``limit`` events, or where they are large at ``PAGE_BYTES``; it holds one at least, if there is any.
+    """
     low, high = _range(reader, arguments)
     ascending = arguments.get("order", "asc") == "asc"
     if "after" in arguments:
@@ -40,9 +47,22 @@ def events(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     where = " AND ".join(["e.position > ?", "e.position <= ?", *conditions])
     order = f"b.block {direction}, e.position {direction}" if "event_blocks" in source else f"e.position {direction}"
     sql = f"SELECT {_COLUMNS} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
-    rows = reader.rows(sql, (low, high, *values, limit + 1))
-    following = rows[limit - 1][0] if len(rows) > limit else None
-    return Answer(encode({"items": [event(row) for row in rows[:limit]], "next": following}))
+    rows, more = _page(reader, sql, (low, high, *values, limit + 1), limit)
+    following = rows[-1][0] if more else None
+    return Answer(encode({"items": [event(row) for row in rows], "next": following}))
+
+
+def _page(reader: Reader, sql: str, values: Sequence[Any], limit: int) -> tuple[list[Sequence[Any]], bool]:
+    """The rows of one page, and whether others follow."""
+    rows: list[Sequence[Any]] = []
+    size = 0
+    with closing(reader.iterate(sql, values)) as found:
+        for row in found:
+            size += len(row[-1])
+            if len(rows) == limit or (rows and size > PAGE_BYTES):
+                return rows, True
+            rows.append(row)
+    return rows, False
 
 
 def event(row: Sequence[Any]) -> dict[str, Any]:
@@ -70,16 +90,43 @@ def event(row: Sequence[Any]) -> dict[str, Any]:
 def _range(reader: Reader, arguments: Mapping[str, Any]) -> tuple[int, int]:
     """The positions asked for: behind the first, up to the second."""
     low, high = 0, FOREVER - 1
-    if "since" in arguments:
-        since = parse_moment(arguments["since"], "since")
-        if isinstance(since, datetime):
-            before = since - timedelta(microseconds=1)
-            low = position_at(reader, before.isoformat(), "since")
-        else:
-            low = since - 1
-    if "until" in arguments:
+    since, until = (parse_moment(arguments[n], n) if n in arguments else None for n in ("since", "until"))
+    if isinstance(since, datetime):
+        before = since - timedelta(microseconds=1)
+        low = position_at(reader, before.isoformat(), "since")
+    elif since is not None:
+        low = since - 1
+    if until is not None:
         high = position_at(reader, arguments["until"], "until")
+    if since is not None and until is not None and _is_after(since, until, low, high):
+        raise Malformed(
+            f"since ({arguments['since']}) is after until ({arguments['until']})",
+            code="bad_parameter",
+            hint="Swap them.",
+        )
     return low, high
+
+
+def _is_after(since: int | datetime, until: int | datetime, low: int, high: int) -> bool:
+    if isinstance(since, datetime) and isinstance(until, datetime):
+        return since > until
+    return low > high or (isinstance(since, int) and isinstance(until, int) and since > until)
+
+
+def _type(text: str) -> str:
+    """The full name of an event type.
+
+    Raises:
+        Malformed: ``unknown_type``, naming those that look like it.
+    """
+    if text in EVENT_TYPES:
+        return text
+    if text not in _SHORT_TYPES:
+        near = get_close_matches(text, [*_SHORT_TYPES, *EVENT_TYPES], 3) or sorted(_SHORT_TYPES)
+        raise Malformed(
+            f"type={text[:80]!r} is no type of event", code="unknown_type", hint=f"There is {', '.join(near)}."
+        )
+    return _SHORT_TYPES[text]
 
 
 def _source(reader: Reader, arguments: Mapping[str, Any], low: int, high: int) -> tuple[str, list[str], list[Any]]:
@@ -102,7 +149,7 @@ def _source(reader: Reader, arguments: Mapping[str, Any], low: int, high: int) -
     for kind in ("actor", "type"):
         if kind not in arguments:
             continue
-        name = _SHORT_TYPES.get(arguments[kind], arguments[kind]) if kind == "type" else arguments[kind]
+        name = _type(arguments[kind]) if kind == "type" else arguments[kind]
         if source == "events_v1 e" and stream is None:
             source = (
                 f"event_blocks_v1 b CROSS JOIN events_v1 e ON e.position >= b.block << {BLOCK} "
