@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from tests.support.projecting import Projection, memory_feed, running
 
 from regista.domain import commands as c
 from regista.domain.chain import event_hash
+from regista.projections.api.queries import Queries
 from regista.projections.api.routes import ROUTES
 
 
@@ -118,6 +121,68 @@ async def test_a_digest_of_several_versions_is_refused_with_their_list(tmp_path:
     assert len(response.json()["reasons"]) == 2
 
 
+async def test_the_hot_path_answers_from_one_moment(tmp_path: Path) -> None:
+    history = History()
+    history.register_model("fraud")
+    number = history.register("fraud", 1)
+    history.do(c.RecordEvaluation("fraud", number, {"auc": 0.9}))
+    for stage in ("staging", "production"):
+        history.do(c.Promote("fraud", number, stage))
+    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+        before = await get(projection, "/v1/models/fraud/versions/1.0.0")
+        queries = Queries(projection.database, projection.projector, lambda: 0)
+        rival = sqlite3.connect(tmp_path / "views.db", isolation_level=None)
+
+        def interfere(statement: str) -> None:
+            if statement.startswith("SELECT dataset, slice"):
+                rival.execute("DELETE FROM evaluations_v1_g1")
+
+        queries._reader._connection.set_trace_callback(interfere)
+        found = queries.holder("fraud", "production")
+        rival.close()
+        queries.close()
+    assert found is not None
+    assert json.loads(found[0])["evaluations"] == before["evaluations"]
+
+
+async def test_of_many_versions_with_one_digest_the_newest_are_named(tmp_path: Path) -> None:
+    history = History()
+    history.register_model("fraud")
+    for _ in range(25):
+        history.register("fraud", 1)
+    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+        body = (await projection.client.get(f"/v1/models/fraud/versions/{digest('fraud-1')}")).json()
+        newest = (await get(projection, "/v1/models/fraud"))["latest_version"]
+    assert len(body["reasons"]) == 20
+    assert f": {newest}, " in body["detail"]
+    assert body["detail"].endswith("and more")
+
+
+async def test_a_page_of_large_events_ends_early_and_is_gone_on_with(tmp_path: Path) -> None:
+    history = History()
+    history.register_model("fraud")
+    for _ in range(40):
+        history.do(c.UpdateModel("fraud", description="x" * 400_000))
+    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+        for order in ("asc", "desc"):
+            positions: list[int] = []
+            after: dict[str, int] = {}
+            while True:
+                response = await projection.client.get("/v1/events", params={"limit": 1000, "order": order, **after})
+                assert len(response.content) < 9 * 2**20
+                page = response.json()
+                positions += [item["position"] for item in page["items"]]
+                if page["next"] is None:
+                    break
+                after = {"after": page["next"]}
+            assert sorted(positions) == [row.position for row in history.rows]
+
+
+async def test_a_mistyped_type_is_answered_with_those_that_look_like_it(projection: Projection) -> None:
+    body = (await projection.client.get("/v1/events?type=version.promotd")).json()
+    assert "version.promoted" in body["hint"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -140,6 +205,9 @@ async def test_a_digest_of_several_versions_is_refused_with_their_list(tmp_path:
         ("/v1/models?page=WyJ4Iiwx", 400, "bad_page"),
         ("/v1/events?order=sideways", 400, "bad_parameter"),
         ("/v1/events?version=1", 400, "bad_parameter"),
+        ("/v1/events?type=version.promotd", 400, "unknown_type"),
+        ("/v1/models/fraud/stages/shelf", 404, "unknown_stage"),
+        ("/v1/models/churn/stages/archived", 200, None),
         ("/v1/lineage", 400, "missing_parameter"),
         ("/v1/lineage?node=nonsense", 400, "bad_node"),
         ("/v1/lineage?node=dataset:none", 404, "unknown_node"),

@@ -100,6 +100,49 @@ async def test_now_and_the_last_position_are_the_same_but_for_the_mark(
 
 
 @pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/v1/models/late", "at"),
+        ("/v1/production", "at"),
+        ("/v1/events", "since"),
+        ("/v1/events", "until"),
+        ("/v1/diff?from=1", "to"),
+        ("/v1/diff", "from"),
+    ],
+)
+async def test_a_moment_that_a_write_has_just_answered_is_waited_for(
+    projection: Projection, path: str, parameter: str
+) -> None:
+    [row] = History().register_model("late")
+    position = projection.feed.end + 1
+    projection.feed.append(type(row)(position, row.stream, row.sequence, row.type, row.value))
+    joint = "&" if "?" in path else "?"
+    response = await projection.client.get(f"{path}{joint}{parameter}={position}")
+    assert response.status_code == 200, response.text
+    assert int(response.headers["Regista-Position"]) >= position
+
+    beyond = await projection.client.get(f"{path}{joint}{parameter}={position + 1}")
+    assert (beyond.status_code, beyond.json()["code"]) == (400, "beyond_log")
+    assert parameter in beyond.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("since=5&until=5", 200),
+        ("since=5&until=4", 400),
+        ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", 400),
+        ("since=2030-01-01T00:00:00Z&until=2030-01-02T00:00:00Z", 200),
+        ("since=5&until=2000-01-01T00:00:00Z", 400),
+    ],
+)
+async def test_events_since_a_moment_after_their_end_are_refused(
+    projection: Projection, query: str, status: int
+) -> None:
+    assert (await projection.client.get(f"/v1/events?{query}")).status_code == status
+
+
+@pytest.mark.parametrize(
     ("query", "code"),
     [
         ("at=tomorrow", "bad_moment"),

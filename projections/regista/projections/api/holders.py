@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regista.domain.errors import NotFound
-from regista.domain.references import check_alias, check_name
+from regista.domain.references import DEFAULT_STAGES, check_alias, check_name
 from regista.projections.api.answers import Answer, encode, ended, page
 from regista.projections.api.moments import position_at
 from regista.projections.api.paging import next_page, query_id, read_page
@@ -28,6 +28,7 @@ _TENURES = (
     "(SELECT time FROM events_v1 e WHERE e.position = s.to_position) FROM stages_v1 s "
     "WHERE model_key = ? AND stage = ?"
 )
+_STAGES = "SELECT DISTINCT stage FROM stages_v1 WHERE model_key = ? ORDER BY stage"
 # CROSS JOIN keeps the order of the tables: models by name, then a look-up each, so that a page costs a page
 _PRODUCTION = (
     "SELECT m.model, s.version, s.ordinal, v.digest, s.since, s.from_position, s.actor, s.reason, s.previous_version, "
@@ -88,10 +89,15 @@ def _alias(model: str, row: Sequence[Any], at: int | None) -> dict[str, Any]:
 
 
 def stage(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
-    """``GET /v1/models/{model}/stages/{stage}``: what held it when, the newest first; at a moment, only its holders."""
+    """``GET /v1/models/{model}/stages/{stage}``: what held it when, the newest first; at a moment, only its holders.
+
+    Raises:
+        NotFound: ``unknown_stage``: the model has no such stage, and never had.
+    """
     key = model_key(arguments["model"])
     name = check_name(arguments["stage"].removeprefix("@").removeprefix("stage:"), "stage").lower()
     model = need_model(reader, key)
+    _need_stage(reader, key, model, name)
     query = query_id("stage", key, name, arguments.get("at"))
     after = read_page(arguments.get("page"), query, int, int)
     limit = arguments.get("limit", DEFAULT_LIMIT)
@@ -106,6 +112,18 @@ def stage(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     last = rows[limit - 1] if len(rows) > limit else None
     following = None if last is None else next_page(query, [last[3], last[2]])
     return page([_tenure(model, row) for row in rows[:limit]], following)
+
+
+def _need_stage(reader: Reader, key: str, model: str, name: str) -> None:
+    # A stage of the defaults may be empty; of any other the view knows what was in it.
+    if name in DEFAULT_STAGES or reader.row(f"{_TENURES} LIMIT 1", (key, name)) is not None:
+        return
+    others = [stage for (stage,) in reader.rows(_STAGES, (key,)) if stage not in DEFAULT_STAGES]
+    raise NotFound(
+        f"{model} has no stage {name}",
+        code="unknown_stage",
+        hint=f"There is {', '.join((*DEFAULT_STAGES, *others))}.",
+    )
 
 
 def _tenure(model: str, row: Sequence[Any]) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from regista.domain.errors import BeyondLog, Malformed
+from regista.domain.errors import Malformed
 from regista.projections.decoding import micros
 from regista.projections.reader import Reader
 
+MOMENTS = ("at", "since", "until", "from", "to")
+"""The parameters that are moments."""
 _MAX_DIGITS = 19
 _LAST = "SELECT position, running_time FROM events_v1 WHERE position <= ? ORDER BY position DESC LIMIT 1"
 
@@ -33,22 +37,30 @@ def parse_moment(text: str, name: str = "at") -> int | datetime:
     return moment
 
 
-def position_at(reader: Reader, text: str, name: str = "at") -> int:
-    """The position that a moment stands for: the last one whose running maximum of ``time`` is not later.
-
-    0 when the time is before the first event. The running maximum never falls, so a binary search finds it.
+def positions_named(arguments: Mapping[str, Any]) -> dict[str, int]:
+    """The positions among the parameters that are moments: an answer about one has to know all up to it.
 
     Raises:
         Malformed: ``bad_moment``.
-        BeyondLog: a position that the views have not reached.
+    """
+    moments = {name: parse_moment(arguments[name], name) for name in MOMENTS if name in arguments}
+    return {name: moment for name, moment in moments.items() if isinstance(moment, int)}
+
+
+def position_at(reader: Reader, text: str, name: str = "at") -> int:
+    """The position that a moment stands for: the last one whose running maximum of ``time`` is not later.
+
+    0 when the time is before the first event. The running maximum never falls, so a binary search finds it. A position
+    stands for itself: whether the log has come as far is for ``Queries.fresh`` to say, before the read.
+
+    Raises:
+        Malformed: ``bad_moment``.
     """
     moment = parse_moment(text, name)
+    if isinstance(moment, int):
+        return moment
     last = reader.row(_LAST, (2**63 - 1,))
     end = last[0] if last is not None else 0
-    if isinstance(moment, int):
-        if moment > end:
-            raise BeyondLog(f"{name}={moment} is beyond the last position, {end}", hint="Leave it out for now.")
-        return moment
     goal = micros(moment)
     low, high = 0, end
     while low < high:

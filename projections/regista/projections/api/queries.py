@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from regista.domain.errors import BeyondLog, Unavailable
 from regista.projections.api.answers import Answer
+from regista.projections.api.moments import positions_named
 from regista.projections.api.versions import holder
 from regista.projections.database import ViewsDatabase
 from regista.projections.reader import Reader
@@ -55,20 +56,27 @@ class Queries:
         for reader in (self._reader, *self._readers):
             reader.close()
 
-    async def fresh(self, position: int | None) -> None:
-        """Wait until the views answer for a position.
+    async def fresh(self, arguments: Mapping[str, Any]) -> None:
+        """Wait until the views answer for every position that a read names: ``min_position``, and its moments.
 
         Raises:
+            Malformed: ``bad_moment``.
             BeyondLog: the log itself has not come as far.
             Unavailable: ``not_visible_yet``, after two seconds.
         """
-        if position is None or await self._freshness.wait_for(position, 0):
+        named = positions_named(arguments)
+        if "min_position" in arguments:
+            named["min_position"] = arguments["min_position"]
+        if not named:
+            return
+        name, position = max(named.items(), key=lambda item: item[1])
+        if await self._freshness.wait_for(position, 0):
             return
         end = self._log_end()
         if position > end:
             raise BeyondLog(
-                f"position {position} is beyond the end of the log, {end}",
-                hint="min_position is a position that a write answered.",
+                f"{name}={position} is beyond the end of the log, {end}",
+                hint="Name a position that a write answered, or leave it out for now.",
             )
         if not await self._freshness.wait_for(position, FRESH_SECONDS):
             raise Unavailable(
@@ -79,7 +87,7 @@ class Queries:
 
     async def quick(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
         """Run a read of a few look-ups, on the loop; its answer and the position."""
-        await self.fresh(arguments.get("min_position"))
+        await self.fresh(arguments)
         return _run(self._reader, read, arguments)
 
     async def thorough(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
@@ -88,7 +96,7 @@ class Queries:
         Raises:
             Unavailable: ``query_too_slow``, after ten seconds.
         """
-        await self.fresh(arguments.get("min_position"))
+        await self.fresh(arguments)
 
         def work() -> tuple[Answer, int]:
             with self._local.reader.deadline(DEADLINE_SECONDS):
@@ -107,7 +115,8 @@ class Queries:
             self._remembered_at = version
         found = self._remembered.get((key, stage))
         if found is None:
-            found = holder(self._reader, key, stage)
+            with self._reader.snapshot():
+                found = holder(self._reader, key, stage)
             if found is not None:
                 self._remembered[key, stage] = found
         return found

@@ -11,6 +11,8 @@ from regista.projections.reader import Reader
 from regista.projections.version_key import version_key
 from regista.projections.views.versions import digest_bytes
 
+LISTED = 20
+"""Versions that a refusal names, of however many share a digest."""
 _ORDINAL_BY_KEY = "SELECT ordinal, version FROM versions_v1 WHERE model_key = ? AND version_key = ? AND position <= ?"
 _ORDINAL = "SELECT ordinal, version FROM versions_v1 WHERE model_key = ? AND ordinal = ? AND position <= ?"
 _ALIAS = "SELECT ordinal, version FROM aliases_v1 WHERE model_key = ? AND alias = ? AND to_position > ? AND from_position <= ?"
@@ -24,7 +26,7 @@ _STAGE_AT = (
 )
 _DIGEST = (
     "SELECT v.ordinal, v.version FROM digests_v1 d JOIN versions_v1 v ON v.position = d.position "
-    "WHERE d.digest = ? AND v.model_key = ? AND v.position <= ? ORDER BY v.ordinal"
+    f"WHERE d.digest = ? AND v.model_key = ? AND v.position <= ? ORDER BY v.ordinal DESC LIMIT {LISTED + 1}"
 )
 
 
@@ -55,7 +57,7 @@ def find_version(reader: Reader, key: str, ref: str, at: int | None = None) -> t
     Raises:
         Invalid: ``bad_reference``; for ``latest`` the hint names the highest.
         NotFound: ``unknown_model``, ``unknown_version``.
-        Refused: ``ambiguous_reference``, with every version that shares the digest.
+        Refused: ``ambiguous_reference``, with the newest versions that share the digest.
     """
     try:
         parsed = r.parse_reference(ref)
@@ -103,11 +105,13 @@ def _explained(reader: Reader, key: str, ref: str, error: Invalid) -> Invalid:
 
 
 def _ambiguous(model: str, ref: str, versions: list[str]) -> Refused:
+    more = " and more" if len(versions) > LISTED else ""
+    named = versions[:LISTED]
     return Refused(
-        f"{ref} is in {len(versions)} versions: {', '.join(versions)}",
+        f"{ref} is in several versions: {', '.join(named)}{more}",
         code="ambiguous_reference",
         hint="Name one of them by its number.",
-        reasons=[Reason("shared_digest", f"{model} {version} has these bytes", "ref") for version in versions],
+        reasons=[Reason("shared_digest", f"{model} {version} has these bytes", "ref") for version in named],
     )
 
 
