@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hmac import compare_digest
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +24,8 @@ from regista.settings import is_loopback
 
 ACTOR_HEADER = b"regista-actor"
 ANONYMOUS = "anonymous"
+RESERVED = frozenset({"system"})
+"""Names under which the registry itself writes, in any case."""
 MAX_ACTOR = 256
 """Characters."""
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
@@ -128,7 +131,8 @@ def actor_of(given: bytes) -> str:
     """The name in ``Regista-Actor``: UTF-8, or percent-encoded UTF-8 from clients that send ASCII only.
 
     Raises:
-        Malformed: it is empty, too long, no text, or holds control characters.
+        Malformed: it is empty, too long, no text, or holds control characters; or ``reserved_actor``: it is the
+            registry's own name.
     """
     try:
         actor = unquote_to_bytes(given).decode().strip()
@@ -136,4 +140,10 @@ def actor_of(given: bytes) -> str:
         actor = ""
     if not 0 < len(actor) <= MAX_ACTOR or not actor.isprintable():
         raise Malformed(f"Regista-Actor is 1 to {MAX_ACTOR} printable characters of UTF-8", code="malformed_actor")
+    if normalize("NFKC", actor).casefold() in RESERVED:
+        raise Malformed(
+            f"{actor!r} is the name of the registry itself",
+            code="reserved_actor",
+            hint="Choose another name: Regista-Actor, REGISTA_ACTOR or --actor.",
+        )
     return actor

@@ -35,6 +35,15 @@ async def test_an_actor_is_printable_text_of_at_most_256_characters(given: bytes
     assert (response.status_code, response.json()["code"]) == (400, "malformed_actor")
 
 
+@pytest.mark.parametrize("given", [b"system", b"System", b" system ", b"%73ystem", "\uff53ystem".encode()])
+async def test_nobody_is_called_like_the_registry_itself(given: bytes) -> None:
+    async with client_of(api()) as client:
+        problem = (await client.get("/v1/whoami", headers={b"Regista-Actor": given})).json()
+
+    assert (problem["status"], problem["code"]) == (400, "reserved_actor")
+    assert "REGISTA_ACTOR" in problem["hint"]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:80", "127.9.9.9", "regista.localhost:1"])
 async def test_loopback_names_are_let_in(host: str) -> None:
     async with client_of(api()) as client:
