@@ -101,6 +101,29 @@ async def test_parameters_in_paths_are_declared(document: dict[str, Any]) -> Non
         assert declared == set(re.findall(r"\{(\w+)\}", path))
 
 
+async def test_every_resource_that_can_be_read_takes_head_but_the_streams(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    refused = set()
+    for path, item in document["paths"].items():
+        if "get" in item:
+            answer = await client.head(re.sub(r"\{\w+\}", "x", path))
+            assert answer.content == b""
+            if answer.status_code == 405:
+                refused.add((path, answer.headers["allow"]))
+
+    assert refused == {("/v1/events/stream", "GET"), ("/v1/admin/export", "GET")}
+
+
+async def test_a_wrong_method_is_told_every_right_one(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    for path in ("/v1/models/{model}", "/v1/models/{model}/aliases/{alias}", "/v1/artifacts/{digest}"):
+        answer = await client.request(
+            "TRACE", re.sub(r"\{\w+\}", "x", path), headers={"content-type": "application/json"}
+        )
+        declared = {method.upper() for method in document["paths"][path]} | {"HEAD"}
+        assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, declared)
+
+
 async def test_models_have_short_names(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert re.fullmatch(r"[A-Z][A-Za-z]+", name)

@@ -3,19 +3,25 @@
 FastAPI tries its routes one after the other and prepares each for dependencies: 60 µs with forty routes, more than the
 look-up of a version takes. Its other routes, and everything that is not found here, go its way; so wrong methods and
 unknown paths are answered there.
+
+Whatever answers GET answers HEAD alike, without the body (RFC 9110, 9.1 and 9.3.2), but for streams, which have no
+length to tell and would be read in vain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -44,22 +50,56 @@ class Switchboard:
     def __init__(self, app: ASGIApp, routers: Iterable[APIRouter]) -> None:
         self._app = app
         self._root = _Branch()
-        for router in routers:
-            for route in router.routes:
-                if isinstance(route, APIRoute) and _is_direct(route):
-                    self._add(route)
+        self._routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+        for route in self._routes:
+            if _is_direct(route):
+                self._add(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route's handler, or pass on."""
-        found = self._find(scope["method"], scope["path"]) if scope["type"] == "http" else None
-        if found is None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif scope["method"] == "HEAD" and self._is_get(scope):
+            asked = {**scope, "method": "GET"}
+            try:
+                await self._serve(asked, receive, _without_body(send))
+            finally:
+                scope["route"] = asked.get("route")
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._find(scope["method"], scope["path"])
+        if found is None:
+            try:
+                await self._app(scope, receive, send)
+            except HTTPException as error:
+                if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                    error.headers = {"Allow": ", ".join(sorted(self._allowed(scope)))}
+                raise
             return
         direct, values = found
         scope["route"] = direct.route
         scope["path_params"] = dict(zip(direct.parameters, values, strict=True))
         response = await direct.handler(Request(scope, receive, send))
         await response(scope, receive, send)
+
+    def _is_get(self, scope: Scope) -> bool:
+        """Whether HEAD of this path is answered by what answers GET."""
+        if self._find("GET", scope["path"]) is not None:
+            return True
+        matching = self._matching(scope)
+        return not any("HEAD" in methods for _, methods in matching) and any(_has_head(route) for route, _ in matching)
+
+    def _allowed(self, scope: Scope) -> set[str]:
+        """Every method that this path takes; the router names those of one route."""
+        matching = self._matching(scope)
+        heads = {"HEAD"} if any(_has_head(route) for route, _ in matching) else set()
+        return heads.union(*(methods for _, methods in matching))
+
+    def _matching(self, scope: Scope) -> list[tuple[APIRoute, set[str]]]:
+        """The routes of a path, whatever their method, with their methods."""
+        return [(route, route.methods or set()) for route in self._routes if route.matches(scope)[0] is not Match.NONE]
 
     def _add(self, route: APIRoute) -> None:
         branch = self._root
@@ -87,6 +127,23 @@ class Switchboard:
             branch = following
         direct = branch.methods.get(method)
         return None if direct is None else (direct, values)
+
+
+def _has_head(route: APIRoute) -> bool:
+    """Whether a route answers GET with something whose end is known."""
+    answer = route.response_class
+    return "GET" in (route.methods or ()) and not (isinstance(answer, type) and issubclass(answer, StreamingResponse))
+
+
+def _without_body(send: Send) -> Send:
+    async def head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            if message.get("more_body", False):
+                return
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    return head
 
 
 def _is_direct(route: APIRoute) -> bool:

@@ -80,7 +80,7 @@ async def test_an_unknown_route_and_a_wrong_method_are_problems(client: httpx.As
 
     response = await client.delete("/v1/whoami")
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 async def test_broken_json_is_malformed(client: httpx.AsyncClient) -> None:

@@ -6,7 +6,8 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Message, Scope
 from tests.support.shell_app import client_of
 
 from regista.http.application import Api, Shell, create_app
@@ -32,6 +33,18 @@ def app() -> Api:
     @router.get("/v1/things/{thing}/parts/{part}/slow")
     async def slow(thing: str, part: str) -> dict[str, str]:
         return {"slow": f"{thing}/{part}"}
+
+    @router.get("/v1/endless", response_class=StreamingResponse)
+    async def endless() -> Response:
+        raise AssertionError("nobody asked for it")
+
+    @router.get("/v1/bytes", response_class=StreamingResponse)
+    async def get_bytes() -> Response:
+        return StreamingResponse(iter([b"abc"]), headers={"Content-Length": "3"})
+
+    @router.head("/v1/bytes")
+    async def head_bytes() -> Response:
+        return Response(headers={"Content-Length": "3", "X-Own": "yes"})
 
     return create_app(Shell(Settings.model_validate({"data": "/nowhere"}), Metrics(), "1"), [router])
 
@@ -90,3 +103,73 @@ async def test_a_large_target_does_not_reach_a_handler() -> None:
         response: httpx.Response = await client.get("/v1/things/" + "a" * 9_000)
 
     assert response.status_code == 414
+
+
+@pytest.mark.parametrize("path", ["/v1/things/a?x=1", "/v1/things/a/parts/b", "/v1/things/a/parts/b/slow"])
+async def test_head_gives_the_headers_of_get_and_no_body(path: str) -> None:
+    running = app()
+    async with client_of(running) as client:
+        got = await client.get(path)
+        messages = await sent_for(running, "HEAD", path)
+
+    started, *rest = messages
+    assert started["status"] == got.status_code == 200
+    headers = {name.decode(): value.decode() for name, value in started["headers"]}
+    assert headers["content-length"] == str(len(got.content))
+    assert headers["content-type"] == got.headers["content-type"]
+    assert b"".join(message.get("body", b"") for message in rest) == b""
+    pattern = 'method="HEAD",route="unmatched"'
+    assert pattern not in running.shell.metrics.text().decode()
+
+
+async def test_head_of_what_answers_it_by_itself_is_left_to_it() -> None:
+    async with client_of(app()) as client:
+        assert (await client.head("/v1/bytes")).headers["x-own"] == "yes"
+
+
+async def test_head_does_not_begin_a_stream() -> None:
+    async with client_of(app()) as client:
+        response = await client.head("/v1/endless")
+
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+
+
+async def test_an_unknown_path_has_no_head_either() -> None:
+    async with client_of(app()) as client:
+        assert (await client.head("/v1/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/things/a", "DELETE, GET, HEAD"),
+        ("/v1/things/a/parts", "GET, HEAD"),
+        ("/v1/things/a/parts/b/slow", "GET, HEAD"),
+        ("/v1/bytes", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_all_that_the_path_takes(path: str, allowed: str) -> None:
+    async with client_of(app()) as client:
+        response = await client.put(path, json={})
+
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    assert allowed in response.json()["detail"]
+
+
+async def sent_for(running: Api, method: str, target: str) -> list[Message]:
+    """What the application itself sends: clients drop the body of an answer to HEAD."""
+    path, _, query = target.partition("?")
+    scope: Scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(),
+        "headers": [(b"host", b"127.0.0.1")], "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await running(scope, receive, send)
+    return sent
