@@ -1,6 +1,9 @@
-"""Rebuild of the views: events a second, by type of event, with what it costs beside the fold.
+"""Rebuild of the views and their upkeep: events a second, processor time and bytes, beside what no projector can save.
 
-Run by ``make bench``; alone: ``python tests/bench/bench_projection.py [EVENTS] [--profile]``.
+Processor time is what counts on a machine that does other things too. The floor decodes the same events and inserts
+the same rows, in the same large transactions, with nothing decided in between.
+
+Alone: ``python -m tests.bench.bench_projection [EVENTS] [--profile]``.
 """
 
 from __future__ import annotations
@@ -11,36 +14,43 @@ import cProfile
 import gc
 import os
 import pstats
+import sqlite3
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from tests.bench.report import Row as Figure
+from tests.bench.report import show
 from tests.support.histories import History
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
 from regista.projections.catalogue import Entry
+from regista.projections.changes import Write
 from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import decode_rows
-from regista.projections.member import Member, apply
+from regista.projections.member import CHUNK, Member, apply
 from regista.projections.memory import MemoryFeed
-from regista.projections.runner import Projector
+from regista.projections.runner import BATCH, Projector
 from regista.projections.views.catalogue import VIEWS
 
+EVENTS = 20_000
 MODELS = 200
+REGISTRATIONS = 4_000
+LIVE_BATCH = 100
+"""Events in a transaction under load: what comes in while the projector works and rests."""
 
 
-def mixed(events: int) -> History:
-    """A life cycle for every version: registered, to staging, to production, alias moved."""
-    history = History()
-    names = [f"model-{i:04}" for i in range(MODELS)]
-    for name in names:
-        history.register_model(name)
+def life_cycles(events: int) -> History:
+    """A life cycle for every version: registered with 1.2 KB of metadata, to staging, to production, alias moved."""
+    history = _models()
     seed = 0
     while len(history.rows) < events:
-        name = names[seed % MODELS]
+        name = f"model-{seed % MODELS:04}"
         number = history.register(name, seed)
         history.do(c.Promote(name, number, "staging"))
         history.do(c.Promote(name, number, "production"))
@@ -49,21 +59,88 @@ def mixed(events: int) -> History:
     return history
 
 
-def fold(path: Path, rows: Sequence[Row], batch: int = 10_000, *, ahead: bool = False) -> float:
-    """Seconds to fold the rows into every view, in this thread, or in two."""
-    database = ViewsDatabase(path)
-    members = []
-    for view in VIEWS:
-        entry = Entry(view.name, view.version, 1, "building")
-        database.create(view, entry)
-        members.append(Member(view, entry))
-    start = time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
+def moves(events: int) -> History:
+    """Promotions and aliases of few versions: what a registry sees that has grown up."""
+    history = _models()
+    versions = [(name, history.register(name, seed)) for seed in (1, 2) for name in _names()]
+    stages = ["staging", "production"]
+    while len(history.rows) < events:
+        for name, number in versions:
+            for stage in stages:
+                history.do(c.Promote(name, number, stage))
+            history.do(c.AssignAlias(name, "champion", number))
+        stages = ["candidate", "staging", "production"]  # each was archived when the other took its place
+    return history
+
+
+def _names() -> list[str]:
+    return [f"model-{i:04}" for i in range(MODELS)]
+
+
+def _models() -> History:
+    history = History()
+    for name in _names():
+        history.register_model(name)
+    return history
+
+
+def fold(path: Path, rows: Sequence[Row], batch: int = BATCH, *, ahead: bool = False) -> tuple[float, float, int]:
+    """Fold the rows into every view, in this thread, or in two: seconds, seconds of processor time, bytes written."""
+    with closing(ViewsDatabase(path)) as database, ThreadPoolExecutor(1) as pool:
+        members = _created(database)
+        written = _written()
+        wall, cpu = time.perf_counter(), time.process_time()
         for index in range(0, len(rows), batch):
             members = apply(database, members, rows[index : index + batch], pool if ahead else None)
-    seconds = time.perf_counter() - start
-    database.close()
-    return seconds
+        return time.perf_counter() - wall, time.process_time() - cpu, _written() - written
+
+
+def _created(database: ViewsDatabase) -> list[Member]:
+    members = [Member(view, Entry(view.name, view.version, 1, "building")) for view in VIEWS]
+    for member in members:
+        database.create(member.view, member.entry)
+    return members
+
+
+def _written() -> int:
+    """Bytes that this process has had written to a disk so far (Linux)."""
+    with Path("/proc/self/io").open(encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+
+
+def floor(path: Path, rows: Sequence[Row]) -> float:
+    """Seconds of processor time to decode the rows and insert what the views hold of them, with ``executemany``."""
+    with closing(ViewsDatabase(path)) as database:
+        _created(database)
+    inserts = list(_inserts(rows))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        start = time.process_time()
+        for index, chunk in enumerate(inserts):
+            if index % (BATCH // CHUNK) == 0:
+                connection.execute("BEGIN")
+            decode_rows(rows[index * CHUNK : (index + 1) * CHUNK], 0)
+            for text, values in chunk:
+                connection.executemany(text, values)
+            if index % (BATCH // CHUNK) == BATCH // CHUNK - 1 or chunk is inserts[-1]:
+                connection.execute("COMMIT")
+        return time.process_time() - start
+
+
+def _inserts(rows: Sequence[Row]) -> Iterator[list[tuple[str, list[tuple[Any, ...]]]]]:
+    for index in range(0, len(rows), CHUNK):
+        items, _ = decode_rows(rows[index : index + CHUNK], 0)
+        yield [
+            (
+                change.statement.text.format(
+                    rows=f"({', '.join('?' * change.statement.width)})", **view.names(1)
+                ).replace("INSERT INTO", "INSERT OR IGNORE INTO", 1),
+                [tuple(row) for row in change.rows],
+            )
+            for view in VIEWS
+            for change in view.fold(items)
+            if isinstance(change, Write) and change.statement.text.startswith("INSERT")
+        ]
 
 
 async def rebuild(path: Path, history: History) -> tuple[float, float]:
@@ -87,36 +164,69 @@ async def rebuild(path: Path, history: History) -> tuple[float, float]:
     return first, again
 
 
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("events", nargs="?", type=int, default=40_000)
-    parser.add_argument("--profile", action="store_true")
-    arguments = parser.parse_args()
-    history = mixed(arguments.events)
-    rows = history.rows
+def run(events: int = EVENTS) -> list[Figure]:
+    """All rows of this file."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [
+            *_rebuilt(
+                folder, "registered, staging, production, alias (25 % registrations of 1.2 KB)", life_cycles, events
+            ),
+            *_rebuilt(folder, "promotions and aliases alone", moves, events),
+            *_live(folder),
+            Figure("load average, of all that runs on this machine", os.getloadavg()[0], f"of {os.cpu_count()}"),
+        ]
+
+
+def _rebuilt(folder: Path, mix: str, make: Callable[[int], History], events: int) -> list[Figure]:
+    history = make(events)
+    count = len(history.rows)
+    micros = 1e6 / count
     gc.collect()
     gc.freeze()  # as a server does after its start: what is there to stay is not looked at again
-    print(
-        f"{len(rows)} events, {sum(len(r.value) for r in rows) / len(rows):.0f} bytes on average, {os.cpu_count()} cores"
-    )
+    try:
+        least = floor(folder / f"{make.__name__}-floor.db", history.rows)
+        path = folder / f"{make.__name__}.db"
+        _, cpu, _ = fold(path, history.rows)
+        first, again = asyncio.run(rebuild(folder / f"{make.__name__}-rebuilt.db", history))
+    finally:
+        gc.unfreeze()
+    return [
+        Figure(f"rebuild: {mix}", count / first, "/s", ">= 50000"),
+        Figure("… beside the live views, digests compared", count / again, "/s"),
+        Figure("… processor time per event", cpu * micros, "µs"),
+        Figure("… floor: decode and executemany of the same rows", least * micros, "µs"),
+        Figure("… the floor's share of it", least / cpu),
+        Figure("… on disk per event", path.stat().st_size / count, "bytes"),
+    ]
+
+
+def _live(folder: Path) -> list[Figure]:
+    history = _models()
+    for seed in range(REGISTRATIONS):
+        history.register(f"model-{seed % 32:04}", seed)
+    wall, cpu, written = fold(folder / "live.db", history.rows, LIVE_BATCH)
+    return [
+        Figure(f"live: registrations of 1.2 KB, {LIVE_BATCH} a transaction, 32 models", REGISTRATIONS / wall, "/s"),
+        Figure("… processor time per registration", cpu / REGISTRATIONS * 1e6, "µs"),
+        Figure("… written to the disk per registration", written / REGISTRATIONS, "bytes"),
+    ]
+
+
+def main() -> None:
+    """Print the figures, or where the time goes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("events", nargs="?", type=int, default=EVENTS)
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.profile:
+        show("Projections", run(arguments.events))
+        return
+    rows = life_cycles(arguments.events).rows
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        for index in range(0, len(rows), 500):
-            decode_rows(rows[index : index + 500], 0)
-        print(f"decode alone            {len(rows) / (time.perf_counter() - start):10,.0f} events/s")
-        if arguments.profile:
-            profile = cProfile.Profile()
-            profile.runcall(fold, Path(folder) / "profiled.db", rows)
-            pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-        seconds = fold(Path(folder) / "fold.db", rows)
-        print(f"fold, one thread        {len(rows) / seconds:10,.0f} events/s")
-        seconds = fold(Path(folder) / "ahead.db", rows, ahead=True)
-        print(f"fold, decoding ahead    {len(rows) / seconds:10,.0f} events/s")
-        print(f"bytes per event on disk {(Path(folder) / 'fold.db').stat().st_size / len(rows):10,.0f}")
-        first, again = asyncio.run(rebuild(Path(folder) / "rebuild.db", history))
-        print(f"projector from nothing  {len(rows) / first:10,.0f} events/s")
-        print(f"rebuild beside live     {len(rows) / again:10,.0f} events/s (digests compared)")
+        profile = cProfile.Profile()
+        profile.runcall(fold, Path(folder) / "profiled.db", rows)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 
 
 if __name__ == "__main__":

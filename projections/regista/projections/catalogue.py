@@ -1,4 +1,4 @@
-"""The tables that say which views exist, how far each has come, and what was skipped: plain rows and statements."""
+"""The tables that say which views exist and how far each has come: plain rows and statements."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ DDL = (
         view TEXT NOT NULL, version INTEGER NOT NULL, generation INTEGER NOT NULL, state TEXT NOT NULL,
         position BIGINT NOT NULL, count BIGINT NOT NULL, digest BLOB NOT NULL, mark BLOB NOT NULL,
         running_time BIGINT NOT NULL, error TEXT, PRIMARY KEY (view, version, generation))""",
-    """CREATE TABLE IF NOT EXISTS skips (
-        view TEXT NOT NULL, version INTEGER NOT NULL, position BIGINT NOT NULL, reason TEXT NOT NULL,
-        PRIMARY KEY (view, version, position))""",
 )
 COLUMNS = "view, version, generation, state, position, count, digest, mark, running_time, error"
 SELECT = f"SELECT {COLUMNS} FROM catalogue ORDER BY view, version, generation"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Rewrite, Statement, Write
-from regista.projections.power import Mark, this_boot
+from regista.projections.power import Mark, Torn, this_boot
 from regista.projections.reader import Reader
+from regista.projections.skips import Skip, Skips
 from regista.projections.views.base import View
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,13 @@ _CHUNKS = (1024, 256, 64, 16, 4, 1)
 _BUSY_SECONDS = 10.0
 _CHECKPOINT_PAGES = 4_000
 """16 MB: a page that many small transactions change is moved from the write-ahead log to its place once."""
+
+
+_LOST = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+
+
+class OtherFormat(sqlite3.DatabaseError):
+    """The file holds views as another release lays them out."""
 
 
 class Overtaken(Exception):
@@ -43,16 +51,20 @@ class ViewsDatabase:
     def __init__(self, path: Path | str, boot: str | None = None) -> None:
         """Open the file, make it where there is none. ``boot`` stands for this run of the operating system.
 
+        What was skipped is in a file beside it, ``views.skips.json`` beside ``views.db``.
+
         Raises:
-            sqlite3.Error: it can be neither read nor made anew.
+            sqlite3.Error: it cannot be opened or written now; what it holds is left alone.
+            Damaged: ``skips_unreadable``.
         """
         self.path = Path(path)
+        self._recorded = Skips(self.path.with_suffix(".skips.json"))
         self._boot = boot or this_boot()
         self._skips: dict[tuple[str, int], frozenset[int]] = {}
         try:
             self._connection, self._mark = self._open()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            if not _is_lost(error):
                 raise
             self._remove_file()
             self._connection, self._mark = self._open()
@@ -102,15 +114,21 @@ class ViewsDatabase:
         """The positions that this version of a view passes over."""
         key = (view.name, view.version)
         if key not in self._skips:
-            query = "SELECT position FROM skips WHERE view = ? AND version = ?"
-            self._skips[key] = frozenset(position for (position,) in self._connection.execute(query, key))
+            self._skips[key] = self._recorded.positions(self.log_id() or "", *key)
         return self._skips[key]
 
-    def skip(self, view: View, position: int, reason: str) -> None:
-        """Record that this version of a view passes over a position."""
-        row = (view.name, view.version, position, reason)
-        self._connection.execute("INSERT INTO skips VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+    def skip(self, skips: Iterable[Skip]) -> None:
+        """Record what views pass over from now on.
+
+        Raises:
+            OSError: it cannot be written; nothing was recorded.
+        """
+        self._recorded.add(skips)
         self._skips.clear()
+
+    def recorded_skips(self) -> tuple[Skip, ...]:
+        """Everything that views of any log were told to pass over."""
+        return self._recorded.recorded()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -145,7 +163,6 @@ class ViewsDatabase:
                 for (name,) in self._connection.execute(query, (kind,)).fetchall():
                     self._connection.execute(f"DROP {kind} {name}")
             self._connection.execute("DELETE FROM catalogue")
-            self._connection.execute("DELETE FROM skips")
             self._skips.clear()
             self._connection.execute("INSERT OR REPLACE INTO about VALUES ('log_id', ?)", (log_id,))
 
@@ -223,7 +240,12 @@ class ViewsDatabase:
 
 def _check_format(connection: sqlite3.Connection) -> None:
     if connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone() != (catalogue.FORMAT,):
-        raise sqlite3.DatabaseError("views of another format")
+        raise OtherFormat("views of another format")
+
+
+def _is_lost(error: sqlite3.DatabaseError) -> bool:
+    """Whether there is nothing in the file to keep. A locked file or a full disk says nothing of that."""
+    return isinstance(error, OtherFormat | Torn) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOST
 
 
 @cache

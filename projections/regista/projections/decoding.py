@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,38 +22,43 @@ _DAY = 86_400_000_000
 _NOWHERE = Head()
 Record: TypeAlias = dict[str, Any]
 
-UNREAD: Final = frozenset(
+_UNREAD: Final = frozenset(
     f"meta.{name}" for name in ("identity", "command_digest", "cause", "origin", "traceparent", "previous_hash")
 )
-"""What no fold reads of any event: reading an event takes a third less time without."""
-UNREAD_OF_REGISTRATIONS: Final = frozenset(
-    {
-        "policy",
-        "numbering",
-        "change",
-        "artifact.uri",
-        "artifact.size",
-        "artifact.weights_digest",
-        "artifact.files.path",
-        "artifact.files.size",
-        "code.repository",
-        "code.dirty",
-        "code.path",
-        "related_code.repository",
-        "datasets.uri",
-        "evaluations.dataset.uri",
-        "evaluations.slice",
-        "evaluations.metrics",
-        "configuration",
-        "signature",
-        "runtime",
-        "run.url",
-        "custom",
-        "trained_at",
-        "description",
-    }
-)
-"""What no fold reads of ``VersionRegistered``: half of the time. Answers take it from the event itself."""
+"""What no fold reads of any event: reading one takes a quarter less time without."""
+_UNREAD_OF: Final[Mapping[str, frozenset[str]]] = {
+    "AliasAssigned": frozenset({"artifact_digest"}),
+    "VersionPromoted": frozenset({"artifact_digest", "keep_existing"}),
+    "VersionRolledBack": frozenset({"artifact_digest"}),
+    "VersionRegistered": frozenset(
+        {
+            "policy",
+            "numbering",
+            "change",
+            "artifact.uri",
+            "artifact.size",
+            "artifact.weights_digest",
+            "artifact.files.path",
+            "artifact.files.size",
+            "code.repository",
+            "code.dirty",
+            "code.path",
+            "related_code.repository",
+            "datasets.uri",
+            "evaluations.dataset.uri",
+            "evaluations.slice",
+            "evaluations.metrics",
+            "configuration",
+            "signature",
+            "runtime",
+            "run.url",
+            "custom",
+            "trained_at",
+            "description",
+        }
+    ),
+}
+"""What no fold reads of these: half of the time of a registration. Answers take it from the event itself."""
 
 
 def micros(moment: datetime) -> int:
@@ -68,7 +73,7 @@ def moment(value: int) -> datetime:
 
 
 class Item(NamedTuple):
-    """One event as views see it, without what is in ``UNREAD``. Times are microseconds since 1970.
+    """One event as views see it, without what no fold reads. Times are microseconds since 1970.
 
     ``name`` is the record's (``VersionPromoted``), ``key`` the stream without its kind: a model's name in lower case.
     ``running_time`` is the latest time of this and all earlier events.
@@ -110,8 +115,7 @@ class CannotDecode(Exception):
 
 
 def _read_as(newest: Schema) -> Schema:
-    registration = newest.short_name == "VersionRegistered"
-    return without(newest, UNREAD | UNREAD_OF_REGISTRATIONS if registration else UNREAD)
+    return without(newest, _UNREAD | _UNREAD_OF.get(newest.short_name, frozenset()))
 
 
 @cache

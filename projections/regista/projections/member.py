@@ -5,6 +5,7 @@ Everything here runs in the projector's one thread.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -43,6 +44,7 @@ class Member:
     entry: Entry
 
 
+_POSITION = re.compile(r"position (\d+) ")
 CHUNK = 1_000
 """Events decoded at a time: what is alive at once stays small, and the collector of cycles has little to look at."""
 
@@ -185,6 +187,12 @@ def _carefully(database: ViewsDatabase, member: Member, rows: Sequence[Row], ski
         if failure is not None:
             break
     return member
+
+
+def stands_before(error: str) -> int | None:
+    """The position that a view cannot apply, out of the ``error`` of its entry."""
+    found = _POSITION.match(error)
+    return None if found is None else int(found[1])
 
 
 def _say(atomic: Sequence[Row], failure: Exception) -> str:

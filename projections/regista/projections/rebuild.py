@@ -65,7 +65,11 @@ class Rebuild:
             self._progress(position, goal)
 
     async def compared(self, database: ViewsDatabase, views: Mapping[str, View], blocking: Blocking) -> bool:
-        """Whether the digests are known. The first call begins to compute them, in a snapshot of this moment."""
+        """Whether the digests are known. The first call begins to compute them, in a snapshot of this moment.
+
+        Raises:
+            Exception: whatever hindered the comparison; it does so at every further call.
+        """
         if self._comparing is None:
             reader, entries = await blocking(lambda: _snapshot(database))
             self._comparing = asyncio.create_task(asyncio.to_thread(_compare, reader, entries, views))

@@ -13,18 +13,19 @@ import logging
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from regista.domain.chain import Head
 from regista.domain.errors import Damaged, RegistaError
-from regista.projections.catalogue import Entry
 from regista.projections.database import Overtaken, ViewsDatabase
-from regista.projections.decoding import Progress
 from regista.projections.digest import view_digest
 from regista.projections.feed import Feed
-from regista.projections.member import Member, apply
+from regista.projections.generations import Generations, ViewState
+from regista.projections.member import Member, apply, stands_before
 from regista.projections.rebuild import Comparison, Rebuild
+from regista.projections.skips import Skip
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 from regista.projections.waiting import Waiters
@@ -46,17 +47,6 @@ process up to three times as much, and write the same pages again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class ViewState:
-    """How one view stands: ``live``, ``degraded`` (it serves, but stands still) or ``rebuilding`` (none serves yet)."""
-
-    name: str
-    version: int
-    position: int
-    state: str
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ProjectorState:
     """How the projector stands. ``error`` says why nothing moves at all, where that is so."""
 
@@ -72,11 +62,11 @@ class Projector:
     def __init__(self, feed: Feed, database: ViewsDatabase, views: Sequence[View] = VIEWS) -> None:
         self._feed = feed
         self._database = database
-        self._views = {view.name: view for view in views}
-        self._members: list[Member] = []
+        self._generations = Generations(database, views)
+        self._views = self._generations.views
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
-        self._waiters = Waiters(self._reached)
+        self._waiters = Waiters(self._generations.have_reached)
         self._rebuild: Rebuild | None = None
         self._error: str | None = None
         self._caught_up = False
@@ -91,14 +81,14 @@ class Projector:
         """Fold until ``close``. What goes wrong is reported by ``status`` and tried again; nothing ends the loop."""
         await self._attempt(self._start)
         while not self._closing.is_set():
-            if not self._members:
+            if not self._generations.members:
                 moved = await self._attempt(self._start)
             else:
                 moved = await self._attempt(self._step)
-            if moved is None or (moved is False and not self._lead()):
+            if moved is None or (moved is False and not self._generations.lead()):
                 await self._idle(asyncio.sleep(BACK_OFF))
             elif moved is False:
-                await self._idle(self._feed.wait(self._lead_position(), POLL))
+                await self._idle(self._feed.wait(self._generations.lead()[0].entry.position, POLL))
             elif self._pacing():
                 self._resting = True
                 await self._idle(asyncio.sleep(min(RESTS * self._took, LONGEST_REST)))
@@ -123,31 +113,29 @@ class Projector:
 
     def status(self) -> ProjectorState:
         """How everything stands now."""
-        states = []
-        for name, view in self._views.items():
-            entry = self._readable(name)
-            if entry is None:
-                behind = [m.entry for m in self._members if m.view.name == name]
-                position, error = (behind[0].position, behind[0].error) if behind else (0, None)
-                states.append(ViewState(name, view.version, position, "rebuilding", error))
-            else:
-                states.append(ViewState(name, entry.version, entry.position, entry.state, entry.error))
-        lead = self._lead()
+        lead = self._generations.lead()
         head = lead[0].entry.progress.head if lead else Head()
-        return ProjectorState(head, tuple(states), self._rebuild is not None, self._error)
+        return ProjectorState(head, self._generations.states(), self._rebuild is not None, self._error)
 
-    async def skip(self, position: int, reason: str, view: str | None = None) -> None:
-        """Record that the views (or one) pass over the event at ``position``, and let degraded ones go on."""
-        views = [self._views[view]] if view is not None else list(self._views.values())
+    async def skip(self, position: int, reason: str, view: str | None = None, *, actor: str) -> tuple[Skip, ...]:
+        """Record that a view passes over the event at ``position``, and let degraded ones go on.
 
-        def record() -> None:
-            for each in views:
-                self._database.skip(each, position, reason)
-            self._load()
+        Without a name: all that stand still before this very position. By name also ahead, for what a rebuild met.
 
+        Raises:
+            NotFound: ``unknown_view``.
+            Refused: ``nothing_to_skip``.
+            OSError: it cannot be recorded.
+        """
         async with self._lock:
-            await self._blocking(record)
+            names = self._generations.to_skip(position, view)
+            log_id, time = await self._feed.log_id(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            skips = tuple(Skip(log_id, n, self._views[n].version, position, reason, actor, time) for n in names)
+            await self._blocking(lambda: self._database.skip(skips))
+            log.warning("%s passes over position %d from now on: %s", ", ".join(names), position, reason)
+            await self._blocking(self._generations.load)
         self._wake()
+        return skips
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> list[Comparison]:
         """Build every view anew from the first event, beside the live ones, and put it in their place.
@@ -164,7 +152,7 @@ class Projector:
             raise RuntimeError("the projector is closed")
         async with self._lock:
             self._rebuild = rebuild = Rebuild(asyncio.get_running_loop().create_future(), progress, self._wake)
-            await self._blocking(self._add_generation)
+            await self._blocking(self._generations.add)
         self._wake()
         return await rebuild.done
 
@@ -188,11 +176,11 @@ class Projector:
             async with self._lock:
                 moved = await action()  # type: ignore[misc]  # both actions are coroutines giving bool
         except Overtaken:
-            self._members = []
+            self._generations.members = []
             return None
         except (RegistaError, sqlite3.Error, OSError) as error:
             if await self._is_replaced(error):
-                self._members = []
+                self._generations.members = []
                 return True
             if self._error is None:
                 log.exception("the projector stands still")
@@ -243,57 +231,19 @@ class Projector:
         log_id = await self._feed.log_id()
         if await self._blocking(self._database.log_id) != log_id:
             await self._blocking(lambda: self._database.clear(log_id))
-        await self._blocking(self._load)
+        await self._blocking(self._generations.load)
         return True
-
-    def _load(self) -> None:
-        """Take the members from the catalogue; a view that has no generation of its version gets one."""
-        entries = self._database.entries()
-        members: list[Member] = []
-        for view in self._views.values():
-            own = [e for e in entries if e.view == view.name and e.version == view.version]
-            kept = [replace(e, state="live", error=None) if e.state == "degraded" else e for e in own]
-            members.extend(Member(view, e) for e in kept)
-            if not own:
-                members.append(self._created(view, entries))
-        self._members = members
-
-    def _created(self, view: View, entries: Sequence[Entry]) -> Member:
-        last = max((e.generation for e in entries if e.view == view.name), default=0)
-        entry = Entry(view.name, view.version, last + 1, "building")
-        self._database.create(view, entry)
-        return Member(view, entry)
-
-    def _add_generation(self) -> None:
-        entries = self._database.entries()
-        self._members += [self._created(view, entries) for view in self._views.values()]
 
     async def _step(self) -> bool:
         """One batch for every group, the leading one first."""
         moved = False
-        for group in self._groups():
+        for group in self._generations.groups():
             moved = await self._advance(group) or moved
         await self._take_over()
         return moved
 
-    def _groups(self) -> list[list[Member]]:
-        """Members that move, by progress: the leading group first, then the others, the furthest first."""
-        by_progress: dict[Progress, list[Member]] = {}
-        for member in self._members:
-            if member.entry.error is None:
-                by_progress.setdefault(member.entry.progress, []).append(member)
-        return sorted(by_progress.values(), key=_rank, reverse=True)
-
-    def _lead(self) -> list[Member]:
-        groups = self._groups()
-        return groups[0] if groups else []
-
-    def _lead_position(self) -> int:
-        lead = self._lead()
-        return lead[0].entry.position if lead else 0
-
     async def _advance(self, group: Sequence[Member]) -> bool:
-        lead = self._lead()
+        lead = self._generations.lead()
         leading = group[0].entry.progress == lead[0].entry.progress
         goal = lead[0].entry.position
         limit = BATCH if leading or not any(m.entry.readable for m in lead) else BATCH_BESIDE_LIVE
@@ -305,9 +255,8 @@ class Projector:
         if not rows:
             return False
         self._moved_last, started = len(rows), asyncio.get_running_loop().time()
-        moved = {m.entry.key: m for m in await self._blocking(lambda: apply(self._database, group, rows, self._ahead))}
+        self._generations.moved(await self._blocking(lambda: apply(self._database, group, rows, self._ahead)))
         self._took = asyncio.get_running_loop().time() - started
-        self._members = [moved.get(m.entry.key, m) for m in self._members]
         self._waiters.settle()
         if not leading and self._rebuild is not None:
             self._rebuild.report(rows[-1].position, goal)
@@ -315,74 +264,35 @@ class Projector:
 
     async def _take_over(self) -> None:
         """Let built generations take the place of the live ones, once they have come as far."""
-        building = [m for m in self._members if not m.entry.readable]
+        building = self._generations.building()
         if not building:
             return
         failed = next((m for m in building if m.entry.error is not None), None)
         if failed is not None and self._rebuild is not None:
-            await self._give_up(self._rebuild, building, failed)
+            name, error = failed.view.name, str(failed.entry.error)
+            hint = f"regista skip {stands_before(error)} --view {name} --reason … passes over it; or upgrade."
+            await self._give_up(self._rebuild, building, f"the rebuilt view {name} cannot apply {error}", hint)
             return
-        if not all(self._ready(member) for member in building):
+        if not all(self._generations.is_ready(member, caught_up=self._caught_up) for member in building):
             return
-        if self._rebuild is not None and not await self._rebuild.compared(self._database, self._views, self._blocking):
+        if self._rebuild is not None and not await self._compared(self._rebuild, building):
             return
-        await self._blocking(lambda: self._flip(building))
+        await self._blocking(lambda: self._generations.flip(building))
         if self._rebuild is not None:
             self._rebuild.finish()
             self._rebuild = None
 
-    def _ready(self, member: Member) -> bool:
-        """Whether a built generation may serve: it has come as far as the live ones, or as far as it can.
-
-        Where nothing serves yet, that is the end of the log; and a view that stands still serves what it has.
-        """
-        lead = self._lead()
-        if member.entry.error is not None:
-            return self._readable(member.view.name) is None
-        if not lead or member.entry.progress != lead[0].entry.progress:
+    async def _compared(self, rebuild: Rebuild, building: Sequence[Member]) -> bool:
+        """Whether the digests of old and new are known; a rebuild that cannot be compared is given up."""
+        try:
+            return await rebuild.compared(self._database, self._views, self._blocking)
+        except Exception as error:
+            log.exception("what was rebuilt cannot be compared with what it replaces")
+            why = f"the rebuilt views cannot be compared: {type(error).__name__}: {error}"
+            await self._give_up(rebuild, building, why, "Try again.")
             return False
-        return self._caught_up or any(m.entry.readable for m in lead)
 
-    async def _give_up(self, rebuild: Rebuild, building: Sequence[Member], failed: Member) -> None:
-        await self._blocking(lambda: self._drop(building))
-        rebuild.fail(
-            Damaged(
-                f"the rebuilt view {failed.view.name} cannot apply {failed.entry.error}",
-                code="rebuild_failed",
-                hint="The live views stay as they are. Skip the position, or upgrade.",
-            )
-        )
+    async def _give_up(self, rebuild: Rebuild, building: Sequence[Member], why: str, hint: str) -> None:
+        await self._blocking(lambda: self._generations.drop(building))
+        rebuild.fail(Damaged(why, code="rebuild_failed", hint=f"The live views stay as they are. {hint}"))
         self._rebuild = None
-
-    def _drop(self, members: Sequence[Member]) -> None:
-        with self._database.transaction():
-            for member in members:
-                self._database.drop(member.view, member.entry)
-        gone = {m.entry.key for m in members}
-        self._members = [m for m in self._members if m.entry.key not in gone]
-
-    def _flip(self, ready: Sequence[Member]) -> None:
-        new = {
-            m.entry.view: Member(m.view, replace(m.entry, state="live" if m.entry.error is None else "degraded"))
-            for m in ready
-        }
-        keep = {m.entry.key for m in ready}
-        with self._database.transaction():
-            for member in ready:
-                self._database.advance(member.entry, new[member.view.name].entry)
-                self._database.expose(member.view, member.entry)
-            for entry in self._database.entries():
-                if entry.view in new and entry.key not in keep:
-                    self._database.drop(self._views[entry.view], entry)
-        self._members = [m for m in self._members if m.view.name not in new] + list(new.values())
-
-    def _readable(self, name: str) -> Entry | None:
-        return next((m.entry for m in self._members if m.view.name == name and m.entry.readable), None)
-
-    def _reached(self, position: int, names: frozenset[str]) -> bool:
-        entries = [self._readable(name) for name in names]
-        return all(entry is not None and entry.position >= position for entry in entries)
-
-
-def _rank(group: Sequence[Member]) -> tuple[bool, int]:
-    return any(m.entry.readable for m in group), group[0].entry.position

@@ -118,8 +118,10 @@ class Codec:
 
     def decode(self, value: bytes) -> Decoded:
         """As the function ``decode``."""
-        written = fingerprint(value)
-        name, read = self._readers.get(written) or self._reader(written)
+        made = self._readers.get(value[:HEADER])
+        if made is None or len(value) > MAX_VALUE:
+            made = self._reader(fingerprint(value))
+        name, read = made
         try:
             record, end = read(value, HEADER)
         except _DAMAGE as error:
@@ -154,7 +156,7 @@ class Codec:
         entry = self._catalogue.entry(written.hex())
         newest = self._catalogue.record(self._catalogue.newest(entry.record))
         made = compile_reader(self._catalogue.record(entry), self._read_as(newest))
-        return self._readers.setdefault(written, (entry.record, made))
+        return self._readers.setdefault(MARK + written, (entry.record, made))
 
     def _meta_reader(self) -> Reader:
         # any schema would do: the layout of meta is the same in all

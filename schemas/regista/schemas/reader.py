@@ -58,7 +58,11 @@ def _varint(value: bytes, offset: int) -> tuple[int, int]:
 
 def _length(value: bytes, offset: int) -> tuple[int, int]:
     """The length of a string at ``offset`` and the offset behind it."""
-    number, offset = _varint(value, offset)
+    low, high = value[offset], value[offset + 1]
+    if low > 127 and high < 128 and not low & 1:  # 64 to 8191 bytes, as digests have
+        number, offset = (low & 127 | high << 7) >> 1, offset + 2
+    else:
+        number, offset = _varint(value, offset)
     if not 0 <= number <= len(value) - offset:
         raise Broken
     return number, offset

@@ -81,14 +81,14 @@ def evaluated_on(evaluation: Record) -> Iterator[tuple[str, str]]:
 def edges_of(record: Record) -> list[tuple[str, str]]:
     """All edges that a registration makes."""
     edges = list(things_used(record))
-    edges.extend((_named("features", f), "uses-features") for f in record["features"])
-    edges.extend(dict.fromkeys(edge for evaluation in record["evaluations"] for edge in evaluated_on(evaluation)))
-    edges.extend((f"code:{c['commit']}", f"code-{c['role']}") for c in record["related_code"])
+    edges += [(_named("features", f), "uses-features") for f in record["features"]]
+    edges += dict.fromkeys([edge for evaluation in record["evaluations"] for edge in evaluated_on(evaluation)])
+    edges += [(f"code:{c['commit']}", f"code-{c['role']}") for c in record["related_code"]]
     run = record["run"]
     if run is not None:
         edges.append((f"run:{run['tracker']}/{run['id']}", "logged-by"))
-    edges.extend((version_node(p["model"], p["version"]), p["relation"]) for p in record["parents"])
-    edges.extend((version_node(d["model"], d["version"]), f"needs-{d['role']}") for d in record["dependencies"])
+    edges += [(version_node(p["model"], p["version"]), p["relation"]) for p in record["parents"]]
+    edges += [(version_node(d["model"], d["version"]), f"needs-{d['role']}") for d in record["dependencies"]]
     if record["artifact"]["digest"]:
         edges.append((f"artifact:{record['artifact']['digest']}", "stored-as"))
     edges.append((f"model:{record['model'].lower()}", "version-of"))
@@ -109,7 +109,7 @@ def _registered(fold: _Fold, item: Item) -> None:
     edges = edges_of(record)
     label = f"{record['model']} {record['version']}"
     fold.upstream.append((item.position, user, node, label, dumps(edges).decode()))
-    fold.uses.extend((node_hash(used), user) for used, _ in edges)
+    fold.uses += [(node_hash(used), user) for used, _ in edges]
 
 
 def _updated(fold: _Fold, item: Item) -> None:
