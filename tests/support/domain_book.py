@@ -15,7 +15,7 @@ from regista.domain import metadata as m
 from regista.domain.errors import Reason, RegistaError
 from regista.domain.model import EMPTY, Context, KnownArtifact, ModelState, decide, evolve
 from regista.domain.model.lookup import find_version
-from regista.domain.model.state import sharers
+from regista.domain.model.state import is_inside, sharers
 
 E = TypeVar("E", bound=RegistaError)
 TRAINED = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -156,6 +156,16 @@ def fields(reasons: Iterable[Reason]) -> set[str | None]:
     return {reason.field for reason in reasons}
 
 
+def inside(state: ModelState, stage: str) -> list[int]:
+    """Who is in a stage without holders, the newest first."""
+    ordinals, tenure = [], state.inside.get(stage)
+    while tenure is not None:
+        if is_inside(state.versions[tenure.ordinal], stage, tenure):
+            ordinals.append(tenure.ordinal)
+        tenure = tenure.below
+    return ordinals
+
+
 def plain(state: ModelState) -> Mapping[str, object]:
     """All that a state holds, in values that compare by what they are."""
     stages = {}
@@ -176,4 +186,6 @@ def plain(state: ModelState) -> Mapping[str, object]:
         "aliases": state.aliases.to_dict(),
         "alias_touched": state.alias_touched.to_dict(),
         "stages": stages,
+        "ordered": [str(number) for number in state.ordered],
+        "inside": {name: inside(state, name) for name in state.inside},
     }

@@ -156,10 +156,11 @@ class NaiveModel:
                 level = "minor" if base["number"][0] == 0 else "major"
             elif kind == "same" and same_weights and base["weights"]:
                 level = "patch"
+        kept = {"major": 0, "minor": 1, "patch": 2}[level]
+        line = [v["number"] for v in self.versions if v["number"][:kept] == base["number"][:kept]]
         number = after(base["number"], level)
-        while number in [v["number"] for v in self.versions]:
-            number = after(number, level)
-        return number
+        highest = max(line, key=rank)
+        return number if rank(number) > rank(highest) else after(highest, level)
 
     def _named(self, number: Number, base: Version | None, interface: Interface | None) -> Number | str:
         if number in [v["number"] for v in self.versions]:
@@ -206,7 +207,8 @@ class NaiveModel:
         if isinstance(version, str):
             return version
         holders = self.holders(to) if to in HELD else []
-        if refusal := self._expected(expected, holders[-1] if holders else None):
+        newest = self.find(f"@{to}")
+        if refusal := self._expected(expected, None if isinstance(newest, str) else newest):
             return refusal
         wrong = self._out_of_order(version["stage"], to)
         wrong += ["check_failed"] * len(version["failed"]) + ["incomplete"] * len(version["incomplete"])

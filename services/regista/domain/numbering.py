@@ -6,11 +6,11 @@ configuration, calibration, thresholds over the same weights. While MAJOR is 0 a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from regista.domain.events import Numbering
 from regista.domain.metadata import Signature
+from regista.domain.ordered import Numbers
 from regista.domain.signatures import InterfaceChange, compare
 from regista.domain.versions import Level, VersionNumber
 
@@ -37,17 +37,16 @@ class Base:
     weights_digest: str | None
 
 
-def choose(candidate: Candidate, base: Base | None, taken: Callable[[VersionNumber], bool]) -> tuple[str, Numbering]:
-    """The number for ``auto``: the next free one of the level that the change calls for, and why."""
+def choose(candidate: Candidate, base: Base | None, taken: Numbers) -> tuple[str, Numbering]:
+    """The number for ``auto``: the next of the level that the change calls for, behind all of its line, and why."""
     if base is None:
         return str(FIRST), Numbering(AUTO, "first", None, ("The first version of a model is 1.0.0.",))
     level, explanation = required_level(candidate, base)
     number = base.number.bump(level)
-    first = last = number
-    while taken(number):
-        last, number = number, number.bump(level)
-    if number != first:
-        explanation.append(f"{first} is taken." if first == last else f"{first} to {last} are taken.")
+    highest = taken.highest_beside(base.number, level)
+    if highest is not None and not highest < number:
+        number = highest.bump(level)
+        explanation.append(f"{highest} is there already: {number} follows it.")
     return str(number), Numbering(AUTO, level, str(base.number), tuple(explanation))
 
 

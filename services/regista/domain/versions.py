@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 from regista.domain.errors import Invalid
 
 Level: TypeAlias = Literal["major", "minor", "patch"]
+Precedence: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _NUMBER = re.compile(
@@ -61,7 +62,7 @@ class VersionNumber:
         return VersionNumber(self.major, self.minor, self.patch if self.prerelease else self.patch + 1)
 
     @property
-    def precedence(self) -> tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]:
+    def precedence(self) -> Precedence:
         """The sort key of SemVer 11: numbers before words, fewer fields before more, a release last."""
         fields = tuple((isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in self.prerelease)
         return (self.major, self.minor, self.patch, not self.prerelease, fields)

@@ -102,17 +102,17 @@ def test_base_names_the_version_to_compare_with() -> None:
     assert (event.version, event.numbering.level, event.numbering.base) == ("1.0.1", "patch", "1.0.0")
 
 
-def test_taken_numbers_are_stepped_over_and_said_in_one_sentence() -> None:
+def test_auto_goes_behind_all_of_the_line_and_says_so() -> None:
     registry = Book()
     registry.register("1.0.0", signature=S)
     for minor in range(1, 40):
         registry.register(f"1.{minor}.0", signature=S)
     event = registry.register("auto", signature=S, base="1.0.0")
     assert event.version == "1.40.0"
-    assert event.numbering.explanation[-1] == "1.1.0 to 1.39.0 are taken."
+    assert event.numbering.explanation[-1] == "1.39.0 is there already: 1.40.0 follows it."
     one = registry.register("auto", signature=S, base="1.39.0")
     assert one.version == "1.41.0"
-    assert one.numbering.explanation[-1] == "1.40.0 is taken."
+    assert one.numbering.explanation[-1] == "1.40.0 is there already: 1.41.0 follows it."
 
 
 def test_an_unknown_base_is_not_found() -> None:
@@ -218,3 +218,14 @@ def test_of_many_changes_the_first_five_are_named_and_the_rest_counted() -> None
     assert level == "major"
     assert sentence.count("was removed") == 5
     assert "and 15 more" in sentence
+
+
+def test_auto_goes_behind_a_gap_of_its_line_and_leaves_other_lines_alone() -> None:
+    registry = Book()
+    for number in ("1.0.0", "1.0.4", "1.1.0", "1.7.2", "2.3.0", "3.0.0-rc.1"):
+        registry.register(number, signature=S, weights="w")
+    assert auto(registry, base="1.0.0", weights="w") == "1.0.5"
+    assert auto(registry, base="1.0.0") == "1.8.0"
+    assert auto(registry, base="2.3.0") == "2.4.0"
+    assert auto(registry, base="1.0.0", signature=BROKEN) == "3.0.0"
+    assert auto(registry, base="1.0.0", signature=BROKEN) == "4.0.0"

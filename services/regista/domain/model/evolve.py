@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from regista.domain import events as e
-from regista.domain.model.state import EMPTY, ModelState, SettableMap, StageState, Tenure, VersionState
+from regista.domain.model.state import EMPTY, ModelState, SettableMap, StageState, Tenure, VersionState, is_inside
 from regista.domain.persistent import PersistentMap
 from regista.domain.versions import VersionNumber
 
@@ -70,10 +71,12 @@ class _Draft:
         "aliases",
         "digests",
         "highest",
+        "inside",
         "last_ordinal",
         "name",
         "no_entries",
         "numbers",
+        "ordered",
         "owner",
         "policy",
         "retired",
@@ -92,10 +95,12 @@ class _Draft:
         self.highest = state.highest
         self.versions = state.versions
         self.numbers = state.numbers
+        self.ordered = state.ordered
         self.digests = state.digests
         self.aliases = state.aliases
         self.alias_touched = state.alias_touched
         self.stages: Mapping[str, StageState] = state.stages
+        self.inside: Mapping[str, Tenure] = state.inside
         self.no_entries: Callable[[], SettableMap[int, int]] = PersistentMap
 
     def frozen(self) -> ModelState:
@@ -109,10 +114,12 @@ class _Draft:
             self.highest,
             self.versions,
             self.numbers,
+            self.ordered,
             self.digests,
             self.aliases,
             self.alias_touched,
             self.stages,
+            self.inside,
         )
 
     def convert_maps(self, convert: Callable[[SettableMap[Any, Any]], SettableMap[Any, Any]]) -> None:
@@ -147,10 +154,27 @@ class _Draft:
             holders = {other: since for other, since in stage.holders.items() if other != ordinal}
             self.set_stage(from_stage, replace(stage, holders=holders))
         self.put(replace(self.versions[ordinal], stage=to_stage, entered=self.sequence, touched=self.sequence))
+        self.leave(from_stage)
+        self.enter(to_stage, ordinal)
 
     def displace(self, stage: str, displaced: tuple[e.Displaced, ...]) -> None:
-        for other in displaced:
+        """Move versions by one event. Of those that come into a stage with it, the one registered first is its newest."""
+        for other in sorted(displaced, key=attrgetter("ordinal"), reverse=True):
             self.move(other.ordinal, stage, other.to_stage)
+
+    def enter(self, stage: str, ordinal: int) -> None:
+        """Put a version on top of those in a stage without holders."""
+        if not self.policy.is_held(stage):
+            self.inside = {**self.inside, stage: Tenure(ordinal, self.sequence, self.inside.get(stage))}
+
+    def leave(self, stage: str) -> None:
+        """Take those off the top that are not there any more: each once, whenever it left."""
+        newest = top = self.inside.get(stage)
+        while newest is not None and not is_inside(self.versions[newest.ordinal], stage, newest):
+            newest = newest.below
+        if newest is not top:
+            others = {name: tenure for name, tenure in self.inside.items() if name != stage}
+            self.inside = others if newest is None else {**others, stage: newest}
 
 
 def _model_registered(draft: _Draft, event: e.ModelRegistered) -> None:
@@ -196,6 +220,8 @@ def _version_registered(draft: _Draft, event: e.VersionRegistered) -> None:
         draft.highest = version
     draft.versions = draft.versions.set(ordinal, version)
     draft.numbers = draft.numbers.set(event.version, ordinal)
+    draft.ordered = draft.ordered.add(version.number)
+    draft.enter(event.stage, ordinal)
 
 
 def _version_updated(draft: _Draft, event: e.VersionUpdated) -> None:

@@ -85,16 +85,9 @@ def _ordinal_of(state: ModelState, parsed: r.Reference) -> int | None:
         case r.ByAlias(alias):
             return state.aliases.get(alias)
         case r.ByStage(stage):
-            return _holder(state, stage)
+            return state.current(stage)
         case r.ByDigest(digest):
             return _by_digest(state, digest)
-
-
-def _holder(state: ModelState, stage: str) -> int | None:
-    if state.policy.is_held(stage):
-        return state.stage(stage).current
-    inside = [version for version in state.versions.to_dict().values() if version.stage == stage]
-    return max(inside, key=lambda version: (version.entered, -version.ordinal)).ordinal if inside else None
 
 
 def _by_digest(state: ModelState, digest: str) -> int | None:

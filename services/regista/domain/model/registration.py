@@ -116,7 +116,7 @@ def _number(state: ModelState, command: c.RegisterVersion, candidate: Candidate)
     named_base = find_version(state, command.base) if command.base is not None else None
     if command.version == AUTO:
         base = named_base or state.highest
-        return choose(candidate, _base(base), lambda number: str(number) in state.numbers)
+        return choose(candidate, _base(base), state.ordered)
     number = VersionNumber.parse(command.version)
     if str(number) in state.numbers:
         raise Refused(
@@ -124,7 +124,8 @@ def _number(state: ModelState, command: c.RegisterVersion, candidate: Candidate)
             code="version_taken",
             hint=f"The highest is {state.highest.number if state.highest else number}; 'auto' picks the next.",
         )
-    base = named_base or _highest_below(state, number)
+    below = state.ordered.below(number)
+    base = named_base or (None if below is None else state.versions[state.numbers[str(below)]])
     objection = contradiction(number, candidate, _of(base)) if base is not None else None
     if objection is not None:
         raise Refused(
@@ -134,18 +135,6 @@ def _number(state: ModelState, command: c.RegisterVersion, candidate: Candidate)
         )
     explanation = (f"{number} was named by the caller.",)
     return str(number), e.Numbering(command.version, "named", str(base.number) if base else None, explanation)
-
-
-def _highest_below(state: ModelState, number: VersionNumber) -> VersionState | None:
-    if state.highest is None or state.highest.number < number:
-        return state.highest
-    release = (number.major, number.minor, number.patch)
-    candidates = (
-        version
-        for version in state.versions.to_dict().values()
-        if (version.number.major, version.number.minor, version.number.patch) <= release and version.number < number
-    )
-    return max(candidates, key=lambda version: version.number.precedence, default=None)
 
 
 def _base(version: VersionState | None) -> Base | None:

@@ -6,14 +6,16 @@ events is ever the truth.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
 
 from regista.domain.metadata import Signature, TensorField
-from regista.domain.model.state import ModelState, Sharing, StageState, Tenure, VersionState, sharers
+from regista.domain.model.state import ModelState, Sharing, StageState, Tenure, VersionState, is_inside, sharers
+from regista.domain.ordered import Numbers
 from regista.domain.persistent import PersistentMap
 from regista.domain.versions import VersionNumber
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the state's fields or of what they mean."""
 
 Plain: TypeAlias = dict[str, Any]
@@ -41,6 +43,8 @@ def to_plain(state: ModelState) -> Plain:
         "aliases": state.aliases.to_dict(),
         "alias_touched": state.alias_touched.to_dict(),
         "stages": {name: _plain_stage(stage) for name, stage in state.stages.items()},
+        "ordered": [state.numbers[str(number)] for number in state.ordered],
+        "inside": {name: _plain_inside(state, name, newest) for name, newest in state.inside.items()},
     }
 
 
@@ -65,6 +69,8 @@ def from_plain(plain: Plain) -> ModelState | None:
         aliases=PersistentMap(plain["aliases"]),
         alias_touched=PersistentMap(plain["alias_touched"]),
         stages={name: _stage(stage) for name, stage in plain["stages"].items()},
+        ordered=Numbers(versions[ordinal].number for ordinal in plain["ordered"]),
+        inside={name: _inside(ordinals, versions) for name, ordinals in plain["inside"].items()},
     )
 
 
@@ -121,6 +127,25 @@ def _fields(plain: list[list[Any]]) -> tuple[TensorField, ...]:
         TensorField(name, kind, None if shape is None else tuple(shape), optional)
         for name, kind, shape, optional in plain
     )
+
+
+def _plain_inside(state: ModelState, stage: str, newest: Tenure) -> list[int]:
+    """The ordinals of those that are there still, the newest last."""
+    ordinals, tenure = [], cast("Tenure | None", newest)
+    while tenure is not None:
+        if is_inside(state.versions[tenure.ordinal], stage, tenure):
+            ordinals.append(tenure.ordinal)
+        tenure = tenure.below
+    return ordinals[::-1]
+
+
+def _inside(ordinals: list[int], versions: Mapping[int, VersionState]) -> Tenure:
+    """Of ordinals, the newest last, at least one."""
+    tenure: Tenure | None = None
+    for ordinal in ordinals:
+        tenure = Tenure(ordinal, versions[ordinal].entered, tenure)
+    assert tenure is not None, "a stage without versions has no entry"
+    return tenure
 
 
 def _plain_stage(stage: StageState) -> Plain:

@@ -26,7 +26,7 @@ def promote(state: ModelState, command: c.Promote, context: Context) -> list[e.E
     target = _known_stage(state, command.to)
     need_reason(context, "a promotion")
     stage = state.stage(target)
-    check_expectation(state, command.expect_current, stage.current, f"{target} of {state.name}")
+    check_expectation(state, command.expect_current, state.current(target), f"{target} of {state.name}")
     reasons = [*_order_objections(state, version, target), *_quality_objections(state, version, context)]
     if reasons:
         raise Refused(

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from regista.domain.events import CheckStatus
 from regista.domain.metadata import Signature
+from regista.domain.ordered import Numbers
 from regista.domain.persistent import PersistentMap
 from regista.domain.policy import DEFAULT_POLICY, Policy
 from regista.domain.versions import VersionNumber
@@ -64,6 +65,11 @@ class Tenure:
     below: Tenure | None
 
 
+def is_inside(version: VersionState, stage: str, tenure: Tenure) -> bool:
+    """Whether a version is in the stage since the tenure began."""
+    return version.stage == stage and version.entered == tenure.since
+
+
 Sharing: TypeAlias = "int | tuple[int, Sharing]"
 """The versions that have a digest: one, or the newest and those before it. One more costs one step, however many."""
 
@@ -78,7 +84,7 @@ def sharers(sharing: Sharing) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class StageState:
-    """Who holds a stage, and who held it. The entry and the archive have no holders and no such state.
+    """Who holds a stage, and who held it. The entry and the archive have no holders and no such state (``inside``).
 
     ``holders`` and ``held`` give for each ordinal the sequence at which its (last) tenure began; ``tenures`` go back in
     time from the last. ``rolled_back`` are those that a rollback took out: the next one skips them until they are
@@ -98,7 +104,11 @@ class StageState:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A model as its rules see it. ``sequence`` is that of the last event folded; 0: the model does not exist."""
+    """A model as its rules see it. ``sequence`` is that of the last event folded; 0: the model does not exist.
+
+    ``ordered`` are the numbers in ``numbers``. ``inside`` are the versions that came into a stage without holders, the
+    one that came last first; that one is still there, while of those below it some may have left.
+    """
 
     sequence: int = 0
     name: str = ""
@@ -109,10 +119,12 @@ class ModelState:
     highest: VersionState | None = None
     versions: SettableMap[int, VersionState] = field(default_factory=PersistentMap[int, VersionState])
     numbers: SettableMap[str, int] = field(default_factory=PersistentMap[str, int])
+    ordered: Numbers = field(default_factory=Numbers)
     digests: SettableMap[str, Sharing] = field(default_factory=PersistentMap[str, Sharing])
     aliases: SettableMap[str, int | None] = field(default_factory=PersistentMap[str, int | None])
     alias_touched: SettableMap[str, int] = field(default_factory=PersistentMap[str, int])
     stages: Mapping[str, StageState] = field(default_factory=dict)
+    inside: Mapping[str, Tenure] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -122,6 +134,11 @@ class ModelState:
     def stage(self, name: str) -> StageState:
         """The stage, empty where nothing ever held it."""
         return self.stages.get(name, UNHELD)
+
+    def current(self, name: str) -> int | None:
+        """The ordinal of the version that a reference to the stage names: the one in it that came last."""
+        newest = self.inside.get(name)
+        return self.stage(name).current if newest is None else newest.ordinal
 
 
 UNHELD = StageState()

@@ -81,3 +81,17 @@ def test_of_versions_archived_by_one_event_the_one_registered_first_is_named_as_
     book.serve("1.0.0", keep_existing=True)
     book.serve("1.2.0")
     assert find_version(book.state, "@archived").ordinal == 1
+
+
+def test_the_newest_candidate_is_the_newest_of_those_still_there() -> None:
+    book = Book(*(f"1.{number}.0" for number in range(6)))
+    for ref in ("3", "5", "6"):
+        book.promote(ref, "staging", keep_existing=True)
+    assert find_version(book.state, "@candidate").ordinal == 4
+    for ref in ("4", "2", "1"):
+        book.archive(ref)
+    with pytest.raises(NotFound):
+        find_version(book.state, "@candidate")
+    assert find_version(book.state, "@archived").ordinal == 1
+    book.promote("2", "candidate")
+    assert find_version(book.state, "@candidate").ordinal == 2

@@ -9,6 +9,7 @@ from regista.domain import commands as c
 from regista.domain import events as e
 from regista.domain.errors import Invalid, NotFound, PreconditionFailed, Refused, Retired
 from regista.domain.events import Origin
+from regista.domain.model.lookup import find_version
 
 
 def promotion(ref: str, to: str, **how: object) -> c.Promote:
@@ -263,3 +264,12 @@ def test_nothing_happens_to_a_model_that_does_not_exist_or_is_retired() -> None:
     book.do(c.RetireModel("fraud"))
     book.refused(Retired, "model_retired", promotion("1.0.0", "staging"))
     book.refused(Retired, "model_retired", c.Archive("fraud", "1.0.0"))
+
+
+def test_expect_current_of_the_entry_stage_is_the_version_that_a_reference_to_it_names() -> None:
+    book = Book("1.0.0", "1.1.0", "1.2.0")
+    book.archive("1.0.0")
+    for expected in (None, "1.1.0"):
+        book.refused(PreconditionFailed, "expectation_failed", promotion("1.0.0", "candidate", expect_current=expected))
+    book.promote("1.0.0", "candidate", expect_current="1.2.0")
+    assert find_version(book.state, "@candidate").ordinal == 1

@@ -47,7 +47,7 @@ def test_everything_that_was_said_stands_in_the_event() -> None:
     assert event.incomplete == ()
 
 
-_DECIDED = {"version", "base", "artifact", "ordinal", "origin"}
+_DECIDED = {"version", "base", "artifact", "ordinal", "origin", "create"}
 
 
 def test_metrics_are_floats_even_where_whole_numbers_were_given() -> None:
