@@ -7,7 +7,7 @@ however many there are. Old collections stay valid.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import TypeAlias
@@ -43,6 +43,12 @@ class Numbers:
         pieces = (run,) if len(run) <= _RUN else (run[: _RUN // 2], run[_RUN // 2 :])
         added._runs = (*self._runs[:place], *pieces, *self._runs[place + 1 :])
         return added
+
+    def union(self, numbers: Sequence[VersionNumber]) -> Numbers:
+        """These numbers and others that are not among them."""
+        if len(numbers) <= 1:
+            return self.add(numbers[0]) if numbers else self
+        return Numbers(sorted(chain(self, numbers), key=_order))
 
     def below(self, number: VersionNumber) -> VersionNumber | None:
         """The highest that comes before a number; None where none does."""

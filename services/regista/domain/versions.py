@@ -64,8 +64,10 @@ class VersionNumber:
     @property
     def precedence(self) -> Precedence:
         """The sort key of SemVer 11: numbers before words, fewer fields before more, a release last."""
+        if not self.prerelease:
+            return (self.major, self.minor, self.patch, True, ())
         fields = tuple((isinstance(p, str), p if isinstance(p, int) else 0, str(p)) for p in self.prerelease)
-        return (self.major, self.minor, self.patch, not self.prerelease, fields)
+        return (self.major, self.minor, self.patch, False, fields)
 
     def __lt__(self, other: VersionNumber) -> bool:
         mine, others = (self.major, self.minor, self.patch), (other.major, other.minor, other.patch)

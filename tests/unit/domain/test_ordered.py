@@ -28,6 +28,7 @@ def test_neighbours_are_those_of_a_sorted_list(some: list[VersionNumber], asked:
     for number in some:
         ordered = ordered.add(number)
     assert list(ordered) == sorted(some) == list(Numbers(sorted(some)))
+    assert list(Numbers(sorted(some[::2])).union(some[1::2])) == list(ordered)
     assert ordered.below(asked) == max((n for n in some if n < asked), default=None)
     kept = LEVELS[level]
     line = [number for number in some if parts(number)[:kept] == parts(asked)[:kept]]

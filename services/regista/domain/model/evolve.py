@@ -67,6 +67,7 @@ class _Draft:
     """The fields of a ``ModelState``, open to change."""
 
     __slots__ = (
+        "added",
         "alias_touched",
         "aliases",
         "digests",
@@ -96,6 +97,7 @@ class _Draft:
         self.versions = state.versions
         self.numbers = state.numbers
         self.ordered = state.ordered
+        self.added: list[VersionNumber] = []
         self.digests = state.digests
         self.aliases = state.aliases
         self.alias_touched = state.alias_touched
@@ -114,7 +116,7 @@ class _Draft:
             self.highest,
             self.versions,
             self.numbers,
-            self.ordered,
+            self.ordered.union(self.added),
             self.digests,
             self.aliases,
             self.alias_touched,
@@ -220,7 +222,7 @@ def _version_registered(draft: _Draft, event: e.VersionRegistered) -> None:
         draft.highest = version
     draft.versions = draft.versions.set(ordinal, version)
     draft.numbers = draft.numbers.set(event.version, ordinal)
-    draft.ordered = draft.ordered.add(version.number)
+    draft.added.append(version.number)
     draft.enter(event.stage, ordinal)
 
 
