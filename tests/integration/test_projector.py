@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -17,14 +18,15 @@ from tests.support.histories import History, wander
 from tests.support.projecting import PATIENCE, Projection, memory_feed, running
 
 from regista.domain.chain import Row
-from regista.domain.errors import Damaged
+from regista.domain.errors import Damaged, NotFound, Refused
 from regista.projections import runner
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
 from regista.projections.database import Overtaken, ViewsDatabase
 from regista.projections.decoding import Item
+from regista.projections.generations import ViewState
 from regista.projections.memory import MemoryFeed
-from regista.projections.runner import Projector, ViewState
+from regista.projections.runner import Projector
 from regista.projections.views import aliases, models
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
@@ -55,6 +57,12 @@ def with_aliases(view: View) -> tuple[View, ...]:
 async def reach(projection: Projection, position: int) -> None:
     others = [view.name for view in VIEWS if view.name != "aliases"]
     assert await projection.projector.wait_for(position, PATIENCE, others)
+
+
+async def stopped_before(projection: Projection, position: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while state_of(projection, "aliases").stands_before != position:
+            await projection.projector.wait_for(10**9, 0.01)
 
 
 def state_of(projection: Projection, name: str) -> ViewState:
@@ -104,9 +112,68 @@ async def test_a_recorded_skip_lets_a_degraded_view_go_on(tmp_path: Path) -> Non
         for rows in history.sets[50:]:
             feed.append(*rows)
         await reach(projection, feed.end)
-        await projection.projector.skip(80, "a defect of this release")
+        [skip] = await projection.projector.skip(80, "a defect of this release", actor="ann")
         await projection.caught_up()
         assert state_of(projection, "aliases").state == "live"
+    assert (skip.view, skip.position, skip.reason, skip.actor) == ("aliases", 80, "a defect of this release", "ann")
+
+
+async def test_a_skip_outlives_the_views(tmp_path: Path) -> None:
+    history = random_history()
+    path, defect = tmp_path / "views.db", with_aliases(broken_at(80))
+    async with running(memory_feed(history.sets[:50]), path, defect) as projection:
+        await projection.projector.skip(80, "a defect of this release", "aliases", actor="ann")
+    path.unlink()
+    async with running(memory_feed(history.sets), path, defect) as projection:
+        assert state_of(projection, "aliases").state == "live"
+        assert [skip.position for skip in projection.database.recorded_skips()] == [80]
+
+
+async def test_a_skip_is_of_one_log_and_one_version_of_a_view(tmp_path: Path) -> None:
+    history = random_history()
+    path, defect = tmp_path / "views.db", broken_at(80)
+    async with running(memory_feed(history.sets), path) as projection:
+        await projection.projector.skip(80, "a defect of this release", "aliases", actor="ann")
+    for log_id, view in (("log-1", replace(defect, version=2)), ("log-2", defect)):
+        feed = memory_feed(history.sets, log_id)
+        async with running(feed, path, with_aliases(view), catch_up=False) as projection:
+            await stopped_before(projection, 80)
+
+
+async def test_only_views_that_stand_still_there_pass_over_a_position_unless_named(tmp_path: Path) -> None:
+    feed = memory_feed(random_history().sets)
+    async with running(feed, tmp_path / "views.db", with_aliases(broken_at(80)), catch_up=False) as projection:
+        await stopped_before(projection, 80)
+        with pytest.raises(Refused) as refused:
+            await projection.projector.skip(81, "a slip of the hand", actor="ann")
+        assert refused.value.code == "nothing_to_skip"
+        assert "aliases before position 80" in str(refused.value.hint)
+        with pytest.raises(NotFound) as unknown:
+            await projection.projector.skip(80, "a slip of the hand", "alias", actor="ann")
+        assert unknown.value.code == "unknown_view"
+        assert projection.database.recorded_skips() == ()
+
+
+async def test_a_file_that_cannot_be_opened_now_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "views.db"
+    async with running(memory_feed(random_history(steps=10).sets), path):
+        pass
+    before = path.read_bytes()
+    (tmp_path / "views.db-wal").mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        ViewsDatabase(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_of_another_format_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "views.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE about (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)")
+    other.execute("INSERT INTO about VALUES ('format', 'another')")
+    other.commit()
+    other.close()
+    async with running(memory_feed(random_history().sets), path) as projection:
+        assert (await projection.client.get("/v1/models/fraud")).status_code == 200
 
 
 async def test_an_event_that_this_release_does_not_know_stops_every_view_before_it(tmp_path: Path) -> None:
@@ -217,6 +284,37 @@ async def test_a_rebuild_that_fails_leaves_the_live_views_alone(tmp_path: Path) 
         assert caught.value.code == "rebuild_failed"
         assert await projection.projector.digests() == before
         assert len(projection.database.entries()) == len(VIEWS)
+
+
+async def test_a_rebuild_goes_on_once_a_position_is_skipped_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "views.db"
+    history = random_history()
+    async with running(memory_feed(history.sets), path):
+        pass
+    async with running(memory_feed(history.sets), path, with_aliases(broken_at(30))) as projection:
+        with pytest.raises(Damaged) as caught:
+            await projection.projector.rebuild()
+        assert "regista skip 30 --view aliases" in str(caught.value.hint)
+        await projection.projector.skip(30, "a defect of this release", "aliases", actor="ann")
+        assert len(await projection.projector.rebuild()) == len(VIEWS)
+
+
+async def test_a_rebuild_that_cannot_be_compared_is_given_up(tmp_path: Path) -> None:
+    history = random_history()
+    path = tmp_path / "views.db"
+    feed = memory_feed(history.sets[:-1])
+    async with running(feed, path) as projection:
+        damage = sqlite3.connect(path, isolation_level=None)
+        damage.execute("DROP TABLE evaluations_v1_g1")
+        damage.close()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(Damaged) as caught:
+                await projection.projector.rebuild()
+        assert caught.value.code == "rebuild_failed"
+        assert not projection.projector.status().rebuilding
+        assert len(projection.database.entries()) == len(VIEWS)
+        feed.append(*history.sets[-1])
+        assert await projection.projector.wait_for(feed.end, PATIENCE, ["models"])
 
 
 def _project(path: Path, seed: int, pipe: Connection) -> None:
