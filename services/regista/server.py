@@ -11,10 +11,9 @@ import logging
 import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import timedelta
 from importlib.metadata import version
-from json import loads
 from time import perf_counter
 from types import TracebackType
 from typing import Self
@@ -34,11 +33,11 @@ from regista.http.serving import Server, listen, url_of
 from regista.http.sse import EventStreams, stream_routes
 from regista.http.status import Readiness, status_routes
 from regista.offline import VIEWS_FILE, offline_digests, offline_export, offline_import, offline_rebuild, offline_verify
+from regista.orphans import OrphanCollector
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
 from regista.projections.database import ViewsDatabase
 from regista.projections.runner import Projector
-from regista.projections.views.versions import VIEW as VERSIONS
 from regista.registrar.artifacts import Artifacts, Described
 from regista.registrar.routes import command_routes
 from regista.registrar.service import Registrar
@@ -51,8 +50,6 @@ from regista.store.sqlite.probe import check_writable
 from regista.store.sqlite.store import SQLiteLogStore
 
 SNAPSHOTS_FILE = "snapshots.db"
-COLLECT_EVERY = 3600.0
-"""Seconds between two collections of orphaned uploads."""
 VIEWS_WITHIN = 1.0
 """Seconds that the start waits for the views."""
 logger = logging.getLogger("regista.server")
@@ -141,6 +138,8 @@ class Application:
                 snapshots,
                 committed=lambda _position: self._feed.notify(),
             )
+            age = timedelta(seconds=settings.orphan_age)
+            self.orphans = OrphanCollector(self._store, self._blobs, older_than=age)
             source = ViewedEvents(self._projector, self._views, self._store)
             opened.callback(source.close)
             self.streams = EventStreams(
@@ -176,7 +175,7 @@ class Application:
     async def __aenter__(self) -> Self:
         self._tasks = [
             asyncio.create_task(self._watched(self._projector.run(), "the projector")),
-            asyncio.create_task(self._watched(self._collect_orphans(), "the collection of orphaned uploads")),
+            asyncio.create_task(self._watched(self.orphans.run(self._leaving), "the collection of orphaned uploads")),
         ]
         # A registry of moderate size answers from its first request on; a large rebuild is not waited for.
         await self._projector.wait_for(self._store.max_position(), VIEWS_WITHIN)
@@ -202,39 +201,6 @@ class Application:
             await work
         except Exception:
             logger.exception("%s has stopped", name)
-
-    async def _collect_orphans(self) -> None:
-        """Every hour, delete uploads that no version names and nobody asked about for ``orphan_age``."""
-        while not self._leaving.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(COLLECT_EVERY):
-                    await self._leaving.wait()
-                    return
-            try:
-                await self._collect_once()
-            except RegistaError as error:
-                logger.warning("orphaned uploads were not collected: %s", error)
-
-    async def _collect_once(self) -> None:
-        # Only views that know of every registration may say what is not needed.
-        if not await self._projector.wait_for(self._store.max_position(), COLLECT_EVERY, [VERSIONS.name]):
-            return
-        referenced = await asyncio.to_thread(self._referenced)
-        found = await self._blobs.collect_orphans(referenced, older_than=timedelta(seconds=self.settings.orphan_age))
-        if found.blobs or found.unfinished:
-            logger.info("%d orphaned blobs with %d bytes were deleted", len(found.blobs), found.size)
-
-    def _referenced(self) -> set[str]:
-        """What the log names: the manifest of every version, and the script that trained it where that was stored."""
-        reader = self._views.reader()
-        try:
-            table = VERSIONS.public_name("versions")
-            digests = {str(digest) for (digest,) in reader.rows(f"SELECT DISTINCT digest FROM {table}")}  # noqa: S608 - our own name
-            stored = f'SELECT document FROM {table} WHERE document LIKE \'%"snapshot":"sha256:%\''  # noqa: S608 - as above
-            codes = [loads(document)["code"] or {} for (document,) in reader.rows(stored)]
-            return digests | {str(code["snapshot"]) for code in codes if code.get("snapshot")}
-        finally:
-            reader.close()
 
 
 def build(settings: Settings) -> Application:

@@ -25,7 +25,7 @@ async def test_a_registered_snapshot_is_no_orphan(tmp_path: Path) -> None:
         async with AsyncClient("http://127.0.0.1", transport=transport) as client:
             orphan = await client.push(tmp_path / "train.py")
             await client.register("fraud", tmp_path / "model.bin", run=run)
-            await running._collect_once()
+            await running.orphans.collect()
             version = await client.version("fraud", "1.0.0")
             assert version.code is not None
             assert version.code["snapshot"] == digest_of(b"print('training')\n")

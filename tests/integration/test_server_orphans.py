@@ -1,7 +1,9 @@
-"""Uploads that no version names are deleted after a while; what a version names never is."""
+"""Uploads that nothing in the log names are deleted after a while; what an event names never is."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,7 +33,31 @@ async def test_only_what_no_version_names_is_collected(tmp_path: Path) -> None:
         registered = await client.post("/v1/models/fraud/versions", json=body)
         assert registered.status_code == 201, registered.text
 
-        await running._collect_once()
+        await running.orphans.collect()
 
         assert (await client.get(f"/v1/artifacts/{kept}/model.bin")).content == b"kept"
         assert (await client.get(f"/v1/artifacts/{orphan}")).status_code == 404
+
+
+async def test_what_no_view_knows_is_kept_all_the_same(tmp_path: Path) -> None:
+    async with application(tmp_path, orphan_age=1e-6) as running, client_of(running) as client:
+        kept = await upload(client, b"kept")
+        await client.post("/v1/models", json={"name": "fraud"})
+        body = {**version_body(), "artifact": {"digest": kept}}
+        position = (await client.post("/v1/models/fraud/versions", json=body)).json()["position"]
+        await client.get("/v1/models", params={"min_position": position})
+        forget_versions(tmp_path / "views.db")
+        assert (await client.get("/v1/models/fraud/versions")).json()["items"] == []
+
+        await running.orphans.collect()
+
+        assert (await client.get(f"/v1/artifacts/{kept}/model.bin")).content == b"kept"
+
+
+def forget_versions(views: Path) -> None:
+    """As if the view had skipped the registrations."""
+    with closing(sqlite3.connect(views)) as connection, connection:
+        named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%versions%'"
+        for (table,) in connection.execute(named).fetchall():
+            if "ordinal" in {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}:
+                connection.execute(f"DELETE FROM {table}")
