@@ -162,6 +162,12 @@ ROWS = [
     put("an alias of an unknown version", "/fraud/aliases/champion", {"version": "9.9.9"}, 404, "unknown_version"),
     put("a stale expectation of an alias", "/fraud/aliases/champion", {"version": "1.1.0", "expect_current": "1.1.0"}, 412, "expectation_failed"),
     put("a stale If-Match of an alias", "/fraud/aliases/champion", {"version": "1.1.0"}, 412, "if_match_failed", If_Match='"1"'),
+    put("a new alias that is there", "/fraud/aliases/champion", {"version": "1.1.0"}, 412, "expectation_failed", If_None_Match="*"),
+    put("an alias other than a tag", "/fraud/aliases/new", {"version": "1.1.0"}, 400, "bad_if_none_match", If_None_Match='"1"'),
+    put(
+        "an alias that is there and is not", "/fraud/aliases/champion", {"version": "1.1.0", "expect_current": "1.0.0"}, 400,
+        "bad_if_none_match", If_None_Match="*",
+    ),
     Refusal("removing an unknown alias", "DELETE", "/v1/models/fraud/aliases/nobody", None, 404, "unknown_alias"),
     # What is known of a version.
     Refusal("an update of nothing", "PATCH", "/v1/models/fraud/versions/1.0.0", {}, 422, "nothing_to_change"),
@@ -187,7 +193,7 @@ ROWS = [
     post("an event over 512 KiB", VERSIONS, version(custom={"text": "x" * 600_000}), 413, "event_too_large"),
     post("a body over the limit", VERSIONS, b" " * 2_000_000, 413, "body_too_large"),
     post("an unknown query parameter", "?dryrun=true", {"name": "other"}, 400, "unknown_parameter"),
-    post("a flag that is none", "?dry_run=maybe", {"name": "other"}, 422, "bad_parameter"),
+    post("a flag that is none", "?dry_run=maybe", {"name": "other"}, 400, "bad_parameter"),
     Refusal("an unknown route", "POST", "/v1/modles", {}, 404, "unknown_route"),
 ]  # fmt: skip
 
@@ -231,6 +237,23 @@ async def test_refusal(client: httpx.AsyncClient, row: Refusal) -> None:
     if row.reasons:
         assert sorted(reason["field"] or reason["code"] for reason in problem["reasons"]) == sorted(row.reasons)
     assert await log_position(client) == before
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), ("a", "a")])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_one_command_has_one_key(client: httpx.AsyncClient, keys: tuple[str, str]) -> None:
+    before = await log_position(client)
+    headers = [("Content-Type", "application/json"), *(("Idempotency-Key", key) for key in keys)]
+    answer = await client.post("/v1/models", content=b'{"name": "other"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "repeated_header")
+    assert await log_position(client) == before
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_new_alias_may_be_asked_to_be_new(client: httpx.AsyncClient) -> None:
+    path = "/v1/models/fraud/aliases/shadow"
+    answers = [await client.put(path, json={"version": "1.1.0"}, headers={"If-None-Match": "*"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 412]
 
 
 async def log_position(client: httpx.AsyncClient) -> int:

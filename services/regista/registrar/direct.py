@@ -18,19 +18,23 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regista.domain.errors import Invalid, Malformed, UnsupportedMedia
+from regista.domain.errors import Malformed, UnsupportedMedia
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 B = TypeVar("B", bound=BaseModel)
 
+_KEY = "Idempotency-Key"
 _HEADERS: dict[str, tuple[str, str]] = {
     "idempotency_key": (
-        "Idempotency-Key",
+        _KEY,
         "The same key with the same body is answered as the first time; with another body it is refused.",
     ),
     "if_match": ("If-Match", "Entity tag that the resource must still have, else 412."),
     "traceparent": ("traceparent", "W3C trace context; it is kept in the event."),
+    "if_none_match": ("If-None-Match", "`*`: there must be none yet, else 412."),
 }
+HEADERS = ("idempotency_key", "if_match", "traceparent")
+"""What every write reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Documented:
     body: type[BaseModel] | None = None
     query: tuple[Parameter, ...] = ()
     creates: bool = False
-    headers: tuple[str, ...] = tuple(_HEADERS)
+    headers: tuple[str, ...] = HEADERS
 
 
 class DirectRoute(APIRoute):
@@ -67,9 +71,17 @@ class DirectRoute(APIRoute):
 
 
 def add_route(router: APIRouter, method: str, path: str, documented: Documented, handler: Handler) -> None:
-    """Add a direct route with its documentation."""
+    """Add a direct route with its documentation.
+
+    It raises ``Malformed`` (``repeated_header``) for two idempotency keys: whichever was taken, a proxy or the caller
+    could mean the other.
+    """
 
     async def endpoint(request: Request) -> Response:
+        if len(request.headers.getlist(_KEY)) > 1:
+            raise Malformed(
+                f"{_KEY} is given twice", code="repeated_header", hint="One command has one key: send one of them."
+            )
         return await handler(request)
 
     endpoint.__name__ = documented.name
@@ -134,7 +146,7 @@ def read_flag(query: dict[str, str], name: str) -> bool:
     """A parameter that is ``true`` or ``false``; false when absent.
 
     Raises:
-        Invalid: ``bad_parameter``.
+        Malformed: ``bad_parameter``.
     """
     match query.get(name, "false").lower():
         case "true" | "1" | "":
@@ -142,7 +154,7 @@ def read_flag(query: dict[str, str], name: str) -> bool:
         case "false" | "0":
             return False
         case other:
-            raise Invalid(f"{name}={other} is neither true nor false", code="bad_parameter", hint=f"{name}=true")
+            raise Malformed(f"{name}={other} is neither true nor false", code="bad_parameter", hint=f"{name}=true")
 
 
 def _signature(path: str, documented: Documented) -> inspect.Signature:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain import commands as c
-from regista.domain.errors import NotFound, RegistaError
+from regista.domain.errors import Malformed, NotFound, RegistaError
 from regista.domain.events import Identity
 from regista.registrar import conversion as to
 from regista.registrar.answers import Outcome
-from regista.registrar.direct import Documented, Parameter, add_route, read_body, read_flag, read_query
+from regista.registrar.direct import HEADERS, Documented, Parameter, add_route, read_body, read_flag, read_query
 from regista.registrar.request import Caller, IfMatch
 from regista.registrar.request import Request as CommandRequest
 from regista.registrar.service import Registrar
@@ -33,6 +33,7 @@ Observe: TypeAlias = Callable[[str, str, float], None]
 
 _TAG = re.compile('"([0-9]{1,18})"', re.ASCII)
 """An entity tag of ours: the last sequence of the stream that touched the resource."""
+_IF_NONE_MATCH = "if_none_match"
 _DRY_RUN = Parameter("dry_run", bool, "Answer with the events that this would append, and append nothing.", False)
 _REASON = Parameter("reason", str | None, "Why.")
 _CREATE = Parameter("create", bool, "Take the model's name, too, where it is new: both or neither.", False)
@@ -74,8 +75,9 @@ def _write(
     body: type[BaseModel] | None = None,
     query: tuple[Parameter, ...] = (),
     creates: bool = False,
+    headers: tuple[str, ...] = HEADERS,
 ) -> Write:
-    documented = Documented(name, summary, tag, answer | r.Plan, body, (*query, _DRY_RUN), creates)
+    documented = Documented(name, summary, tag, answer | r.Plan, body, (*query, _DRY_RUN), creates, headers)
     return Write(method, f"/v1/models{path}", documented, command)
 
 
@@ -105,7 +107,8 @@ WRITES = (
     _write("POST", _VERSION + "/archive", "archive", "Archive a version", "stages", r.VersionWritten,
            lambda p, b, _: to.archive(p["model"], p["ref"], b), body=q.Archive),
     _write("PUT", "/{model}/aliases/{alias}", "assign_alias", "Point an alias at a version", "aliases", r.AliasWritten,
-           lambda p, b, _: to.assign_alias(p["model"], p["alias"], b), body=q.AssignAlias),
+           lambda p, b, _: to.assign_alias(p["model"], p["alias"], b), body=q.AssignAlias,
+           headers=(*HEADERS, _IF_NONE_MATCH)),
     _write("DELETE", "/{model}/aliases/{alias}", "remove_alias", "Remove an alias", "aliases", r.AliasWritten,
            lambda p, _, qs: c.RemoveAlias(p["model"], p["alias"], qs.get("expect_current", c.UNSET)),
            query=(_REASON, _EXPECT)),
@@ -148,6 +151,8 @@ def _handler(registrar: Registrar, write: Write, observe: Observe) -> Callable[[
             query = read_query(request, allowed)
             body = await read_body(request, body_model) if body_model is not None else None
             command = write.command(request.path_params, body, query)
+            if _IF_NONE_MATCH in write.documented.headers:
+                command = _if_none_match(request, command)
             answer = await registrar.execute(
                 CommandRequest(
                     command=command,
@@ -181,6 +186,22 @@ def _if_match(request: Request) -> IfMatch:
         return None if header is None else "*"
     tags = (tag.strip() for tag in header.split(","))
     return tuple(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
+
+
+def _if_none_match(request: Request, command: c.Command) -> c.Command:
+    """The command with the precondition that nothing is there yet, where ``*`` asks for it (RFC 9110, 13.1.2).
+
+    Raises:
+        Malformed: it names entity tags, or the body expects somebody: both would be left out of account.
+    """
+    header = request.headers.get("if-none-match")
+    if header is None or not isinstance(command, c.AssignAlias):
+        return command
+    if header.strip() != "*":
+        raise Malformed("only * is understood here", code="bad_if_none_match", hint="If-Match takes the alias's ETag.")
+    if command.expect_current not in (c.UNSET, None):
+        raise Malformed("If-None-Match: * and expect_current cannot both hold", code="bad_if_none_match")
+    return replace(command, expect_current=None)
 
 
 def _response(outcome: Outcome) -> Response:
