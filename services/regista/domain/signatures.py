@@ -6,7 +6,7 @@ input or output removed, a type or shape narrowed on an input or widened on an o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from regista.domain.metadata import Signature, TensorField
@@ -23,6 +23,8 @@ _WIDER: dict[str, frozenset[str]] = {
     **{t: frozenset({*_UNSIGNED[i + 1 :], *_INTEGERS[i + 1 :], "any"}) for i, t in enumerate(_UNSIGNED)},
 }
 """For each element type those that hold all of its values exactly. Types not named here equal only themselves."""
+_ELEMENTS = frozenset({*_WIDER, "string"})
+"""Types whose meaning is known, so that two of them that differ contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,40 @@ class InterfaceChange:
 
     breaking: tuple[str, ...] = ()
     compatible: tuple[str, ...] = ()
+
+
+def contradictions(declared: Signature, read: Signature) -> Iterator[tuple[str, str]]:
+    """What of a declared signature cannot be true of the model whose bytes say ``read``: its field, and a sentence.
+
+    Names, and types and shapes where both know them: a declared one may be more precise, or say less.
+    """
+    yield from _differences("inputs", declared.inputs, read.inputs)
+    yield from _differences("outputs", declared.outputs, read.outputs)
+
+
+def _differences(
+    side: str, declared: tuple[TensorField, ...], read: tuple[TensorField, ...]
+) -> Iterator[tuple[str, str]]:
+    what, there = side.removesuffix("s"), _by_name(read)
+    for i, field in enumerate(declared):
+        found = there.pop(field.name, None)
+        if found is None:
+            yield f"signature.{side}[{i}]", f"the model has no {what} {field.name}"
+            continue
+        if field.type != found.type and {field.type, found.type} <= _ELEMENTS:
+            yield f"signature.{side}[{i}].type", f"{what} {field.name} is {found.type}, not {field.type}"
+        if not _shapes_agree(field.shape, found.shape):
+            shapes = f"{_show('shape', found)}, not {_show('shape', field)}"
+            yield f"signature.{side}[{i}].shape", f"{what} {field.name} has the shape {shapes}"
+    for name, field in there.items():
+        if not field.optional:
+            yield f"signature.{side}", f"{what} {name} of the model was not declared"
+
+
+def _shapes_agree(declared: tuple[int | None, ...] | None, read: tuple[int | None, ...] | None) -> bool:
+    if declared is None or read is None:
+        return True
+    return len(declared) == len(read) and all(None in (d, r) or d == r for d, r in zip(declared, read, strict=True))
 
 
 def compare(old: Signature, new: Signature) -> InterfaceChange:

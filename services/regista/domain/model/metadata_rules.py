@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from math import isfinite
 from typing import Protocol
 
@@ -13,11 +14,13 @@ from regista.domain.metadata import Code, Dataset, Evaluation, FeatureSet, Scala
 from regista.domain.model.context import KnownArtifact
 from regista.domain.policy import REQUIRED
 from regista.domain.references import check_digest
+from regista.domain.signatures import contradictions
 
 _INT64 = range(-(2**63), 2**63)
 _SIZES = range(2**63)
 _ORDINALS = range(1, 2**31)
 _MAX_IDENTIFIER = 256
+_LISTED = 20
 
 
 class Supplies(Protocol):
@@ -83,6 +86,7 @@ def metadata_problems(command: RegisterVersion, artifact: KnownArtifact) -> list
         *_scalars(command.params, "params"),
         *_scalars(command.configuration, "configuration"),
         *_signature(command.signature),
+        *_mismatches(command.signature, artifact.signature),
         *_nameless(command),
         *_numbers(command),
     ]
@@ -199,6 +203,15 @@ def _signature(signature: Signature | None) -> Iterator[Reason]:
             if any(size is not None and size not in _SIZES for size in field.shape or ()):
                 where = f"signature.{side}[{i}].shape"
                 yield Reason("bad_shape", f"{where} is no shape", where, "Sizes are 0 or more, null where any will do.")
+
+
+def _mismatches(declared: Signature | None, read: Signature | None) -> Iterator[Reason]:
+    """A reason for everything declared that the artifact's bytes belie; the first of many."""
+    if declared is None or read is None:
+        return
+    hint = "Leave signature out: it is read from the bytes. Or declare what the model has."
+    for field, detail in islice(contradictions(declared, read), _LISTED):
+        yield Reason("signature_mismatch", detail, field, hint)
 
 
 def _nameless(command: RegisterVersion) -> Iterator[Reason]:

@@ -287,3 +287,49 @@ def test_a_name_that_is_none_is_no_parent() -> None:
 def test_time_zones_are_kept_as_the_moment_they_name() -> None:
     noon = datetime(2026, 5, 4, 14, tzinfo=timezone(timedelta(hours=2)))
     assert Book().register(trained_at=noon).trained_at == datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def shaped(name: str, kind: str, *shape: int | None) -> m.TensorField:
+    return m.TensorField(name, kind, shape)
+
+
+READ = m.Signature(
+    (shaped("x", "float32", None, 30),), (shaped("label", "int64", None), shaped("p", "float32", None, 2))
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        (replace(READ, inputs=(shaped("z", "float32", None, 30),)), {"signature.inputs[0]", "signature.inputs"}),
+        (replace(READ, inputs=(*READ.inputs, shaped("z", "bool"))), {"signature.inputs[1]"}),
+        (replace(READ, outputs=READ.outputs[:1]), {"signature.outputs"}),
+        (replace(READ, inputs=(shaped("x", "float64", None, 30),)), {"signature.inputs[0].type"}),
+        (replace(READ, inputs=(shaped("x", "float32", None, 31),)), {"signature.inputs[0].shape"}),
+        (replace(READ, inputs=(shaped("x", "float32", 30),)), {"signature.inputs[0].shape"}),
+    ],
+)
+def test_a_declared_signature_that_the_bytes_belie_is_refused(declared: m.Signature, said: set[str]) -> None:
+    known = KnownArtifact(artifact("bytes"), READ)
+    error = Book().refused(Invalid, "invalid_metadata", complete(signature=declared), known=known)
+    assert codes(error.reasons) == {"signature_mismatch"}
+    assert fields(error.reasons) == said
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        READ,
+        replace(READ, inputs=(shaped("x", "float32", 16, 30),)),
+        replace(READ, inputs=(m.TensorField("x", "any"),)),
+        replace(READ, inputs=(m.TensorField("x", "tensor(float)", (None, None)),)),
+        replace(READ, outputs=READ.outputs[::-1]),
+    ],
+)
+def test_a_declared_signature_may_say_more_or_less_than_the_bytes_do(declared: m.Signature) -> None:
+    assert Book().register(signature=declared, read=READ).signature == declared
+
+
+def test_an_input_that_a_model_can_do_without_need_not_be_declared() -> None:
+    read = replace(READ, inputs=(*READ.inputs, m.TensorField("mask", "bool", optional=True)))
+    assert Book().register(signature=READ, read=read).signature == READ
