@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from tests.support.registrar import registration, running
 
 from regista.domain import commands as c
+from regista.domain.records import to_json, to_record
 from regista.registrar.request import Caller
 from regista.store.mapper import AvroMapper
 
@@ -52,9 +52,20 @@ async def test_every_command_is_one_event_that_says_who_why_and_by_which_command
             assert meta.traceparent == caller.traceparent
 
 
-@pytest.mark.parametrize("command", CHANGES[:1])
-async def test_a_dry_run_changes_nothing(tmp_path: Path, command: c.Command) -> None:
+async def test_a_dry_run_says_what_the_command_then_does_and_changes_nothing(tmp_path: Path) -> None:
+    mapper = AvroMapper()
     async with running(tmp_path) as one:
-        before = one.log.max_position()
-        await one.do(command, dry_run=True)
-        assert one.log.max_position() == before
+        for command in CHANGES:
+            before = one.log.max_position()
+            plan = (await one.do(command, dry_run=True)).answer
+            assert one.log.max_position() == before, command
+            answer = await one.do(command)
+            [row] = one.log.read(before + 1, 10)
+            [planned] = plan["events"]
+            assert answer.position == row.position
+            event = mapper.from_row(row).event
+            assert (planned["stream"], planned["sequence"], planned["data"]) == (
+                row.stream,
+                row.sequence,
+                to_json(to_record(event)),
+            )
