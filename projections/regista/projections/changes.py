@@ -20,17 +20,21 @@ Values: TypeAlias = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with ``{rows}`` where ``(?, ?), (?, ?)`` goes. Each row has ``width`` values."""
+    """SQL with ``{rows}`` where ``(?, ?), (?, ?)`` goes. Each row has ``width`` values.
+
+    ``late``: no other statement of a batch looks at these rows, so that they may all be written at its end, sorted.
+    """
 
     text: str
     width: int
+    late: bool = False
 
 
-def insert(table: Table, *, ignore_conflicts: bool = False) -> Statement:
+def insert(table: Table, *, ignore_conflicts: bool = False, late: bool = False) -> Statement:
     """Insert whole rows of a table, its columns in their order; rows that exist may be left alone."""
     columns = ", ".join(column.name for column in table.columns)
     conflict = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
-    return Statement(f"INSERT INTO {{{table.name}}} ({columns}) VALUES {{rows}}{conflict}", len(table.columns))
+    return Statement(f"INSERT INTO {{{table.name}}} ({columns}) VALUES {{rows}}{conflict}", len(table.columns), late)
 
 
 def upsert(table: Table) -> Statement:

@@ -30,6 +30,8 @@ _DIALECT = sqlite.dialect()
 _MAX_PARAMETERS = 4096
 _CHUNKS = (1024, 256, 64, 16, 4, 1)
 _BUSY_SECONDS = 10.0
+_CACHE_KB = 16_000
+_LARGE_CACHE_KB = 64_000
 _CHECKPOINT_PAGES = 4_000
 """16 MB: a page that many small transactions change is moved from the write-ahead log to its place once."""
 
@@ -60,6 +62,7 @@ class ViewsDatabase:
         self.path = Path(path)
         self._recorded = Skips(self.path.with_suffix(".skips.json"))
         self._boot = boot or this_boot()
+        self._large = False
         self._skips: dict[tuple[str, int], frozenset[int]] = {}
         try:
             self._connection, self._mark = self._open()
@@ -77,7 +80,7 @@ class ViewsDatabase:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
             for statement in catalogue.DDL:
                 connection.execute(statement)
             connection.execute("INSERT INTO about VALUES ('format', ?) ON CONFLICT DO NOTHING", (catalogue.FORMAT,))
@@ -131,8 +134,11 @@ class ViewsDatabase:
         return self._recorded.recorded()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing of what the block writes."""
+    def transaction(self, *, large: bool = False) -> Iterator[None]:
+        """All or nothing of what the block writes. A large one gets room to keep the pages that it changes."""
+        if large != self._large:
+            self._connection.execute(f"PRAGMA cache_size = -{_LARGE_CACHE_KB if large else _CACHE_KB}")
+            self._large = large
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from regista.domain.chain import Row
 from regista.projections.catalogue import Entry
-from regista.projections.changes import Change
+from regista.projections.changes import Change, Statement, Values, Write
 from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import CannotDecode, Item, Progress, advanced, decode_row, decode_rows
 from regista.projections.views.base import View
@@ -45,6 +46,7 @@ class Member:
 
 
 _POSITION = re.compile(r"position (\d+) ")
+Late: TypeAlias = dict[Statement, list[Values]]
 CHUNK = 1_000
 """Events decoded at a time: what is alive at once stays small, and the collector of cycles has little to look at."""
 
@@ -100,16 +102,29 @@ def _smoothly(
     database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None
 ) -> list[Member]:
     after = members[0].entry.progress
-    with database.transaction():
+    late: list[Late] = [{} for _ in members]
+    with database.transaction(large=len(rows) >= CHUNK):
         for prepared in _prepared(members, rows, ahead):
-            for member, changes in zip(members, prepared.changes, strict=True):
+            for member, changes, later in zip(members, prepared.changes, late, strict=True):
                 if isinstance(changes, Exception):
                     raise _Failed(member)
-                _write(database, member, changes)
+                _write(database, member, [change for change in changes if not _put_off(change, later)])
             after = prepared.progress
+        for member, later in zip(members, late, strict=True):
+            _write(
+                database, member, [Write(statement, sorted(values, key=tuple)) for statement, values in later.items()]
+            )
         moved = [Member(m.view, m.entry.at(after)) for m in members]
         database.advance_together([m.entry for m in members], [m.entry for m in moved])
     return moved
+
+
+def _put_off(change: Change, later: Late) -> bool:
+    """Keep what may be written last: sorted, a large batch visits every page of an index once."""
+    if not isinstance(change, Write) or not change.statement.late:
+        return False
+    later.setdefault(change.statement, []).extend(change.rows)
+    return True
 
 
 def _write(database: ViewsDatabase, member: Member, changes: Sequence[Change]) -> None:

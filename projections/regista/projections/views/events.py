@@ -52,8 +52,8 @@ VERSION_EVENTS = Table(
     sqlite_with_rowid=False,
 )
 _INSERT = insert(EVENTS)
-_INSERT_BLOCKS = insert(BLOCKS, ignore_conflicts=True)
-_INSERT_VERSION_EVENTS = insert(VERSION_EVENTS)
+_INSERT_BLOCKS = insert(BLOCKS, ignore_conflicts=True, late=True)
+_INSERT_VERSION_EVENTS = insert(VERSION_EVENTS, late=True)
 
 
 def fold(items: Sequence[Item]) -> list[Change]:
@@ -81,7 +81,7 @@ def fold(items: Sequence[Item]) -> list[Change]:
         blocks.add(("actor", actor, block))
         blocks.add(("type", item.type, block))
         touched.extend((item.stream, version, position) for version in touches(item))
-    return writes((_INSERT, events), (_INSERT_BLOCKS, sorted(blocks)), (_INSERT_VERSION_EVENTS, touched))
+    return writes((_INSERT, events), (_INSERT_BLOCKS, list(blocks)), (_INSERT_VERSION_EVENTS, touched))
 
 
 def touches(item: Item) -> set[str]:

@@ -38,7 +38,7 @@ USES = Table(
     Column("user_hash", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
-_INSERT, _INSERT_USES = insert(UPSTREAM), insert(USES, ignore_conflicts=True)
+_INSERT, _INSERT_USES = insert(UPSTREAM), insert(USES, ignore_conflicts=True, late=True)
 _SELECT = "SELECT edges FROM {upstream} WHERE node_hash = ?"
 _UPDATE = "UPDATE {upstream} SET edges = ? WHERE node_hash = ?"
 
@@ -138,9 +138,9 @@ _HANDLERS = {"VersionRegistered": _registered, "VersionUpdated": _updated, "Eval
 
 
 def fold(items: Sequence[Item]) -> list[Change]:
-    """Edges are sorted by what was used, so that a large batch fills the index in order."""
+    """New versions with their edges, then what was learned of older ones."""
     result = dispatch(_HANDLERS, _Fold(), items)
-    changes = writes((_INSERT, result.upstream), (_INSERT_USES, sorted(result.uses)))
+    changes = writes((_INSERT, result.upstream), (_INSERT_USES, result.uses))
     return [*changes, *result.rewrites]
 
 

@@ -86,7 +86,7 @@ _STAGE, _SEQUENCE = 6, 7
 _REWRITTEN = ("description", "tags", "model_card", "metrics", "author", "incomplete", "waived", "supplied")
 _INSERT, _INSERT_DIGESTS, _INSERT_EVALUATIONS = (
     insert(VERSIONS),
-    insert(DIGESTS, ignore_conflicts=True),
+    insert(DIGESTS, ignore_conflicts=True, late=True),
     insert(EVALUATIONS),
 )
 _UPSERT_CHECKS = upsert(CHECKS)
