@@ -111,7 +111,6 @@ def _reads(data: Path) -> list[Row]:
     exporting = _seconds(lambda: lines.extend(export_lines(store)))
     other = SQLiteLogStore(data.with_name("import"))
     importing = _seconds(lambda: import_lines(other, lines, Importer("bench", "asserted", datetime.now(UTC))))
-    rebuilding = _seconds(store.rebuild_command_index)
     store.close()
     other.close()
     return [
@@ -120,7 +119,6 @@ def _reads(data: Path) -> list[Row]:
         Row("verify", STREAM / checking, "events/s"),
         Row("export", STREAM / exporting, "events/s"),
         Row("import, everything checked", STREAM / importing, "events/s"),
-        Row("rebuild the command index", STREAM / rebuilding, "events/s"),
     ]
 
 

@@ -56,9 +56,9 @@ def follow(store: SQLiteLogStore, history: History) -> None:
     if store.log_id != history.log_id:
         store.adopt(command_sets(history.rows), history.log_id)
     for rows in history.sets:
-        if rows[0].position > store.max_position():
+        if rows[0].position > store.max_position() and (command := command_of(rows[0])) is not None:
             events = tuple(StoredEvent(row.stream, row.sequence, row.type, row.value) for row in rows)
-            store.append([Append(events, command_of(rows[0]))])
+            store.append([Append(events, command)])
 
 
 def test_manifests_scripts_and_data_are_named_whenever_they_came(store: Counting, history: History) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
-from regista.schemas.errors import SchemaError
 from regista.store.append import CommandFound, CommandKey
 from regista.store.command_sets import CommandSet, command_of
 from regista.store.log import LogReader
@@ -28,7 +27,7 @@ class CommandCheck:
         Raises:
             Damaged: the index cannot be read there. The check can go on.
         """
-        command = _command(row)
+        command = command_of(row)
         if command is not None and command == self._command:
             self._rows.append(row)
             return []
@@ -62,7 +61,7 @@ class CommandCheck:
                 row = self._store.row(found.position)
             except Damaged:
                 continue
-            command = _command(row) if row else None
+            command = command_of(row) if row else None
             if command is None or command.scoped != (actor, command_id):
                 yield _removed(actor, command_id, found)
 
@@ -90,11 +89,3 @@ class CommandCheck:
 def _removed(actor: str, command_id: str, found: CommandFound) -> Problem:
     detail = f"the events of command {command_id!r} of {actor!r} are not there"
     return Problem(found.position, "", 0, Kind.REMOVED, detail)
-
-
-def _command(row: Row) -> CommandKey | None:
-    """The row's command; None for a value that cannot be read."""
-    try:
-        return command_of(row)
-    except SchemaError:
-        return None

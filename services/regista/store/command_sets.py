@@ -1,7 +1,7 @@
 """Rows by command: the atomic sets of a log, and what the command index says of each.
 
-Consecutive rows with the same actor and command id are the events of one command: they came to exist together, and
-readers never split them. The index can always be made again from the rows.
+The index holds nothing that the rows do not say: an import makes it anew. It is not made anew in place, where it vouches
+for the newest events, and where that would hide that one of them was changed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import groupby
 
 from regista.domain.chain import Row, event_hash
-from regista.schemas import codec
+from regista.schemas import atomic
+from regista.schemas.atomic import atomic_sets, readable_command
 from regista.store.append import CommandFound, CommandKey
 
 
@@ -42,14 +42,10 @@ def set_hash(rows: Iterable[Row]) -> bytes:
     return covered.digest()
 
 
-def command_of(row: Row) -> CommandKey:
-    """The command that an event came from.
-
-    Raises:
-        SchemaError: the value cannot be read.
-    """
-    meta = codec.decode_meta(row.value)
-    return CommandKey(meta["actor"], meta["command_id"], meta["command_digest"])
+def command_of(row: Row) -> CommandKey | None:
+    """The command that an event came from; None when the event cannot be read."""
+    command = readable_command(row.value)
+    return None if command is None else CommandKey(*command)
 
 
 def command_sets(rows: Iterable[Row]) -> Iterator[CommandSet]:
@@ -58,5 +54,5 @@ def command_sets(rows: Iterable[Row]) -> Iterator[CommandSet]:
     Raises:
         SchemaError: a value cannot be read.
     """
-    for command, members in groupby(((command_of(row), row) for row in rows), key=lambda pair: pair[0]):
-        yield CommandSet(command, tuple(row for _, row in members))
+    for command, members in atomic_sets(rows):
+        yield CommandSet(CommandKey(*(command or atomic.command_of(members[0].value))), members)

@@ -7,7 +7,6 @@ import asyncio
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
 from regista.projections.feed import Batch, Mark
-from regista.schemas.errors import SchemaError
 from regista.store.command_sets import command_of
 from regista.store.log import LogReader
 
@@ -74,18 +73,10 @@ class StoreFeed:
         return Batch(rows)
 
     def _complete(self, rows: list[Row]) -> None:
-        """Add what is missing of the last row's atomic set."""
-        command = _command(rows[-1])
+        """Add what is missing of the last row's atomic set; one that cannot be read is a set of its own."""
+        command = command_of(rows[-1])
         while following := self._store.read(rows[-1].position + 1, _STEP):
             for row in following:
-                if command is None or _command(row) != command:
+                if command is None or command_of(row) != command:
                     return
                 rows.append(row)
-
-
-def _command(row: Row) -> object:
-    """The row's command; None for a value that cannot be read, which is a set of its own."""
-    try:
-        return command_of(row)
-    except SchemaError:
-        return None

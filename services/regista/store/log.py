@@ -76,10 +76,3 @@ class LogStore(LogReader, Protocol):
             Refused: ``registry_not_empty``: there are events beside ``LogCreated``.
             Invalid: a position, a place in a stream or a command is there twice.
         """
-
-    def rebuild_command_index(self) -> int:
-        """Make the command index anew from the events, in one transaction; the number of commands.
-
-        Raises:
-            SchemaError: an event cannot be read.
-        """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from regista.domain.chain import Head, advance, event_hash
 from regista.domain.errors import Malformed
 from regista.domain.events import ModelRevived
 from regista.store.append import CommandKey
+from regista.store.birth import Importer
 from regista.store.command_sets import command_sets
+from regista.store.export import export_lines, import_lines
 from regista.store.problems import Kind
 from regista.store.sqlite import SQLiteLogReader, SQLiteLogStore
 from regista.store.verify import VerifyReport, verify
@@ -264,15 +268,15 @@ def test_progress_ends_at_the_end(log: Path) -> None:
     assert seen[-1] == (12, 12)
 
 
-def test_the_command_index_is_made_again_from_the_events(log: Path, tmp_path: Path) -> None:
+def test_a_lost_command_index_is_made_again_from_the_events_by_an_import(log: Path, tmp_path: Path) -> None:
     reader = SQLiteLogReader(log)
     before = list(reader.commands())
     sets = list(command_sets(reader.read(1, 100)))
     reader.close()
     assert len(sets) == len(before) == 11
     tamper(log, "DELETE FROM commands WHERE position > 4", "UPDATE commands SET count = 7")
-    store = SQLiteLogStore(tmp_path)
-    assert store.rebuild_command_index() == 11
-    assert list(store.commands()) == before
-    store.close()
-    assert checked(log).ok
+    assert not checked(log).ok
+    with closing(SQLiteLogReader(log)) as damaged, closing(SQLiteLogStore(tmp_path / "repaired")) as repaired:
+        import_lines(repaired, export_lines(damaged), Importer("admin", "asserted", datetime.now(UTC), None))
+        assert list(repaired.commands()) == before
+        assert verify(repaired).ok

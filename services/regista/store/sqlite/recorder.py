@@ -145,11 +145,6 @@ def insert_sets(c: SQLiteCursor, sets: Sequence[CommandSet]) -> None:
     events = [(row.position, row.stream, row.sequence, row.type, row.value) for s in sets for row in s.rows]
     for sql, params in _statements(_INSERT_EVENTS, events):
         c.execute(sql, params)
-    insert_commands(c, sets)
-
-
-def insert_commands(c: SQLiteCursor, sets: Sequence[CommandSet]) -> None:
-    """Insert the index entries of commands."""
     entries = [
         (*s.command.scoped, found.digest, found.position, found.count, found.hash)
         for s, found in ((s, s.found) for s in sets)

@@ -9,16 +9,15 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Invalid, Refused
 from regista.store.append import Append
 from regista.store.birth import birth, new_log_id
-from regista.store.command_sets import CommandSet, command_sets
+from regista.store.command_sets import CommandSet
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
 from regista.store.sqlite.reader import SQLiteLogReader
-from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_commands, insert_sets
+from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_sets
 from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 
 _CHUNK = 1000
@@ -106,23 +105,6 @@ class SQLiteLogStore(SQLiteLogReader):
                 raise Invalid(f"A position, a place in a stream or a command is there twice: {error}.") from error
             cursor.execute("UPDATE log SET value = ? WHERE key = 'log_id'", (log_id,))
         self._log_id = log_id
-
-    def rebuild_command_index(self) -> int:
-        """Make the command index anew: the promise of ``LogStore.rebuild_command_index``."""
-        count = 0
-        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
-            cursor.execute("DELETE FROM commands")
-            for some in _chunks(command_sets(self._all_rows())):
-                insert_commands(cursor, some)
-                count += len(some)
-        return count
-
-    def _all_rows(self) -> Iterator[Row]:
-        """Every row; nothing is appended meanwhile, because the write lock is held."""
-        position = 0
-        while rows := self.read(position + 1, _CHUNK):
-            yield from rows
-            position = rows[-1].position
 
     def close(self) -> None:
         """Close every connection and give the data directory free."""
