@@ -20,7 +20,7 @@ _OPERATIONS = """
     getCommand listEvents streamEvents getLineage compareVersions getDiff
     uploadArtifact verifyArtifact getArtifact headArtifact getArtifactFile headArtifactFile
     getStatus getHealth getReadiness getMetrics
-    verifyLog rebuildViews getDigests exportLog importLog
+    verifyLog rebuildViews skipPosition getDigests exportLog importLog
 """
 OPERATIONS = frozenset(_OPERATIONS.split())
 """Names in other people's code: one may be added, none may go or change."""

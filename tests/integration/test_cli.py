@@ -269,6 +269,19 @@ def test_the_log_as_a_whole_online_and_offline(tmp_path: Path) -> None:
     assert "path_not_found" in regista.refused("import", tmp_path / "none", "--data", tmp_path / "x")
 
 
+def test_a_view_is_told_to_pass_over_a_position_and_by_whom_and_why_is_kept(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data") as server:
+        regista = Regista(server.url)
+        regista("model", "create", "fraud")
+        assert "nothing_to_skip" in regista.refused("skip", "2", "--reason", "a slip")
+        assert "unknown_view" in regista.refused("skip", "2", "--view", "alias", "--reason", "a slip")
+        assert "position 2 is passed over, as tester decided" in regista(
+            "skip", "2", "--view", "aliases", "--reason", "a defect"
+        )
+        [skip] = regista.json("status")["components"]["projector"]["skips"]
+    assert (skip["view"], skip["position"], skip["reason"], skip["actor"]) == ("aliases", 2, "a defect", "tester")
+
+
 def test_a_log_that_was_cut_short_is_exit_code_1(tmp_path: Path) -> None:
     with running_server(tmp_path / "data") as server:
         regista = Regista(server.url)

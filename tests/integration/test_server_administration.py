@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -108,6 +109,64 @@ async def test_verify_names_an_edited_event(client: httpx.AsyncClient, tmp_path:
 
     assert not found["ok"]
     assert 3 in {problem["position"] for problem in found["problems"]}
+
+
+async def stand_still(client: httpx.AsyncClient, data: Path) -> int:
+    """Take the table of aliases away, so that an alias cannot be applied; its position."""
+    await settled(client, await fill(client))
+    views = sqlite3.connect(data / "views.db", isolation_level=None)
+    views.execute("ALTER TABLE aliases_v1_g1 RENAME TO elsewhere")
+    answer = await client.put("/v1/models/fraud/aliases/champion", json={"version": "1", "reason": "best"})
+    position = int(answer.json()["position"])
+    while (await aliases_view(client))["error"] is None:
+        await client.get("/v1/models", params={"min_position": position})
+    views.execute("ALTER TABLE elsewhere RENAME TO aliases_v1_g1")
+    views.close()
+    return position
+
+
+async def aliases_view(client: httpx.AsyncClient) -> dict[str, Any]:
+    views = (await client.get("/v1/status")).json()["views"]
+    return next(view for view in views if view["name"] == "aliases")
+
+
+async def test_a_view_that_stands_still_says_what_to_do_and_goes_on_after_it(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    position = await stand_still(client, tmp_path / "data")
+    degraded = await aliases_view(client)
+    assert degraded["state"] == "degraded"
+    assert f"regista skip {position} --view aliases" in degraded["hint"]
+
+    body = {"position": position, "reason": "its table was damaged"}
+    skipped = await client.post("/v1/admin/skip", json=body, headers={"Regista-Actor": "ann"})
+
+    assert skipped.status_code == 200, skipped.text
+    assert (skipped.json()["views"], skipped.json()["actor"]) == (["aliases"], "ann")
+    await settled(client, position)
+    [recorded] = (await client.get("/v1/status")).json()["components"]["projector"]["skips"]
+    assert (recorded["position"], recorded["reason"]) == (position, "its table was damaged")
+    healthy = await aliases_view(client)
+    assert (healthy["state"], healthy["error"], healthy["hint"]) == ("live", None, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"position": 2, "reason": "a slip"}, 409, "nothing_to_skip"),
+        ({"position": 99, "reason": "a slip"}, 404, "unknown_position"),
+        ({"position": 2, "reason": "a slip", "view": "alias"}, 404, "unknown_view"),
+        ({"position": 2, "reason": ""}, 422, None),
+        ({"position": 2}, 422, None),
+    ],
+)
+async def test_what_nobody_stands_before_is_not_skipped(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, code: str | None
+) -> None:
+    await fill(client)
+    answer = await client.post("/v1/admin/skip", json=body)
+    assert answer.status_code == status, answer.text
+    assert code is None or answer.json()["code"] == code
 
 
 async def test_a_malformed_head_is_refused(client: httpx.AsyncClient) -> None:

@@ -48,12 +48,16 @@ process up to three times as much, and write the same pages again and again."""
 
 @dataclass(frozen=True, slots=True)
 class ProjectorState:
-    """How the projector stands. ``error`` says why nothing moves at all, where that is so."""
+    """How the projector stands. ``error`` says why nothing moves at all, where that is so.
+
+    ``skips``: what the views of any log were told to pass over.
+    """
 
     head: Head
     views: tuple[ViewState, ...]
     rebuilding: bool
     error: str | None
+    skips: tuple[Skip, ...]
 
 
 class Projector:
@@ -115,7 +119,8 @@ class Projector:
         """How everything stands now."""
         lead = self._generations.lead()
         head = lead[0].entry.progress.head if lead else Head()
-        return ProjectorState(head, self._generations.states(), self._rebuild is not None, self._error)
+        skips = self._database.recorded_skips()
+        return ProjectorState(head, self._generations.states(), self._rebuild is not None, self._error, skips)
 
     async def skip(self, position: int, reason: str, view: str | None = None, *, actor: str) -> tuple[Skip, ...]:
         """Record that a view passes over the event at ``position``, and let degraded ones go on.

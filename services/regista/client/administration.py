@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import BinaryIO, Generic, TypeAlias, TypeVar
 
 from regista.client.bind import read
-from regista.client.calls import Read
+from regista.client.calls import Read, Write
 from regista.client.errors import Unreachable, from_response
 from regista.client.exchange import FileBody, Receive, Request, Response, Run, Steps, TransportFault
 from regista.client.landing import beside, finish
 from regista.client.retry import open_stream
-from regista.client.session import Session, parse, path, query_pairs
+from regista.client.session import Session, given, parse, path, query_pairs
 from regista.domain.errors import Damaged, NotFound
-from regista.wire.administration import Imported, Rebuilt, Verification, ViewDigests
+from regista.wire.administration import Imported, Rebuilt, Skipped, Verification, ViewDigests
 from regista.wire.base import Resource
 
 R = TypeVar("R", bound=Resource)
@@ -207,6 +207,11 @@ class Administration:
     def rebuild(self, *, report: Report | None = None) -> Operation[Rebuilt]:
         """Fold all views anew from the first event; reads go on meanwhile."""
         return Operation(Rebuilt, "rebuild", report=report)
+
+    @read
+    def skip(self, position: int, reason: str, *, view: str | None = None) -> Write[Skipped]:
+        """Let a view pass over an event that it cannot apply; all that stand still before it, unless one is named."""
+        return Write(Skipped, "POST", path("admin", "skip"), given(position=position, reason=reason, view=view))
 
     @read
     def digests(self) -> Read[ViewDigests]:

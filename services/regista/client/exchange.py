@@ -41,10 +41,6 @@ class Request:
     body: bytes | FileBody | None = None
     timeout: float | None = None
 
-    def with_query(self, *pairs: tuple[str, str]) -> Request:
-        """The same request with more in its query."""
-        return Request(self.method, self.path, (*self.query, *pairs), self.headers, self.body, self.timeout)
-
 
 @dataclass(frozen=True, slots=True)
 class Response:

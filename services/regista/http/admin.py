@@ -1,4 +1,4 @@
-"""Administration of a running registry: verify, rebuild, digests, export, import.
+"""Administration of a running registry: verify, rebuild, digests, skip, export, import.
 
 Verifying and rebuilding change nothing that anybody sees meanwhile. One of the long operations runs at a time.
 """
@@ -22,7 +22,7 @@ from regista.domain.errors import Unavailable
 from regista.http.authentication import Principal
 from regista.http.limits import Upload
 from regista.http.progress import NDJSON, Operation, Report, answer
-from regista.wire.administration import Imported, Rebuilt, Verification, ViewDigests
+from regista.wire.administration import Imported, Rebuilt, Skipped, SkipPosition, Verification, ViewDigests
 
 IMPORT_PATH = "/v1/admin/import"
 _SPOOL = 4 * 2**20
@@ -57,6 +57,10 @@ class Administrator(Protocol):
 
     async def digests(self) -> ViewDigests:
         """The digests of the views."""
+        ...
+
+    async def skip(self, wanted: SkipPosition, by: Principal) -> Skipped:
+        """Let views pass over an event of the log that they cannot apply."""
         ...
 
     def export(self) -> Iterator[bytes]:
@@ -123,6 +127,14 @@ def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
     async def get_digests() -> ViewDigests:
         """A digest over the content of every view: equal before and after a rebuild, and on every copy of the log."""
         return await administrator.digests()
+
+    @router.post("/skip")
+    async def skip_position(request: Request, wanted: SkipPosition) -> Skipped:
+        """Let views pass over an event that they cannot apply: they then answer as if it had not been.
+
+        The skip is kept, with who and why; it holds for this version of the view, so that an upgrade may apply the event.
+        """
+        return await administrator.skip(wanted, request.state.principal)
 
     @router.get("/export", response_class=StreamingResponse, responses=_EXPORTED)
     async def export_log() -> Response:

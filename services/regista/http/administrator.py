@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import IO
 
+from regista.domain.errors import NotFound, Unavailable
 from regista.http.authentication import Principal
 from regista.http.progress import Report
 from regista.projections.runner import Projector
@@ -15,7 +16,15 @@ from regista.store.birth import Importer
 from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.log import LogStore
 from regista.store.verify import VerifyReport, verify
-from regista.wire.administration import Imported, LogProblem, Rebuilt, Verification, ViewDigests
+from regista.wire.administration import (
+    Imported,
+    LogProblem,
+    Rebuilt,
+    Skipped,
+    SkipPosition,
+    Verification,
+    ViewDigests,
+)
 from regista.wire.resources import Head
 
 _CHUNK = 256 * 2**10
@@ -80,6 +89,28 @@ class RegistryAdministrator:
             equal=all(view.equal is not False for view in compared),
             events=self._projector.status().head.count,
             seconds=round(monotonic() - started, 3),
+        )
+
+    async def skip(self, wanted: SkipPosition, by: Principal) -> Skipped:
+        """Let views pass over an event of the log.
+
+        Raises:
+            NotFound: ``unknown_position``, ``unknown_view``.
+            Refused: ``nothing_to_skip``.
+            Unavailable: ``skip_not_recorded``.
+        """
+        if await asyncio.to_thread(self._log.row, wanted.position) is None:
+            raise NotFound(f"the log has no event at position {wanted.position}", code="unknown_position")
+        try:
+            skips = await self._projector.skip(wanted.position, wanted.reason, wanted.view, actor=by.actor)
+        except OSError as error:
+            raise Unavailable(f"the skip cannot be recorded: {error}", code="skip_not_recorded") from error
+        return Skipped(
+            position=wanted.position,
+            views=[skip.view for skip in skips],
+            reason=wanted.reason,
+            actor=by.actor,
+            time=datetime.fromisoformat(skips[0].time),
         )
 
     async def digests(self) -> ViewDigests:

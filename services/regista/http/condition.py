@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from regista.domain.errors import RegistaError, Unavailable
+from regista.projections.generations import ViewState
 from regista.projections.runner import Projector
 from regista.store.log import LogReader
 from regista.wire.resources import Head, Status, ViewStatus
@@ -42,6 +44,7 @@ class RegistryCondition:
                 lag=max(0, end - view.position),
                 state=view.state,
                 error=view.error,
+                hint=_hint(view),
             )
             for view in self._projector.status().views
         ]
@@ -57,7 +60,13 @@ class RegistryCondition:
             views=self.views(),
             writes=writes,
             started_at=self._started_at,
-            components={"projector": {"error": state.error, "rebuilding": state.rebuilding}},
+            components={
+                "projector": {
+                    "error": state.error,
+                    "rebuilding": state.rebuilding,
+                    "skips": [asdict(skip) for skip in state.skips],
+                }
+            },
         )
 
     async def check_writes(self) -> None:
@@ -78,3 +87,12 @@ class RegistryCondition:
         if not await self._projector.wait_for(end, within):
             why = self._projector.status().error or f"the views did not reach position {end} within {within:g} s"
             raise Unavailable(why, code="views_behind", hint="GET /v1/status shows every view")
+
+
+def _hint(view: ViewState) -> str | None:
+    if view.stands_before is None:
+        return None
+    return (
+        f"Upgrade to a release that can apply position {view.stands_before}; or let the view pass over it: "
+        f"regista skip {view.stands_before} --view {view.name} --reason WHY"
+    )

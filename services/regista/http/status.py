@@ -89,7 +89,7 @@ class Readiness:
             if error is not None
         ]
         reasons += [
-            Reason("view_" + view.state, view.error or f"the view {view.name} is {view.state}", view.name)
+            Reason("view_" + view.state, view.error or f"the view {view.name} is {view.state}", view.name, view.hint)
             for view in self._condition.views()
             if view.state == "degraded"
         ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from regista.wire.base import Resource
+from pydantic import Field
+
+from regista.wire.base import Name, Reason, Request, Resource
 from regista.wire.resources import Head
 
 
@@ -52,6 +55,24 @@ class Rebuilt(ViewDigests):
     equal: bool
     events: int
     seconds: float
+
+
+class SkipPosition(Request):
+    """Body of ``POST /v1/admin/skip``. Without ``view``: every view that stands still before this position."""
+
+    position: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    reason: Reason
+    view: Name | None = None
+
+
+class Skipped(Resource):
+    """``POST /v1/admin/skip``: the views that pass over a position from now on, and who had them do so, and why."""
+
+    position: int
+    views: list[str]
+    reason: str
+    actor: str
+    time: datetime
 
 
 class Imported(Resource):

@@ -103,19 +103,6 @@ class Plan(Resource):
     events: list[PlannedEvent]
 
 
-class StageHolder(Resource):
-    """A version in a stage, since when and by whom."""
-
-    stage: str
-    version: str
-    ordinal: int
-    artifact: ArtifactRef
-    since: datetime
-    since_position: int
-    actor: str
-    reason: str | None
-
-
 class Model(Resource):
     """``GET /v1/models/{model}``. ``at`` names the position answered for, in queries into the past."""
 
@@ -309,7 +296,7 @@ class EventPage(Resource):
 
 
 class ViewStatus(Resource):
-    """How one view stands: ``state`` is live, degraded or rebuilding."""
+    """How one view stands: ``state`` is live, degraded or rebuilding. ``hint`` says what to do about an ``error``."""
 
     name: str
     version: int
@@ -317,6 +304,7 @@ class ViewStatus(Resource):
     lag: int
     state: str
     error: str | None = None
+    hint: str | None = None
 
 
 class Head(Resource):

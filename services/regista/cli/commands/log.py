@@ -1,4 +1,4 @@
-"""The log as a whole: verify, rebuild, export, import; of a running registry, or offline on its data directory."""
+"""The log as a whole: verify, rebuild, skip, export, import; of a running registry, most also offline on its data."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, "verify", panel=PANEL)(verify)
     command(app, "rebuild", panel=PANEL)(rebuild)
     command(app, "digests", panel=PANEL)(digests)
+    command(app, "skip", panel=PANEL)(skip)
     command(app, "export", panel=PANEL)(export)
     command(app, "import", panel=PANEL)(import_)
 
@@ -105,6 +106,25 @@ def digests(shell: Shell, data: Data = None) -> None:
         return
     shell.out.table(("view", "digest"), found.digests.items())
     shell.out.note(f"up to position {found.position}")
+
+
+def skip(
+    shell: Shell,
+    position: Annotated[int, typer.Argument(metavar="POSITION", help="Of the event.", min=1, show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is kept with the skip.")],
+    view: Annotated[
+        str | None,
+        typer.Option(
+            "--view", metavar="NAME", help="This view alone, even ahead of a rebuild; else all that stand there."
+        ),
+    ] = None,
+) -> None:
+    """Let views pass over an event that they cannot apply; they then answer as if it had not been."""
+    found = shell.client.skip(position, reason, view=view)
+    if shell.out.as_json:
+        shell.out.json(found)
+    else:
+        shell.out.line(f"{', '.join(found.views)}: position {found.position} is passed over, as {found.actor} decided")
 
 
 def export(

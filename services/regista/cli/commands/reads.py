@@ -329,5 +329,7 @@ def status(
         shell.out.line()
         rows = ((v.name, v.state, v.position, v.lag, v.error) for v in found.views)
         shell.out.table(("view", "state", "position", "behind", "error"), rows)
+        for hint in dict.fromkeys(view.hint for view in found.views if view.hint is not None):
+            shell.out.note(hint)
     if not healthy:
         raise typer.Exit(1)
