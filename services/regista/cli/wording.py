@@ -20,6 +20,10 @@ _COMMANDS: Final = tuple(
         (r"POST /v1/artifacts\b", "`regista push`"),
         (r"min_position is a position that a write answered", "The registry was reset, or is another one"),
         (r"repeating it with command_id='([^']+)'", r"repeating it with --command-id \1"),
+        (
+            r"^(?:send Authorization: Bearer <token>; )?clients read (?:it from )?REGISTA_TOKEN$",
+            "Set REGISTA_TOKEN, or give --token.",
+        ),
         (r"\bleave_empty\b", "--leave-empty"),
         (r"\bkeep_existing\b", "--keep-existing"),
         (r"\bexpect_current\b", "--expect"),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from regista.client.errors import explained
 from regista.client.exchange import (
     Close,
     Done,
@@ -117,7 +118,7 @@ class SyncDriver:
         self._http = httpx.Client(transport=transport, **_options(session.settings))
 
     def _run(self, steps: Steps[T]) -> T:
-        with ExitStack() as streams:
+        with explained(), ExitStack() as streams:
             streams.callback(steps.close)
             effect = advance(steps)
             while not isinstance(effect, Done):
@@ -125,7 +126,7 @@ class SyncDriver:
             return effect.value
 
     def _iterate(self, steps: Steps[None]) -> Iterator[Any]:
-        with ExitStack() as streams:
+        with explained(), ExitStack() as streams:
             streams.callback(steps.close)
             effect = advance(steps)
             while not isinstance(effect, Done):
@@ -185,22 +186,24 @@ class AsyncDriver:
         self._http = httpx.AsyncClient(transport=transport, **_options(session.settings))
 
     async def _run(self, steps: Steps[T]) -> T:
-        async with AsyncExitStack() as streams:
-            streams.callback(steps.close)
-            effect = advance(steps)
-            while not isinstance(effect, Done):
-                effect = await self._step(steps, effect, streams)
-            return effect.value
+        with explained():
+            async with AsyncExitStack() as streams:
+                streams.callback(steps.close)
+                effect = advance(steps)
+                while not isinstance(effect, Done):
+                    effect = await self._step(steps, effect, streams)
+                return effect.value
 
     async def _iterate(self, steps: Steps[None]) -> AsyncIterator[Any]:
-        async with AsyncExitStack() as streams:
-            streams.callback(steps.close)
-            effect = advance(steps)
-            while not isinstance(effect, Done):
-                if isinstance(effect, Emit):
-                    for item in effect.items:
-                        yield item
-                effect = await self._step(steps, effect, streams)
+        with explained():
+            async with AsyncExitStack() as streams:
+                streams.callback(steps.close)
+                effect = advance(steps)
+                while not isinstance(effect, Done):
+                    if isinstance(effect, Emit):
+                        for item in effect.items:
+                            yield item
+                    effect = await self._step(steps, effect, streams)
 
     async def _step(self, steps: Steps[T], effect: Effect, streams: AsyncExitStack) -> Effect | Done[T]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from regista.client.exchange import Response
@@ -22,6 +23,26 @@ class Unreachable(RegistaError):
 
     status = 503
     default_code = "unreachable"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Errors that leave the block carry reasons and hints as notes, which a traceback shows (PEP 678)."""
+    try:
+        yield
+    except RegistaError as error:
+        for line in _explanation(error):
+            if line not in getattr(error, "__notes__", ()):
+                error.add_note(line)
+        raise
+
+
+def _explanation(error: RegistaError) -> Iterator[str]:
+    for reason in error.reasons:
+        if len(error.reasons) > 1 or reason.detail not in error.detail:
+            yield f"- {reason.detail}" + (f": {reason.hint}" if reason.hint and reason.hint != error.hint else "")
+    if error.hint:
+        yield error.hint
 
 
 def from_response(response: Response) -> RegistaError:

@@ -22,6 +22,7 @@ from regista.cli.wording import in_options
             "repeating it with command_id='a-1' cannot make it twice",
             "repeating it with --command-id a-1 cannot make it twice",
         ),
+        ("clients read it from REGISTA_TOKEN", "Set REGISTA_TOKEN, or give --token."),
         ("Promote it to staging first.", "Promote it to staging first."),
     ],
 )

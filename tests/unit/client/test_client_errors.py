@@ -1,7 +1,10 @@
 """What the registry refuses arrives as the error that it raised, with everything it said."""
 
+import traceback
+
 import pytest
 
+import regista
 from regista.client.errors import Unreachable, from_response
 from regista.client.exchange import Response
 from regista.domain import errors
@@ -68,3 +71,18 @@ def test_unavailable_says_when_to_come_back() -> None:
 
 def test_unreachable_is_one_of_the_tree() -> None:
     assert issubclass(Unreachable, RegistaError)
+
+
+def test_a_traceback_says_what_is_missing_and_what_supplies_it() -> None:
+    with regista.Client() as client, pytest.raises(errors.Invalid) as raised:
+        client.register("fraud", __file__)
+    shown = "".join(traceback.format_exception_only(raised.value))
+    assert "- metrics is required: run.metrics(auc=0.93)" in shown
+    assert shown.rstrip().endswith("regista.capture() supplies most.")
+
+
+async def test_an_awaited_error_is_explained_too() -> None:
+    async with regista.AsyncClient() as client:
+        with pytest.raises(errors.Invalid) as raised:
+            await client.register("fraud", __file__)
+    assert raised.value.hint in raised.value.__notes__
