@@ -18,8 +18,7 @@ from regista.projections.changes import Change, Statement, Values, Write
 from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import CannotDecode, Item, Progress, advanced, decode_row, decode_rows
 from regista.projections.views.base import View
-from regista.schemas.codec import decode_meta
-from regista.schemas.errors import SchemaError
+from regista.schemas.atomic import atomic_sets
 
 _ENVIRONMENT = frozenset(
     {
@@ -185,7 +184,7 @@ def _folded(database: ViewsDatabase, member: Member, items: Sequence[Item]) -> E
 
 def _carefully(database: ViewsDatabase, member: Member, rows: Sequence[Row], skips: frozenset[int]) -> Member:
     """Fold one atomic set after the other, up to the one that cannot be applied."""
-    for atomic in _atomic_sets(rows):
+    for _, atomic in atomic_sets(rows):
         entry = member.entry
         items, error = _decoded(atomic, entry.progress.running_time, skips)
         running_time = items[-1].running_time if items else entry.progress.running_time
@@ -225,21 +224,3 @@ def _decoded(rows: Sequence[Row], running_time: int, skips: frozenset[int]) -> t
         except CannotDecode as error:
             return [], error
     return items, None
-
-
-def _atomic_sets(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut rows into atomic sets: neighbours of one actor and command. A row without readable meta stands alone."""
-    start = 0
-    commands = [_command(row) for row in rows]
-    for index in range(1, len(rows) + 1):
-        if index == len(rows) or commands[start] is None or commands[index] != commands[start]:
-            yield rows[start:index]
-            start = index
-
-
-def _command(row: Row) -> tuple[str, str] | None:
-    try:
-        meta = decode_meta(row.value)
-    except SchemaError:
-        return None
-    return meta["actor"], meta["command_id"]
