@@ -24,6 +24,7 @@ from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
 from regista.projections.database import Overtaken, ViewsDatabase
 from regista.projections.decoding import Item
+from regista.projections.feed import Batch, Mark
 from regista.projections.generations import ViewState
 from regista.projections.memory import MemoryFeed
 from regista.projections.runner import Projector
@@ -198,6 +199,34 @@ async def test_a_log_that_lost_what_was_folded_is_reported_and_nothing_is_folded
             await projection.projector.wait_for(10**9, 0.05)
         assert "no longer holds" in str(projection.projector.status().error)
         assert await projection.projector.digests() == before
+
+
+class Faulty(MemoryFeed):
+    """A feed with a defect, until it is mended."""
+
+    mended = False
+
+    async def read(self, after: Mark, limit: int) -> Batch:
+        if not self.mended:
+            raise KeyError("a defect")
+        return await super().read(after, limit)
+
+
+async def test_a_defect_is_reported_and_does_not_end_the_projector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "BACK_OFF", 0.01)
+    feed = Faulty("log-1")
+    for rows in random_history(steps=10).sets:
+        feed.append(*rows)
+    async with running(feed, tmp_path / "views.db", catch_up=False) as projection:
+        async with asyncio.timeout(PATIENCE):
+            while projection.projector.status().error is None:
+                await projection.projector.wait_for(feed.end, 0.01)
+        assert "a defect" in str(projection.projector.status().error)
+        feed.mended = True
+        await projection.caught_up()
+        assert projection.projector.status().error is None
 
 
 async def test_views_of_another_log_are_built_anew(tmp_path: Path) -> None:

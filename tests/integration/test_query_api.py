@@ -17,6 +17,7 @@ from tests.support.projecting import Projection, memory_feed, running
 
 from regista.domain import commands as c
 from regista.domain.chain import event_hash
+from regista.projections.api.events import events as read_events
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import ROUTES
 
@@ -176,6 +177,30 @@ async def test_a_page_of_large_events_ends_early_and_is_gone_on_with(tmp_path: P
                     break
                 after = {"after": page["next"]}
             assert sorted(positions) == [row.position for row in history.rows]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"actor": "ada"},
+        {"type": "version.promoted"},
+        {"model": "fraud"},
+        {"model": "fraud", "version": "1"},
+        {"model": "fraud", "version": "1", "actor": "ada", "type": "version.registered"},
+    ],
+)
+async def test_no_page_of_events_is_sorted(projection: Projection, filters: dict[str, str], order: str) -> None:
+    statements: list[str] = []
+    reader = projection.database.reader()
+    reader._connection.set_trace_callback(statements.append)
+    read_events(reader, {**filters, "order": order})
+    [asked] = [statement for statement in statements if "ORDER BY" in statement and "e.value" in statement]
+    plan = [row[3] for row in reader.rows(f"EXPLAIN QUERY PLAN {asked}")]
+    reader.close()
+    assert plan
+    assert not [step for step in plan if "TEMP B-TREE" in step]
 
 
 async def test_a_mistyped_type_is_answered_with_those_that_look_like_it(projection: Projection) -> None:

@@ -183,7 +183,7 @@ class Projector:
         except Overtaken:
             self._generations.members = []
             return None
-        except (RegistaError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # a defect too: whoever asks is told, and what serves goes on serving
             if await self._is_replaced(error):
                 self._generations.members = []
                 return True

@@ -45,11 +45,18 @@ def events(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     limit = arguments.get("limit", DEFAULT_LIMIT)
     direction = "ASC" if ascending else "DESC"
     where = " AND ".join(["e.position > ?", "e.position <= ?", *conditions])
-    order = f"b.block {direction}, e.position {direction}" if "event_blocks" in source else f"e.position {direction}"
+    order = ", ".join(f"{column} {direction}" for column in _order(source))
     sql = f"SELECT {_COLUMNS} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
     rows, more = _page(reader, sql, (low, high, *values, limit + 1), limit)
     following = rows[-1][0] if more else None
     return Answer(encode({"items": [event(row) for row in rows], "next": following}))
+
+
+def _order(source: str) -> tuple[str, ...]:
+    """The columns by which rows come from a source in order by themselves: sorting would hold all their values."""
+    if "event_blocks" in source:
+        return "b.block", "e.position"
+    return ("t.position",) if "version_events" in source else ("e.position",)
 
 
 def _page(reader: Reader, sql: str, values: Sequence[Any], limit: int) -> tuple[list[Sequence[Any]], bool]:
