@@ -34,6 +34,8 @@ _CACHE_KB = 16_000
 _LARGE_CACHE_KB = 64_000
 _CHECKPOINT_PAGES = 4_000
 """16 MB: a page that many small transactions change is moved from the write-ahead log to its place once."""
+_WAL_BYTES = 32_000_000
+"""What a rebuild needed beyond this is given back."""
 
 
 _LOST = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -80,6 +82,7 @@ class ViewsDatabase:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
             for statement in catalogue.DDL:
                 connection.execute(statement)
