@@ -39,7 +39,7 @@ async def verify_external(uri: str, manifest: Manifest, *, client: httpx.AsyncCl
         raise Invalid(
             f"Bytes at {uri[:200]!r} cannot be read from here.",
             code="uri_unsupported",
-            hint="file:, http: and https: can be verified; for others, download and compare: regista pull, or sha256sum.",
+            hint="file:, http: and https: can be verified; for others, download the files and compare: sha256sum.",
         )
     async with AsyncExitStack() as stack:
         if scheme != "file" and client is None:
@@ -130,6 +130,6 @@ def _unreachable(uri: str, entry: FileEntry, why: str) -> Unavailable:
     return Unavailable(
         f"{entry.path} at {uri} cannot be read: {why}.",
         code="artifact_unreachable",
-        hint="Check that the URI is right and that the registry may read it.",
+        hint="Check that the URI is right and that you may read it from this machine.",
         retry_after=10.0,
     )

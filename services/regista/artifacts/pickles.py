@@ -19,7 +19,7 @@ from regista.artifacts.pickle_opcodes import BrokenPickle
 from regista.artifacts.source import open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from regista.artifacts.pickle_values import Name
     from regista.artifacts.source import Source
@@ -68,18 +68,37 @@ def scan_file(
     source: Source, path: str, *, allowed: Collection[tuple[str, str]] | None = None, opcode_limit: int = OPCODE_LIMIT
 ) -> PickleReport:
     """Follow every pickle in a file: plain or compressed, or the members ``*.pkl`` of a PyTorch archive."""
+    return scan_files(source, [path], allowed=allowed, opcode_limit=opcode_limit)
+
+
+def scan_files(
+    source: Source,
+    paths: Iterable[str],
+    *,
+    allowed: Collection[tuple[str, str]] | None = None,
+    opcode_limit: int = OPCODE_LIMIT,
+) -> PickleReport:
+    """Follow every pickle in some files: together no more opcodes than the limit. One report; the first problem stands."""
+    imports: dict[Name, None] = {}
+    problem: str | None = None
+    for path in paths:
+        wrong, opcode_limit = _scan(source, path, imports, opcode_limit)
+        if wrong is not None and problem is None:
+            problem = f"{path}: {wrong}"
+    return _report(imports, problem, allowed)
+
+
+def _scan(source: Source, path: str, imports: dict[Name, None], opcode_limit: int) -> tuple[str | None, int]:
+    """Follow one file; what went wrong, and the opcodes that are left."""
     with open_file(source, path) as file:
-        imports: dict[Name, None] = {}
         try:
             with open_zip(file) as archive:
-                size = source.files[path]
-                problem = None if archive is None else _follow_members(archive, imports, opcode_limit, allowance(size))
-            if archive is None:
-                machine = Machine(decompressed(file), opcode_limit, imports=imports)
-                problem = _follow(machine)
+                if archive is not None:
+                    return _follow_members(archive, imports, opcode_limit, allowance(source.files[path]))
+            machine = Machine(decompressed(file), opcode_limit, imports=imports)
+            return _follow(machine), machine.opcodes_left
         except (Unreadable, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-            problem = f"it cannot be unpacked: {error}"
-        return _report(imports, problem, allowed)
+            return f"it cannot be unpacked: {error}", opcode_limit
 
 
 def _follow(machine: Machine) -> str | None:
@@ -93,7 +112,9 @@ def _follow(machine: Machine) -> str | None:
     return None
 
 
-def _follow_members(archive: zipfile.ZipFile, imports: dict[Name, None], opcode_limit: int, limit: int) -> str | None:
+def _follow_members(
+    archive: zipfile.ZipFile, imports: dict[Name, None], opcode_limit: int, limit: int
+) -> tuple[str | None, int]:
     """Follow the members together no further than to the limits: they may overlap in the archive."""
     problem = None
     for name in archive.namelist():
@@ -103,7 +124,7 @@ def _follow_members(archive: zipfile.ZipFile, imports: dict[Name, None], opcode_
                 machine = Machine(member, opcode_limit, imports=imports)
                 problem = _follow(machine) or problem
                 opcode_limit, limit = machine.opcodes_left, limit - member.tell()
-    return problem
+    return problem, opcode_limit
 
 
 def _report(

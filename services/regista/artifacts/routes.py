@@ -38,12 +38,22 @@ class Stored(BaseModel):
     size: int = Field(ge=0, description="bytes; of a manifest, those of all its files")
 
 
+class PickleImports(BaseModel):
+    """What the pickles of an artifact import when they are loaded."""
+
+    imports: list[str] = Field(description="`module.name`, sorted; `?` for a name that is computed")
+    disallowed: list[str] = Field(description="those outside the allowlist: what they do, nobody has vouched for")
+    complete: bool = Field(description="false: not all could be followed, and there may be more")
+    problem: str | None = Field(default=None, description="why it is not complete")
+
+
 class Checked(BaseModel):
     """What was read and found to be what its digests say."""
 
     digest: str = Field(pattern=_FORM)
     blobs: int = Field(description="how many blobs were read: of a manifest, itself and every distinct one it names")
     size: int = Field(description="bytes read")
+    pickle: PickleImports | None = Field(default=None, description="of a manifest with pickles in its files")
 
 
 def artifact_routes(store: ArtifactStore, *, max_bytes: int) -> APIRouter:
@@ -97,9 +107,21 @@ def artifact_routes(store: ArtifactStore, *, max_bytes: int) -> APIRouter:
         response_model=Checked,
     )
     async def verify(digest: Digest) -> Checked:
-        """Hash a blob, or a manifest and every blob it names. Takes as long as reading them does."""
+        """Hash a blob, or a manifest and every blob it names. Takes as long as reading them does.
+
+        Pickles among a manifest's files are followed without being loaded, to say what they import.
+        """
         verified = await store.verify(parse_digest(digest))
-        return Checked(digest=verified.digest, blobs=verified.blobs, size=verified.size)
+        found = await store.scan_pickles(verified.digest)
+        pickle = None
+        if found is not None:
+            pickle = PickleImports(
+                imports=list(found.imports),
+                disallowed=list(found.disallowed),
+                complete=found.complete,
+                problem=found.problem,
+            )
+        return Checked(digest=verified.digest, blobs=verified.blobs, size=verified.size, pickle=pickle)
 
     @router.head(
         "/{digest}",

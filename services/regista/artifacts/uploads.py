@@ -18,6 +18,7 @@ from regista.artifacts.describe import Description, describe
 from regista.artifacts.digests import CHUNK, digest_of, parse_digest
 from regista.artifacts.known import Known, KnownArtifacts
 from regista.artifacts.manifest import FILE_TYPE, MANIFEST_LIMIT, MANIFEST_TYPE, PART_SIZE, PREFIX, FileEntry, Manifest
+from regista.artifacts.pickles import PICKLED_FORMATS, PickleReport, scan_files
 from regista.artifacts.source import ManifestSource, blob_ranges
 from regista.artifacts.upkeep import RESTORE, Collected, Verified, blob_fault, collect, verify_blobs
 from regista.domain.errors import Damaged, Invalid, NotFound, Reason, Refused
@@ -54,10 +55,12 @@ class ArtifactStore:
         self._known = KnownArtifacts()
         # Threads of their own: a reader waits for the store's threads, and would wait for itself in theirs.
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="artifact-reader")
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="pickle-scanner")
 
     def close(self) -> None:
         """Let the reading threads end."""
         self._readers.shutdown(wait=False, cancel_futures=True)
+        self._scanner.shutdown(wait=False, cancel_futures=True)
 
     @property
     def part_size(self) -> int:
@@ -154,6 +157,23 @@ class ArtifactStore:
             blobs |= await self._layers(digest)
         return await verify_blobs(self._blobs, digest, blobs)
 
+    async def scan_pickles(self, digest: str) -> PickleReport | None:
+        """Follow the pickles in a manifest's files, without loading them; None where there are none, and for other blobs.
+
+        ``NotFound`` and ``Refused`` as :meth:`renew`. Takes up to half a minute, and keeps no registration waiting.
+        """
+        if not await self._is_manifest(await self._must(digest)):
+            return None
+        try:
+            found = await self.describe(digest)
+        except Invalid:  # a file that only begins like a manifest
+            return None
+        paths = sorted(path for path, name in found.formats.items() if name in PICKLED_FORMATS)
+        if not paths:
+            return None
+        source = self._source(found.manifest)
+        return await asyncio.get_running_loop().run_in_executor(self._scanner, scan_files, source, paths)
+
     async def collect_orphans(self, referenced: set[str], *, older_than: timedelta = ORPHAN_AGE) -> Collected:
         """Delete blobs that nothing in ``referenced`` needs and that are older, and uploads that never ended.
 
@@ -204,11 +224,16 @@ class ArtifactStore:
 
     async def _read_description(self, manifest: Manifest) -> Description:
         loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, describe, self._source(manifest), manifest)
+
+    def _source(self, manifest: Manifest) -> ManifestSource:
+        """The manifest's files, to be read in another thread than the loop's."""
+        loop = asyncio.get_running_loop()
 
         def read(digest: str, start: int, stop: int) -> bytes:
             return asyncio.run_coroutine_threadsafe(self._range(digest, start, stop), loop).result()
 
-        return await loop.run_in_executor(self._readers, describe, ManifestSource(manifest, read), manifest)
+        return ManifestSource(manifest, read)
 
     async def _range(self, digest: str, start: int, stop: int) -> bytes:
         return b"".join([chunk async for chunk in self._blobs.open(digest, start, stop)])

@@ -6,18 +6,18 @@
     retry       when to ask again                   session   what the operations of one client share
     calls       an operation as a value             bind      an operation as a method of both clients
     reads, writes, models, administration           the operations
-    register, push, pull, follow                    those that take several requests
+    register, push, pull, verify, follow                    those that take several requests
     drivers     the two ways to perform them        clients   Client and AsyncClient
     training/   what a training run can tell about itself
 """
 
 from regista.client.clients import AsyncClient, Client
 from regista.client.errors import Unreachable
-from regista.client.models import ArtifactChecked
 from regista.client.pull import Pulled
 from regista.client.push import Pushed
 from regista.client.settings import Settings
 from regista.client.training.run import Run, capture
+from regista.client.verify import ArtifactChecked, VersionChecked
 from regista.domain.commands import UNSET
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "Run",
     "Settings",
     "Unreachable",
+    "VersionChecked",
     "capture",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
@@ -12,39 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 from pydantic import BaseModel
 
 from regista.client.bind import read, write
-from regista.client.exchange import Request, Steps
 from regista.client.pull import PullArtifact, PullVersion
 from regista.client.push import Progress, Push
 from regista.client.register import Register, Source
-from regista.client.session import Session, given, path
+from regista.client.session import given
 from regista.client.training.run import Run
+from regista.client.verify import VerifyArtifact, VerifyVersion
 from regista.client.writes import Structure
-from regista.wire.base import Resource
 
 if TYPE_CHECKING:
     from regista.wire import requests  # a tenth of the SDK's loading time, for types alone
 
 Change = Literal["interface", "retrained", "configuration"]
-
-
-class ArtifactChecked(Resource):
-    """What was read and found to be what its digests say: so many blobs, so many bytes."""
-
-    digest: str
-    blobs: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyArtifact:
-    """Have the registry read stored bytes again."""
-
-    digest: str
-
-    def perform(self, session: Session) -> Steps[ArtifactChecked]:
-        """Do it. Takes as long as reading them does."""
-        request = Request("POST", path("artifacts", self.digest, "verify"), (), session.headers(), timeout=3600.0)
-        return session.ask(request, ArtifactChecked)
 
 
 class Models:
@@ -140,9 +118,22 @@ class Models:
 
     @read
     def verify_artifact(self, digest: str) -> VerifyArtifact:
-        """Have the registry read an artifact's bytes again and compare their digests.
+        """Have the registry read an artifact's bytes again and compare their digests; what its pickles import, too.
 
         Raises:
             Damaged: with a reason for each blob that is gone or has other bytes.
         """
         return VerifyArtifact(digest)
+
+    @read
+    def verify_version(self, model: str, ref: str) -> VerifyVersion:
+        """Compare the bytes of a version with its digests: by the registry where it holds them, else from this machine.
+
+        Files behind ``file:``, ``http:`` and ``https:`` are read as whoever runs this may read them.
+
+        Raises:
+            Damaged: stored bytes are gone or others; a reason for each blob.
+            Invalid: ``digest_mismatch`` with a reason for each file elsewhere that differs; ``uri_unsupported``.
+            Unavailable: ``artifact_unreachable``, when bytes elsewhere cannot be read now.
+        """
+        return VerifyVersion(model, ref)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -261,7 +263,22 @@ async def test_verification_reads_everything(client: httpx.AsyncClient) -> None:
     await upload(client, DATA)
     await upload_manifest(client, manifest)
     answer = await client.post(f"/v1/artifacts/{manifest.digest}/verify")
-    assert answer.json() == {"digest": manifest.digest, "blobs": 2, "size": len(DATA) + len(manifest.to_bytes())}
+    read = {"digest": manifest.digest, "blobs": 2, "size": len(DATA) + len(manifest.to_bytes())}
+    assert answer.json() == {**read, "pickle": None}
+
+
+async def test_verification_names_what_pickles_import_and_loads_none(client: httpx.AsyncClient) -> None:
+    data = pickle.dumps([Fraction(1, 2)])
+    manifest = manifest_of(a=data, b=DATA)
+    await upload(client, data)
+    await upload(client, DATA)
+    await upload_manifest(client, manifest)
+    found = (await client.post(f"/v1/artifacts/{manifest.digest}/verify")).json()["pickle"]
+    assert "fractions.Fraction" in found["imports"]
+    assert set(found["disallowed"]) <= set(found["imports"])
+    assert (found["complete"], found["problem"]) == (True, None)
+    alone = await client.post(f"/v1/artifacts/{manifest.files[0].sha256}/verify")
+    assert alone.json()["pickle"] is None
 
 
 async def test_the_document_names_every_operation_once(client: httpx.AsyncClient) -> None:

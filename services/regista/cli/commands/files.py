@@ -1,4 +1,4 @@
-"""Files: push, pull."""
+"""Files: push, pull, verify-artifact."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     command(app, "pull", panel=PANEL)(pull)
     command(app, "push", panel=PANEL)(push)
+    command(app, "verify-artifact", panel=PANEL)(verify_artifact)
 
 
 def pull(
@@ -61,3 +62,22 @@ def push(
         return
     shell.out.line(pushed.digest)
     shell.out.note(f"{pushed.files} files, {pushed.size:,} bytes, of which {pushed.sent:,} were sent")
+
+
+def verify_artifact(shell: Shell, model: Model, ref: Ref) -> None:
+    """Read the bytes of a version again, and compare them with their digests.
+
+    The registry reads what it holds, and says what pickles import. What lies elsewhere (file:, http:, https:) is read
+    from here, with your rights.
+    """
+    checked = shell.client.verify_version(model, ref)
+    if shell.out.as_json:
+        shell.out.json(checked)
+        return
+    where = f"in {checked.uri}" if checked.read_by == "client" else "in the registry"
+    shell.out.line(f"{checked.model} {checked.version}  {checked.size:,} bytes {where}, every digest checked")
+    if checked.pickle is None:
+        return
+    shell.out.line(f"imports outside the allowlist: {', '.join(checked.pickle.disallowed) or 'none'}")
+    if not checked.pickle.complete:
+        shell.out.line(f"there may be more imports: {checked.pickle.problem}")
