@@ -18,7 +18,7 @@ from regista.http.authentication import Principal
 from regista.http.metrics import Metrics
 from regista.http.progress import Report
 from regista.settings import Settings
-from regista.wire.administration import Imported, Rebuilt, Verification, ViewDigests
+from regista.wire.administration import Imported, Rebuilt, SkipPosition, Skipped, Verification, ViewDigests
 from regista.wire.resources import Head
 
 
@@ -40,6 +40,9 @@ class Slow:
         raise NotImplementedError
 
     async def digests(self) -> ViewDigests:
+        raise NotImplementedError
+
+    async def skip(self, wanted: SkipPosition, by: Principal) -> Skipped:
         raise NotImplementedError
 
     def export(self) -> Iterator[bytes]:
