@@ -18,7 +18,7 @@ from regista.http.authentication import Principal
 from regista.http.metrics import Metrics
 from regista.http.progress import Report
 from regista.settings import Settings
-from regista.wire.administration import Imported, Rebuilt, SkipPosition, Skipped, Verification, ViewDigests
+from regista.wire.administration import Imported, Rebuilt, Skipped, SkipPosition, Verification, ViewDigests
 from regista.wire.resources import Head
 
 
