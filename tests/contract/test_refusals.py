@@ -102,6 +102,9 @@ ROWS = [
         version(artifact={"uri": "s3://b/k", "files": [{"path": "../m.onnx", "size": 1, "sha256": DIGEST}]}),
         422, "invalid_metadata", "artifact.files",
     ),
+    post("a name and an address for an author", VERSIONS, version(author="Ann <ann@example.org>"), 422, "invalid_metadata", "author"),
+    post("a name for an actor", "", {"name": "other"}, 400, "malformed_actor", Regista_Actor="Ann Example"),
+    post("the registry's own name for an actor", "", {"name": "other"}, 400, "reserved_actor", Regista_Actor="system"),
     post("a date without zone", VERSIONS, version(trained_at="2026-05-04T12:00:00"), 422, "invalid", "trained_at"),
     post("a date that is none", VERSIONS, version(trained_at="yesterday"), 422, "invalid", "trained_at"),
     post("a metric as text", VERSIONS, version(metrics={"auc": "0.9"}), 422, "invalid", "metrics.auc"),
@@ -139,6 +142,7 @@ ROWS = [
     post("nobody expected", f"{VERSIONS}/1.1.0/promote", {"to": "production", "expect_current": None, **WHY}, 412, "expectation_failed"),
     post("a stale If-Match", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match='"1"'),
     post("an If-Match of 5,000 digits", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match=f'"{"1" * 5000}"'),
+    post("an If-Match of 5,000 digits", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match='"' + "1" * 5000 + '"'),
     post("an If-Match that is none", f"{VERSIONS}/1.1.0/promote", {"to": "production", **WHY}, 412, "if_match_failed", If_Match="W/x"),
     # Rollback and archive.
     post("nothing to roll back to", "/fraud/rollback", WHY, 409, "nothing_to_roll_back_to"),

@@ -16,6 +16,8 @@ _WORDS = frozenset({"latest", "none", "stage"})
 """What no alias is called: a moving target, nobody (``expect_current``), and how references to stages begin."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+MAX_IDENTIFIER = 256
+"""Characters."""
 _MAX_ORDINAL_DIGITS = 10
 
 
@@ -70,6 +72,14 @@ def check_name(name: str, what: str = "name") -> str:
             hint="1 to 128 of A-Z a-z 0-9 . _ - with a letter or digit first and last; free text goes into the title.",
         )
     return name
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a text can name a person or a service: no blanks, nothing that a terminal would not print.
+
+    ``Ann Example <ann@example.org>`` is none: events are kept for ever, and hold identifiers, not names and addresses.
+    """
+    return 0 < len(text) <= MAX_IDENTIFIER and text.isprintable() and not any(c.isspace() or c in "<>" for c in text)
 
 
 def model_stream(name: str) -> str:

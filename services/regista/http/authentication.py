@@ -20,14 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regista.domain.errors import Forbidden, Malformed, Unauthenticated
 from regista.domain.events import Identity
+from regista.domain.references import MAX_IDENTIFIER, is_identifier
 from regista.settings import is_loopback
 
 ACTOR_HEADER = b"regista-actor"
 ANONYMOUS = "anonymous"
 RESERVED = frozenset({"system"})
 """Names under which the registry itself writes, in any case."""
-MAX_ACTOR = 256
-"""Characters."""
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
@@ -138,8 +137,12 @@ def actor_of(given: bytes) -> str:
         actor = unquote_to_bytes(given).decode().strip()
     except UnicodeDecodeError:
         actor = ""
-    if not 0 < len(actor) <= MAX_ACTOR or not actor.isprintable():
-        raise Malformed(f"Regista-Actor is 1 to {MAX_ACTOR} printable characters of UTF-8", code="malformed_actor")
+    if not is_identifier(actor):
+        raise Malformed(
+            f"Regista-Actor is 1 to {MAX_IDENTIFIER} printable characters of UTF-8 without blanks",
+            code="malformed_actor",
+            hint="Use an id such as m.rossi or ci/train: names are not kept.",
+        )
     if normalize("NFKC", actor).casefold() in RESERVED:
         raise Malformed(
             f"{actor!r} is the name of the registry itself",

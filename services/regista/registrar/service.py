@@ -71,6 +71,8 @@ class Registrar:
             RegistaError: refused, not found, lost race, key reused with another body, log unavailable.
         """
         command_id = new_id() if request.command_id is None else check_command_id(request.command_id)
+        if request.dry_run:
+            command_id = new_id()  # what is not done takes no key, and meets nothing done under one
         key = CommandKey(request.caller.actor, command_id, request.digest())
         if found := self._done_before(request, key):
             return await self._replay(found, key)

@@ -13,13 +13,12 @@ from regista.domain.errors import Invalid, Reason
 from regista.domain.metadata import Code, Dataset, Evaluation, FeatureSet, Scalar, Signature
 from regista.domain.model.context import KnownArtifact
 from regista.domain.policy import REQUIRED
-from regista.domain.references import check_digest
+from regista.domain.references import MAX_IDENTIFIER, check_digest, is_identifier
 from regista.domain.signatures import contradictions
 
 _INT64 = range(-(2**63), 2**63)
 _SIZES = range(2**63)
 _ORDINALS = range(1, 2**31)
-_MAX_IDENTIFIER = 256
 _LISTED = 20
 
 
@@ -126,9 +125,10 @@ def metric_problems(metrics: Mapping[str, float], field: str) -> Iterator[Reason
 
 def identifier_problem(value: str, field: str) -> Reason | None:
     """The reason why a text is no identifier of a person or service; None where it is one."""
-    if value.strip() == value and 0 < len(value) <= _MAX_IDENTIFIER and value.isprintable():
+    if is_identifier(value):
         return None
-    return Reason("bad_identifier", f"{field} is no identifier", field, f"1 to {_MAX_IDENTIFIER} printable characters.")
+    hint = f"1 to {MAX_IDENTIFIER} characters without blanks, an id such as m.rossi or ci/train: names are not kept."
+    return Reason("bad_identifier", f"{field} is no identifier", field, hint)
 
 
 def _is_finite(value: float) -> bool:
