@@ -7,17 +7,18 @@ lock, so they refuse while a registry has it. Everything blocks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from regista.domain.errors import Damaged
 from regista.http.administrator import RegistryAdministrator, verification
 from regista.projections.database import ViewsDatabase
 from regista.projections.runner import Projector
 from regista.store.birth import Importer
-from regista.store.export import export_lines, import_lines
+from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.feed import StoreFeed
 from regista.store.sqlite.reader import SQLiteLogReader
 from regista.store.sqlite.store import LOG_FILE, SQLiteLogStore
@@ -58,7 +59,7 @@ def offline_export(data: Path, *, report: Report = _silent) -> Iterator[str]:
 
 def offline_import(
     data: Path,
-    lines: Iterable[str],
+    source: IO[bytes],
     *,
     actor: str,
     reason: str | None = None,
@@ -74,7 +75,7 @@ def offline_import(
     """
     importer = Importer(actor, "asserted", datetime.now(UTC), reason)
     with closing(SQLiteLogStore(data)) as log:
-        done = import_lines(log, lines, importer, copy=copy, progress=report)
+        done = import_lines(log, bounded_lines(source), importer, copy=copy, progress=report)
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)
 
 

@@ -11,10 +11,13 @@ REFUSED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 """Nothing answered, or what answered cannot do it now: the same command may work later."""
+_OF_USAGE: Final = frozenset({"bad_settings", "settings_invalid"})
 INTERRUPTED: Final = 130
 """Ctrl+C: 128 and the number of the signal, as shells have it."""
 
 
 def code_of(error: RegistaError) -> int:
     """The exit code of an error. 4 is kept for what is done while a target failed."""
+    if error.code in _OF_USAGE:
+        return USAGE
     return UNREACHABLE if error.status in {429, 502, 503, 504} else REFUSED

@@ -78,7 +78,7 @@ def test_errors_are_json_where_json_was_asked_for() -> None:
 
 def test_a_bad_address_is_refused_without_showing_a_token() -> None:
     done = regista("ls", "--url", "ftp://example.org", "--token", "s3cret-s3cret-s3cret")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "REGISTA_URL" in done.stderr
     assert "s3cret" not in done.stderr
 

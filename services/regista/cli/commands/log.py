@@ -227,15 +227,15 @@ def _import_offline(
 
     server = server_part("regista.server")
     try:
-        lines = file.open(encoding="utf-8")
+        source = file.open("rb")
     except FileNotFoundError:
         raise NotFound(f"there is no export at {os.fspath(file)!r}", code="path_not_found") from None
     except OSError as error:
         raise Invalid(f"{file} cannot be read: {error.strerror}", code="cannot_read") from error
-    with lines:
+    with source:
         actor = shell.options.actor or default_actor()
         found: Imported = server.offline_import(
-            data, lines, actor=actor, reason=reason, copy=copy, **_reporting(report)
+            data, source, actor=actor, reason=reason, copy=copy, **_reporting(report)
         )
         return found
 

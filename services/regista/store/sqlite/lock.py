@@ -25,7 +25,7 @@ class DataLock:
             raise Unavailable(
                 f"The lock {path} cannot be taken: {error.strerror}.",
                 code="log_read_only",
-                hint="Make the data directory writable for this process.",
+                hint=_hint(path.parent),
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,3 +45,9 @@ class DataLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _hint(data: Path) -> str:
+    if data.exists() and not data.is_dir():
+        return f"{data} is a file: name a directory."
+    return "Make the data directory writable for this process."
