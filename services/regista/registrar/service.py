@@ -77,12 +77,9 @@ class Registrar:
         if found := self._done_before(request, key):
             return await self._replay(found, key)
         attempt = Attempt(self._states, self._mapper, self._clock, request, key)
-        for last in (*[False] * (ATTEMPTS - 1), True):
-            await self._states.ensure(attempt.streams)
-            attempt.known = await self._known_artifact(request.command)
-            await self._look_up(attempt)
+        for remaining in reversed(range(ATTEMPTS)):
             try:
-                committed = await self._writer.submit(attempt.prepare, self._reload, key=key)
+                return await self._carry_out(attempt, request, key)
             except Stale:
                 continue
             except Duplicate:
@@ -92,13 +89,8 @@ class Registrar:
             except RegistaError:
                 if found := self._done_before(request, key):
                     return await self._replay(found, key)
-                if last or not self._was_stale(attempt):
+                if not remaining or not self._was_stale(attempt):
                     raise
-                continue
-            if request.dry_run:
-                return attempt.plan()
-            self._committed(committed.position)
-            return attempt.outcome(committed.position)
         raise Unavailable("The state of the model left memory again and again.", code="overloaded")
 
     async def find(self, actor: str, command_id: str) -> Outcome | None:
@@ -123,6 +115,16 @@ class Registrar:
         if behind:
             self._states.forget(behind)
         return bool(behind) or attempt.epoch != self._states.epoch
+
+    async def _carry_out(self, attempt: Attempt, request: Request, key: CommandKey) -> Outcome:
+        await self._states.ensure(attempt.streams)
+        attempt.known = await self._known_artifact(request.command)
+        await self._look_up(attempt)
+        committed = await self._writer.submit(attempt.prepare, self._reload, key=key)
+        if request.dry_run:
+            return attempt.plan()
+        self._committed(committed.position)
+        return attempt.outcome(committed.position)
 
     async def _reload(self, streams: set[str]) -> None:
         self._states.forget(streams)
