@@ -55,6 +55,15 @@ def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, tmp_pat
     assert whole == single == mixed
 
 
+def test_the_digest_does_not_depend_on_how_a_batch_is_cut_into_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = random_history(7)
+    whole = folded(tmp_path / "whole.db", history, 10_000)
+    monkeypatch.setattr("regista.projections.member.CHUNK", 7)
+    assert folded(tmp_path / "chunks.db", history, 10_000) == whole
+
+
 async def resource(projection: Projection, path: str) -> dict[str, Any]:
     response = await projection.client.get(path)
     assert response.status_code == 200, response.text
