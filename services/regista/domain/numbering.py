@@ -88,6 +88,8 @@ def contradiction(number: VersionNumber, candidate: Candidate, base: Base) -> st
 def _interface(candidate: Candidate, base: Base) -> InterfaceChange | None:
     if candidate.signature is None or base.signature is None:
         return None
+    if base.signature == candidate.signature:
+        return InterfaceChange()
     return compare(base.signature, candidate.signature)
 
 

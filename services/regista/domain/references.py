@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 MAX_IDENTIFIER = 256
 """Characters."""
+_IDENTIFIER = re.compile(rf"[^\s<>]{{1,{MAX_IDENTIFIER}}}")
 _MAX_ORDINAL_DIGITS = 10
 
 
@@ -79,7 +80,7 @@ def is_identifier(text: str) -> bool:
 
     ``Ann Example <ann@example.org>`` is none: events are kept for ever, and hold identifiers, not names and addresses.
     """
-    return 0 < len(text) <= MAX_IDENTIFIER and text.isprintable() and not any(c.isspace() or c in "<>" for c in text)
+    return text.isprintable() and _IDENTIFIER.fullmatch(text) is not None
 
 
 def model_stream(name: str) -> str:

@@ -49,13 +49,21 @@ class Attempt:
     """
 
     def __init__(
-        self, states: States, mapper: AvroMapper, clock: Callable[[], datetime], request: Request, key: CommandKey
+        self,
+        states: States,
+        mapper: AvroMapper,
+        clock: Callable[[], datetime],
+        request: Request,
+        key: CommandKey,
+        *,
+        plain: bool,
     ) -> None:
         self._states = states
         self._mapper = mapper
         self._clock = clock
         self._request = request
         self._key = key
+        self._plain = plain
         self._stream = model_stream(request.command.model)
         self._others = named_models(request.command) if isinstance(request.command, c.RegisterVersion) else []
         self._decided: _Decided | None = None
@@ -96,7 +104,7 @@ class Attempt:
         before = self._get(stream)
         others = {name: self._get(name).state for name in self._others}
         check_if_match(before.state, request.command, request.if_match)
-        context = Context(request.reason, others, self.missing, self.known)
+        context = Context(request.reason, others, self.missing, self.known, self._plain)
         events = decide(before.state, request.command, context)
         self._check_looked_up(before.state, events)
         meta, after, stored = self._meta(), before, list[StoredEvent]()

@@ -73,10 +73,11 @@ class Registrar:
         command_id = new_id() if request.command_id is None else check_command_id(request.command_id)
         if request.dry_run:
             command_id = new_id()  # what is not done takes no key, and meets nothing done under one
-        key = CommandKey(request.caller.actor, command_id, request.digest())
+        seal = request.seal()
+        key = CommandKey(request.caller.actor, command_id, seal.digest)
         if found := self._done_before(request, key):
             return await self._replay(found, key)
-        attempt = Attempt(self._states, self._mapper, self._clock, request, key)
+        attempt = Attempt(self._states, self._mapper, self._clock, request, key, plain=seal.plain)
         for remaining in reversed(range(ATTEMPTS)):
             try:
                 return await self._carry_out(attempt, request, key)

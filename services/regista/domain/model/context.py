@@ -28,10 +28,12 @@ class KnownArtifact:
 class Context:
     """``others``: the states of other models that the command names, by stream, each checked in the append.
 
-    ``missing_artifacts``: manifest digests whose bytes the artifact store no longer has.
+    ``missing_artifacts``: manifest digests whose bytes the artifact store no longer has. ``plain``: it was seen before
+    that every text of command and reason can be printed and every key has a name; otherwise each is looked at.
     """
 
     reason: str | None = None
     others: Mapping[str, ModelState] = field(default_factory=dict)
     missing_artifacts: frozenset[str] = frozenset()
     artifact: KnownArtifact = KnownArtifact()
+    plain: bool = False

@@ -37,7 +37,9 @@ def register_version(state: ModelState, command: c.RegisterVersion, context: Con
         state = fold(taken, state)
     open_model(state, command.model)
     missing = missing_metadata(command, context.artifact)
-    problems = [*metadata_problems(command, context.artifact), *text_problems(command, context.reason)]
+    problems = metadata_problems(command, context.artifact)
+    if not context.plain:
+        problems += text_problems(command, context.reason)
     importing = command.origin is not None
     if problems or (missing and not importing):
         reasons = [*missing, *problems] if not importing else problems
