@@ -21,6 +21,8 @@ from regista.http.connection import bounded
 from regista.settings import Settings
 
 _BACKLOG = 2048
+_COLLECT_AFTER = (50_000, 20, 100)
+"""Allocations between two collections of the youngest objects, and how many of these before the older ones."""
 _KEEP_ALIVE = 75
 """Seconds that an idle connection is kept: longer than clients keep theirs, so that they close first."""
 
@@ -75,10 +77,16 @@ class Server(uvicorn.Server):
         self._before_shutdown = before_shutdown
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then freeze what start-up has left: full collections walked it for 30 ms at a time."""
+        """Listen, then freeze what start-up has left, and collect rarely.
+
+        Full collections walked it for 30 ms at a time. What requests leave is freed by reference count; the states in
+        memory only grow what a collection walks. With the default thresholds it raised the p99 of promotions from 24 to
+        65 ms.
+        """
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams first: as long as one runs, the server waits for it."""
