@@ -18,12 +18,12 @@ GROWN = signature("x extra?", "y")
 BROKEN = signature("x extra", "y")
 
 
-def auto(registry: Book, **changes: Any) -> str:
-    return registry.register("auto", **{"signature": S, **changes}).version
+def auto(numbers: Book, **changes: Any) -> str:
+    return numbers.register("auto", **{"signature": S, **changes}).version
 
 
-def refused(registry: Book, code: str, version: str, **changes: Any) -> Refused:
-    return registry.refused(Refused, code, command(version, **changes), known=known())
+def refused(numbers: Book, code: str, version: str, **changes: Any) -> Refused:
+    return numbers.refused(Refused, code, command(version, **changes), known=known())
 
 
 def command(version: str, **changes: Any) -> RegisterVersion:
@@ -63,54 +63,54 @@ def test_the_first_version_is_1_0_0_and_says_so() -> None:
 def test_auto_picks_the_level_that_the_change_calls_for_and_says_why(
     changes: dict[str, Any], number: str, level: str, because: str
 ) -> None:
-    registry = Book()
-    registry.register("1.1.0", signature=S, weights="w1")
-    event = registry.register("auto", **changes)
+    numbers = Book()
+    numbers.register("1.1.0", signature=S, weights="w1")
+    event = numbers.register("auto", **changes)
     assert (event.version, event.numbering.level, event.numbering.base) == (number, level, "1.1.0")
     assert because in " ".join(event.numbering.explanation)
 
 
 def test_a_base_without_signature_never_leads_to_a_patch_and_is_named() -> None:
-    registry = Book()
-    registry.register("1.1.0", signature=None, weights="w")
-    event = registry.register("auto", signature=S, weights="w")
+    numbers = Book()
+    numbers.register("1.1.0", signature=None, weights="w")
+    event = numbers.register("auto", signature=S, weights="w")
     assert event.version == "1.2.0"
     assert "1.1.0 has no signature" in event.numbering.explanation[0]
 
 
 def test_the_signature_read_from_the_bytes_counts_where_none_is_given() -> None:
-    registry = Book()
-    registry.register("1.0.0", read=S)
-    event = registry.register("auto", read=BROKEN)
+    numbers = Book()
+    numbers.register("1.0.0", read=S)
+    event = numbers.register("auto", read=BROKEN)
     assert event.signature == BROKEN
     assert event.version == "2.0.0"
 
 
 def test_auto_compares_with_the_highest_number_not_the_newest_version() -> None:
-    registry = Book()
-    registry.register("2.0.0", signature=BROKEN)
-    registry.register("1.0.1", signature=S)
-    event = registry.register("auto", signature=BROKEN)
+    numbers = Book()
+    numbers.register("2.0.0", signature=BROKEN)
+    numbers.register("1.0.1", signature=S)
+    event = numbers.register("auto", signature=BROKEN)
     assert (event.version, event.numbering.base) == ("2.1.0", "2.0.0")
 
 
 def test_base_names_the_version_to_compare_with() -> None:
-    registry = Book()
-    registry.register("1.0.0", signature=S, weights="w1")
-    registry.register("2.0.0", signature=BROKEN)
-    event = registry.register("auto", signature=S, weights="w1", base="1")
+    numbers = Book()
+    numbers.register("1.0.0", signature=S, weights="w1")
+    numbers.register("2.0.0", signature=BROKEN)
+    event = numbers.register("auto", signature=S, weights="w1", base="1")
     assert (event.version, event.numbering.level, event.numbering.base) == ("1.0.1", "patch", "1.0.0")
 
 
 def test_auto_goes_behind_all_of_the_line_and_says_so() -> None:
-    registry = Book()
-    registry.register("1.0.0", signature=S)
+    numbers = Book()
+    numbers.register("1.0.0", signature=S)
     for minor in range(1, 40):
-        registry.register(f"1.{minor}.0", signature=S)
-    event = registry.register("auto", signature=S, base="1.0.0")
+        numbers.register(f"1.{minor}.0", signature=S)
+    event = numbers.register("auto", signature=S, base="1.0.0")
     assert event.version == "1.40.0"
     assert event.numbering.explanation[-1] == "1.39.0 is there already: 1.40.0 follows it."
-    one = registry.register("auto", signature=S, base="1.39.0")
+    one = numbers.register("auto", signature=S, base="1.39.0")
     assert one.version == "1.41.0"
     assert one.numbering.explanation[-1] == "1.40.0 is there already: 1.41.0 follows it."
 
@@ -121,10 +121,10 @@ def test_an_unknown_base_is_not_found() -> None:
 
 
 def test_while_major_is_0_a_break_raises_minor() -> None:
-    registry = Book()
-    registry.register("0.3.1", signature=S)
-    refused(registry, "number_contradicts_signature", "0.3.2", signature=BROKEN)
-    event = registry.register("auto", signature=BROKEN)
+    numbers = Book()
+    numbers.register("0.3.1", signature=S)
+    refused(numbers, "number_contradicts_signature", "0.3.2", signature=BROKEN)
+    event = numbers.register("auto", signature=BROKEN)
     assert (event.version, event.numbering.level) == ("0.4.0", "minor")
 
 
@@ -135,9 +135,9 @@ def test_a_named_number_is_kept_as_named() -> None:
 
 
 def test_numbers_may_go_back_to_maintain_an_older_line() -> None:
-    registry = Book("1.0.0", "2.0.0")
-    assert registry.register("1.0.1").numbering.base == "1.0.0"
-    assert registry.register("0.9.0").numbering.base is None
+    numbers = Book("1.0.0", "2.0.0")
+    assert numbers.register("1.0.1").numbering.base == "1.0.0"
+    assert numbers.register("0.9.0").numbering.base is None
 
 
 @pytest.mark.parametrize(
@@ -152,58 +152,58 @@ def test_numbers_may_go_back_to_maintain_an_older_line() -> None:
 def test_a_named_number_that_contradicts_the_signature_is_refused_with_the_least_that_fits(
     version: str, interface: Signature, least: str
 ) -> None:
-    registry = Book()
-    registry.register("1.1.0", signature=S)
-    error = refused(registry, "number_contradicts_signature", version, signature=interface)
+    numbers = Book()
+    numbers.register("1.1.0", signature=S)
+    error = refused(numbers, "number_contradicts_signature", version, signature=interface)
     assert least in error.detail
     assert "extra was added" in error.detail
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.0.0-rc.1", "2.4.0", "3.0.0"])
 def test_a_break_under_a_new_major_number_is_no_contradiction(version: str) -> None:
-    registry = Book()
-    registry.register("1.1.0", signature=S)
-    assert registry.register(version, signature=BROKEN).version == version
+    numbers = Book()
+    numbers.register("1.1.0", signature=S)
+    assert numbers.register(version, signature=BROKEN).version == version
 
 
 def test_a_named_number_is_compared_with_the_highest_below_it_or_with_base() -> None:
-    registry = Book()
-    registry.register("1.0.0", signature=S)
-    registry.register("2.0.0", signature=BROKEN)
-    refused(registry, "number_contradicts_signature", "1.1.0", signature=BROKEN)
-    assert registry.register("1.1.0", signature=S).numbering.base == "1.0.0"
-    refused(registry, "number_contradicts_signature", "2.0.1", signature=S)
+    numbers = Book()
+    numbers.register("1.0.0", signature=S)
+    numbers.register("2.0.0", signature=BROKEN)
+    refused(numbers, "number_contradicts_signature", "1.1.0", signature=BROKEN)
+    assert numbers.register("1.1.0", signature=S).numbering.base == "1.0.0"
+    refused(numbers, "number_contradicts_signature", "2.0.1", signature=S)
 
 
 def test_a_named_number_may_bump_more_than_the_signature_calls_for() -> None:
-    registry = Book()
-    registry.register("1.0.0", signature=S)
-    assert registry.register("5.0.0", signature=S).version == "5.0.0"
+    numbers = Book()
+    numbers.register("1.0.0", signature=S)
+    assert numbers.register("5.0.0", signature=S).version == "5.0.0"
 
 
 def test_a_release_follows_its_prereleases() -> None:
-    registry = Book()
-    registry.register("1.0.0", signature=S)
-    registry.register("2.0.0-rc.1", signature=BROKEN)
-    assert auto(registry, signature=BROKEN) == "2.0.0"
-    assert auto(registry, signature=BROKEN) == "2.1.0"
+    numbers = Book()
+    numbers.register("1.0.0", signature=S)
+    numbers.register("2.0.0-rc.1", signature=BROKEN)
+    assert auto(numbers, signature=BROKEN) == "2.0.0"
+    assert auto(numbers, signature=BROKEN) == "2.1.0"
 
 
 def test_a_taken_number_is_refused_however_it_is_written() -> None:
-    registry = Book("1.0.0")
+    numbers = Book("1.0.0")
     for version in ("1.0.0", "v1.0.0"):
-        refused(registry, "version_taken", version)
+        refused(numbers, "version_taken", version)
 
 
 def test_numbers_stay_taken_after_archiving_and_retirement() -> None:
-    registry = Book("1.0.0", "1.1.0")
-    registry.archive("1.1.0")
-    refused(registry, "version_taken", "1.1.0")
-    registry.do(RetireModel("fraud"))
-    registry.do(ReviveModel("fraud"))
-    refused(registry, "version_taken", "1.0.0")
-    assert registry.register("auto").version == "1.2.0"
-    assert registry.register("auto").ordinal == 4
+    numbers = Book("1.0.0", "1.1.0")
+    numbers.archive("1.1.0")
+    refused(numbers, "version_taken", "1.1.0")
+    numbers.do(RetireModel("fraud"))
+    numbers.do(ReviveModel("fraud"))
+    refused(numbers, "version_taken", "1.0.0")
+    assert numbers.register("auto").version == "1.2.0"
+    assert numbers.register("auto").ordinal == 4
 
 
 @pytest.mark.parametrize("version", ["", "latest", "AUTO", "1.2", "1.2.0+cpu"])
@@ -221,11 +221,11 @@ def test_of_many_changes_the_first_five_are_named_and_the_rest_counted() -> None
 
 
 def test_auto_goes_behind_a_gap_of_its_line_and_leaves_other_lines_alone() -> None:
-    registry = Book()
+    numbers = Book()
     for number in ("1.0.0", "1.0.4", "1.1.0", "1.7.2", "2.3.0", "3.0.0-rc.1"):
-        registry.register(number, signature=S, weights="w")
-    assert auto(registry, base="1.0.0", weights="w") == "1.0.5"
-    assert auto(registry, base="1.0.0") == "1.8.0"
-    assert auto(registry, base="2.3.0") == "2.4.0"
-    assert auto(registry, base="1.0.0", signature=BROKEN) == "3.0.0"
-    assert auto(registry, base="1.0.0", signature=BROKEN) == "4.0.0"
+        numbers.register(number, signature=S, weights="w")
+    assert auto(numbers, base="1.0.0", weights="w") == "1.0.5"
+    assert auto(numbers, base="1.0.0") == "1.8.0"
+    assert auto(numbers, base="2.3.0") == "2.4.0"
+    assert auto(numbers, base="1.0.0", signature=BROKEN) == "3.0.0"
+    assert auto(numbers, base="1.0.0", signature=BROKEN) == "4.0.0"
