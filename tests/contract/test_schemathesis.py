@@ -79,4 +79,4 @@ def test_no_request_leads_to_a_server_error(server: RunningServer) -> None:
 
 @pytest.mark.soak
 def test_no_request_of_many_leads_to_a_server_error(server: RunningServer) -> None:
-    check(server, 300)
+    check(server, 60)
