@@ -7,10 +7,8 @@ form. Prose (descriptions, reasons, values of maps) may have tabs and line break
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import is_dataclass
-from functools import cache
-from operator import attrgetter
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from regista.domain import commands as c
@@ -39,34 +37,13 @@ def check_texts(command: c.Command, reason: str | None) -> None:
 
 def text_problems(command: c.Command, reason: str | None) -> Iterator[Reason]:
     """A reason for every text that may not stand in an event."""
-    if _is_plain(command) and (reason is None or reason.isprintable()):
-        return
     if reason is not None:
         yield from _text(reason, "reason", _UNFIT_FOR_PROSE)
     yield from _fields(command, "")
 
 
-def _is_plain(value: object) -> bool:
-    """Whether every text inside can be printed and every key has a name, as nearly always, seen at little cost."""
-    cls: Any = type(value)
-    if cls is str:
-        return str.isprintable(value)  # type: ignore[arg-type]  # its type was just looked at
-    if cls is tuple:
-        return all(map(_is_plain, value))  # type: ignore[call-overload]  # the same
-    if cls is dict:
-        return _is_plain_mapping(value)  # type: ignore[arg-type]  # the same
-    parts = _parts(cls)
-    return parts is None or all(map(_is_plain, parts(value)))
-
-
-def _is_plain_mapping(entries: dict[str, object]) -> bool:
-    texts = "".join([value for value in entries.values() if isinstance(value, str)])
-    return texts.isprintable() and "".join(entries).isprintable() and all(map(str.strip, entries))
-
-
-def _fields(value: object, path: str) -> Iterator[Reason]:
-    cls: Any = type(value)
-    for name in _names(cls):
+def _fields(value: Any, path: str) -> Iterator[Reason]:  # noqa: ANN401 - any dataclass: the type has no public name
+    for name in (each.name for each in fields(value)):
         field = f"{path}.{name}" if path else name
         if field not in _JUDGED_ELSEWHERE:
             unfit = _UNFIT_FOR_PROSE if name in _PROSE else _UNFIT_FOR_NAMES
@@ -107,17 +84,3 @@ def _text(text: str, field: str, unfit: re.Pattern[str]) -> Iterator[Reason]:
         shown = ascii(field)[1:-1]
         hint = f"Take U+{ord(found[0]):04X} out of it."
         yield Reason("bad_text", f"{shown} holds a control character or half of a character", shown, hint)
-
-
-@cache
-def _names(cls: Hashable) -> tuple[str, ...]:
-    return tuple(cls.__dataclass_fields__)  # type: ignore[attr-defined]  # only asked of dataclasses
-
-
-@cache
-def _parts(cls: Hashable) -> Callable[[object], tuple[object, ...]] | None:
-    """What takes an object of this class apart into its fields; None where it has none."""
-    if not hasattr(cls, "__dataclass_fields__"):
-        return None
-    names = _names(cls)
-    return attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
