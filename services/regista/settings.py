@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from regista.bus.settings import PREFIX, KafkaSettings
 from regista.domain.errors import Invalid, Reason
 
-PREFIX = "REGISTA_"
 MIN_TOKEN = 16
 """Characters; a shorter shared token can be guessed over the network."""
 
@@ -31,7 +31,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """What a registry is told from outside. Invalid combinations do not come into being."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
@@ -40,6 +40,16 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
     data: Path = Field(Path(".regista"), description="Directory of the log, the views and the artifacts.")
     token: SecretStr | None = Field(None, description="Shared bearer token; once set, every request needs it.")
+    database: SecretStr | None = Field(
+        None, description="PostgreSQL that holds the log, postgresql://…; a file in the data directory unless given."
+    )
+    views: SecretStr | None = Field(
+        None, description="PostgreSQL that holds the views; that of the log unless given, else a file."
+    )
+    acknowledge: Literal["log", "kafka"] = Field(
+        "log", description="What an answered write has survived: the log's commit, or its record on Kafka as well."
+    )
+    acknowledge_timeout: Seconds = Field(10.0, description="How long a write waits for its record on Kafka.")
     trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further names, separated by commas, under which a registry without token may be addressed."
     )
@@ -77,8 +87,19 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return value
 
+    @field_validator("database", "views")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            msg = "the address of a database is postgresql://USER:PASSWORD@HOST:PORT/NAME"
+            raise ValueError(msg)
+        return value
+
     @model_validator(mode="after")
     def _guarded(self) -> Self:
+        if self.acknowledge == "kafka" and self.kafka is None:
+            msg = f"to acknowledge what is on Kafka, {PREFIX}KAFKA must name its brokers"
+            raise ValueError(msg)
         if self.token is None and not self.loopback:
             msg = (
                 f"{self.host} can be reached from other machines: set {PREFIX}TOKEN to a secret of at least "
@@ -86,6 +107,16 @@ class Settings(BaseSettings):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def log_url(self) -> str | None:
+        """The PostgreSQL of the log; None: it is a file in the data directory."""
+        return None if self.database is None else self.database.get_secret_value()
+
+    @property
+    def views_url(self) -> str | None:
+        """The PostgreSQL of the views; None: they are a file in the data directory."""
+        return self.log_url if self.views is None else self.views.get_secret_value()
 
     @property
     def loopback(self) -> bool:

@@ -12,7 +12,8 @@ from tests.support.server import running_server
 from typer.main import get_command
 
 from regista.cli.app import build
-from regista.settings import PREFIX, Settings
+from regista.bus.settings import PREFIX
+from regista.settings import Settings
 from walkthrough import Reader, steps
 
 ROOT = Path(__file__).parents[2]
