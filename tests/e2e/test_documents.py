@@ -11,8 +11,8 @@ import pytest
 from tests.support.server import running_server
 from typer.main import get_command
 
-from regista.cli.app import build
 from regista.bus.settings import PREFIX
+from regista.cli.app import build
 from regista.settings import Settings
 from walkthrough import Reader, steps
 
