@@ -13,9 +13,9 @@ from typing import Any
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
-from regista.domain.chain import Row
-from regista.store.append import Append, Conflict, Duplicate
+from regista.store.append import Append, Duplicate
 from regista.store.command_sets import CommandSet
+from regista.store.conditions import check_heads, distinct_commands, placed, streams_of
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.schema import CREATE, EVENTS_TABLE
 
@@ -92,12 +92,7 @@ def refuse_duplicates(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     Raises:
         Duplicate: one is.
     """
-    keys = [append.command.scoped for append in appends]
-    seen: set[tuple[str, str]] = set()
-    for key in keys:
-        if key in seen:
-            raise Duplicate(*key)
-        seen.add(key)
+    keys = distinct_commands(appends)
     for sql, params in _statements(_SELECT_COMMANDS, keys):
         c.execute(sql, params)
         found = c.fetchone()
@@ -111,31 +106,16 @@ def refuse_conflicts(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     Raises:
         Conflict: one is not.
     """
-    streams = dict.fromkeys(stream for append in appends for stream in append.streams)
-    heads = dict.fromkeys(streams, 0)
-    for sql, params in _statements(_SELECT_HEADS, ((stream,) for stream in streams)):
+    heads: dict[str, int] = {}
+    for sql, params in _statements(_SELECT_HEADS, ((stream,) for stream in streams_of(appends))):
         c.execute(sql, params)
         heads.update((stream, sequence) for stream, sequence in c.fetchall() if sequence is not None)
-    for append in appends:
-        for stream, expected in append.reads.items():
-            if heads[stream] != expected:
-                raise Conflict(stream, expected, heads[stream])
-        for row in append.rows:
-            stream = str(row.originator_id)
-            if heads[stream] != row.originator_version - 1:
-                raise Conflict(stream, row.originator_version - 1, heads[stream])
-            heads[stream] = row.originator_version
+    check_heads(appends, heads)
 
 
 def insert_appends(c: SQLiteCursor, appends: Sequence[Append], position: int) -> list[int]:
     """Insert the events from ``position`` on, and the commands; the first position of each append."""
-    sets = []
-    for append in appends:
-        rows = []
-        for row in append.rows:
-            rows.append(Row(position, str(row.originator_id), row.originator_version, row.topic, row.state))
-            position += 1
-        sets.append(CommandSet(append.command, tuple(rows)))
+    sets = placed(appends, position)
     insert_sets(c, sets)
     return [members.rows[0].position for members in sets]
 
