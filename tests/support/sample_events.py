@@ -14,6 +14,7 @@ from regista.domain.metadata import Scalar
 T = TypeVar("T")
 
 TEXTS: Mapping[str, str] = {
+    "source": "kafka",
     "actor": "ci-pipeline",
     "alias": "champion",
     "artifact_digest": "sha256:" + "ab" * 32,

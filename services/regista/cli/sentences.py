@@ -68,5 +68,8 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "regista.alias.assigned.v1": _assigned,
     "regista.alias.removed.v1": lambda d: f"removed @{d['alias']} (was {d['previous_version']})",
     "regista.log.created.v1": lambda _: "created the log",
+    "regista.log.healed.v1": lambda d: (
+        f"healed from {d['source']}: {d['restored']} events restored, {d['quarantined']} put aside"
+    ),
     "regista.log.imported.v1": lambda d: f"imported {d['events']} events of the log {d['source_log_id']}",
 }

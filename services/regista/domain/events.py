@@ -327,6 +327,22 @@ class LogImported(Event):
     events: int
 
 
+@dataclass(frozen=True, slots=True)
+class LogHealed(Event):
+    """The store was made equal to another copy of the log again; a gap of 1,000,000 positions precedes this event.
+
+    ``kept`` and ``restored`` are events of the log now, ``quarantined`` those that the copy contradicts.
+    """
+
+    TYPE: ClassVar[str] = "regista.log.healed.v1"
+    log_id: str
+    source: str
+    source_position: int
+    kept: int
+    restored: int
+    quarantined: int
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.TYPE: cls
     for cls in (
@@ -345,6 +361,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         AliasRemoved,
         LogCreated,
         LogImported,
+        LogHealed,
     )
 }
 """The closed table: an event type that is not here does not exist for this release."""
