@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from regista.domain.errors import Damaged
@@ -42,14 +43,20 @@ def from_record(event_type: str, record: Mapping[str, Any]) -> Event:
     Raises:
         Damaged: ``unknown_event_type`` when no event has this type, ``damaged`` when a field is missing.
     """
-    cls = EVENT_TYPES.get(event_type)
-    if cls is None:
-        raise Damaged(
-            f"no event is called {event_type}",
-            code="unknown_event_type",
-            hint="A newer release may have written it: upgrade this one.",
-        )
-    return _load(cls, record)
+    cls = _class_of(event_type)
+    return _load(cls, _loader(cast("Any", cls)), record)
+
+
+def from_json(event_type: str, data: Mapping[str, Any]) -> Event:
+    """The event of a record in the form of ``to_json``.
+
+    Fields that this release does not know are left aside; one that an older release did not have gets its default.
+
+    Raises:
+        Damaged: ``unknown_event_type`` when no event has this type, ``damaged`` when it is not of that form.
+    """
+    cls = _class_of(event_type)
+    return _load(cls, _json_loader(cast("Any", cls)), data)
 
 
 def meta_to_record(meta: Meta) -> dict[str, Any]:
@@ -64,7 +71,7 @@ def meta_from_record(record: Mapping[str, Any]) -> Meta:
     Raises:
         Damaged: a field is missing.
     """
-    return _load(Meta, record)
+    return _load(Meta, _loader(Meta), record)
 
 
 def to_json(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,10 +79,21 @@ def to_json(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _json(value) for key, value in record.items() if key != "meta"}
 
 
-def _load(cls: type[_T], record: Mapping[str, Any]) -> _T:
+def _class_of(event_type: str) -> type[Event]:
+    cls = EVENT_TYPES.get(event_type)
+    if cls is None:
+        raise Damaged(
+            f"no event is called {event_type}",
+            code="unknown_event_type",
+            hint="A newer release may have written it: upgrade this one.",
+        )
+    return cls
+
+
+def _load(cls: type[_T], load: Convert, record: Mapping[str, Any]) -> _T:
     try:
-        loaded: _T = _loader(cast("Any", cls))(record)
-    except (KeyError, TypeError) as error:
+        loaded: _T = load(record)
+    except (KeyError, TypeError, ValueError) as error:
         msg = f"not a record of {cls.__name__}: {error}"
         raise Damaged(msg) from error
     return loaded
@@ -126,6 +144,35 @@ def _loader(cls: type[Any]) -> Convert:
     return load
 
 
+@cache
+def _json_loader(cls: type[Any]) -> Convert:
+    """Dict in the form of JSON to dataclass."""
+    names, converted = _conversions(cls, _unjson)
+    places = [(names.index(name), convert) for name, convert in converted]
+    absent = {field.name: _default(field) for field in fields(cls)}
+
+    def load(record: Mapping[str, Any]) -> object:
+        values = [record[name] if name in record else absent[name]() for name in names]
+        for place, convert in places:
+            values[place] = convert(values[place])
+        return cls(*values)
+
+    return load
+
+
+def _default(field: Field[Any]) -> Callable[[], Any]:
+    """What a field is where a record does not have it."""
+    if field.default_factory is not MISSING:
+        return field.default_factory
+    if field.default is not MISSING:
+        return lambda: field.default
+
+    def refuse() -> Any:  # noqa: ANN401 - it never returns
+        raise KeyError(field.name)
+
+    return refuse
+
+
 def _conversions(
     cls: type[Any], of: Callable[[Any], Convert | None]
 ) -> tuple[tuple[str, ...], list[tuple[str, Convert]]]:
@@ -152,22 +199,31 @@ def _undump(hint: object) -> Convert | None:
     return _conversion(hint, _loader, tuple, None)
 
 
+def _unjson(hint: object) -> Convert | None:
+    """How a value of JSON becomes a value of this type; None: it stays as it is."""
+    return _conversion(hint, _json_loader, tuple, None, {datetime: datetime.fromisoformat, bytes: bytes.fromhex})
+
+
 def _conversion(
-    hint: object, nested: Callable[[Any], Convert], sequence: Convert, mapping: Convert | None
+    hint: object,
+    nested: Callable[[Any], Convert],
+    sequence: Convert,
+    mapping: Convert | None,
+    scalars: Mapping[object, Convert] = MappingProxyType({}),
 ) -> Convert | None:
     if is_dataclass(hint):
         return nested(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple:
-        inner = _conversion(arguments[0], nested, sequence, mapping)
+        inner = _conversion(arguments[0], nested, sequence, mapping, scalars)
         return sequence if inner is None else _each(inner, sequence)
     if origin is Mapping:
-        if _conversion(arguments[1], nested, sequence, mapping) is not None:
+        if _conversion(arguments[1], nested, sequence, mapping, scalars) is not None:
             msg = f"maps hold scalars only, not {arguments[1]}"
             raise TypeError(msg)
         return mapping
     if origin in (Union, types.UnionType):
-        found = [c for a in arguments if (c := _conversion(a, nested, sequence, mapping)) is not None]
+        found = [c for a in arguments if (c := _conversion(a, nested, sequence, mapping, scalars)) is not None]
         if not found:
             return None
         if len(arguments) != 2 or type(None) not in arguments:
@@ -175,7 +231,7 @@ def _conversion(
             raise TypeError(msg)
         return _optional(found[0])
     if origin is Literal or hint in (str, int, float, bool, bytes, datetime, type(None)):
-        return None
+        return scalars.get(hint)
     msg = f"an event cannot hold {hint}"
     raise TypeError(msg)
 

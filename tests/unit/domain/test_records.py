@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,6 +16,7 @@ from regista.domain.errors import Damaged
 from regista.domain.events import EVENT_TYPES, Event, Meta, ModelRegistered, ModelUpdated, VersionRegistered
 from regista.domain.records import (
     TYPE_OF,
+    from_json,
     from_record,
     meta_from_record,
     meta_to_record,
@@ -38,6 +40,27 @@ def test_a_record_has_all_of_the_event_in_its_order_and_gives_it_back(event: Eve
     assert repr(record) == repr(expected)
     assert from_record(event.TYPE, record) == event
     assert from_record(event.TYPE, {"meta": {"time": None}, **record}) == event
+
+
+@settings(max_examples=60, deadline=None)
+@given(event=events())
+def test_what_the_api_shows_of_an_event_gives_the_event_back(event: Event) -> None:
+    shown = json.loads(json.dumps(to_json(to_record(event))))
+    assert from_json(event.TYPE, {**shown, "added_later": 1}) == event
+
+
+def test_what_an_older_release_did_not_show_has_its_default() -> None:
+    event = minimal(ModelUpdated)
+    assert from_json(ModelUpdated.TYPE, {"model": event.model}) == ModelUpdated(event.model)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"model": ...}, {"trained_at": "yesterday"}, {"numbering": 3}, {"artifact": None}], ids=str
+)
+def test_what_is_no_event_in_json_is_damage(changed: dict[str, Any]) -> None:
+    shown = to_json(to_record(full(VersionRegistered))) | changed
+    with pytest.raises(Damaged, match="not a record of VersionRegistered"):
+        from_json(VersionRegistered.TYPE, {name: value for name, value in shown.items() if value is not ...})
 
 
 @given(meta=metas())
