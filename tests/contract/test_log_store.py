@@ -9,7 +9,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from regista.domain.chain import Row
-from regista.store.append import Append, CommandKey, Conflict, Duplicate
+from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
 from regista.store.log import LogStore
 from regista.store.sqlite import SQLiteLogStore
 
@@ -168,3 +168,114 @@ def test_a_large_batch_is_one_transaction(store: LogStore) -> None:
     with pytest.raises(Conflict):
         store.append([one(f"model/{n}", 2, f"again {n}") for n in range(999)] + [one("model/999", 1, "late")])
     assert store.max_position() == 1001
+
+
+def outgoing(name: str, time_ms: int = 1000) -> Outgoing:
+    """An outcome with what Kafka allows: a header twice, one without a value, bytes that are no text."""
+    headers = (
+        ("regista_source", b"commands/0/7"),
+        ("twice", b"1"),
+        ("twice", b""),
+        ("none", None),
+        ("raw", b"\xff\x00"),
+    )
+    return Outgoing("result", name.encode(), b"\xc3\x01" + name.encode(), headers, time_ms)
+
+
+def taken(source: str, before: int, after: int, *names: str, rows: tuple[StoredEvent, ...] = ()) -> Append:
+    command = key(f"{source}@{before}") if rows else None
+    return Append(rows, command, {}, Intake(source, before, after), tuple(map(outgoing, names)))
+
+
+def test_events_intake_and_outcomes_of_a_command_come_to_exist_together(reopen: Open) -> None:
+    store = reopen()
+    assert store.intake_offset("commands/0") is None
+    assert (store.outcomes(0, 10), store.max_outcome()) == ([], 0)
+    two = (event("model/a", 1), event("model/b", 1))
+    assert store.append([taken("commands/0", 0, 8, "done", rows=two), taken("commands/1", 0, 3, "refused")]) == [2, 0]
+    store = reopen()
+    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (8, 3)
+    done, refused = store.outcomes(0, 10)
+    assert (done.outgoing, done.position) == (outgoing("done"), 3)
+    assert (refused.outgoing, refused.position) == (outgoing("refused"), None)
+    assert 0 < done.id < refused.id == store.max_outcome()
+
+
+def test_a_queue_is_taken_in_once_whoever_believes_to_be_its_taker(store: LogStore) -> None:
+    store.append([taken("commands/0", 0, 5, "first")])
+    late = taken("commands/0", 0, 5, "zombie", rows=(event("model/a", 1),))
+    with pytest.raises(IntakeMoved) as caught:
+        store.append([one("model/b", 1, "beside"), late])
+    assert (caught.value.source, caught.value.expected, caught.value.actual) == ("commands/0", 0, 5)
+    assert store.max_position() == 1
+    assert store.intake_offset("commands/0") == 5
+    assert [row.outgoing.key for row in store.outcomes(0, 10)] == [b"first"]
+    with pytest.raises(IntakeMoved):
+        store.append([taken("commands/1", 1, 2)])
+
+
+def test_the_intakes_of_a_batch_follow_each_other(store: LogStore) -> None:
+    chain = [taken("commands/0", 0, 1, "a"), taken("commands/1", 0, 4), taken("commands/0", 1, 7, "b")]
+    store.append(chain)
+    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (7, 4)
+    with pytest.raises(IntakeMoved):
+        store.append([taken("commands/0", 7, 8), taken("commands/0", 7, 9)])
+    assert store.intake_offset("commands/0") == 7
+    store.append([taken("commands/0", 7, 2)])
+    assert store.intake_offset("commands/0") == 2
+
+
+def test_a_moved_queue_is_told_before_what_its_next_taker_did_with_the_command(store: LogStore) -> None:
+    store.append([taken("commands/0", 0, 5, rows=(event("model/a", 1),))])
+    with pytest.raises(IntakeMoved):
+        store.append([taken("commands/0", 0, 5, rows=(event("model/a", 1),))])
+
+
+def test_a_refusal_rests_on_what_it_read(store: LogStore) -> None:
+    store.append([one("model/a", 1, "a")])
+    intake = Intake("commands/0", 0, 1)
+    with pytest.raises(Conflict):
+        store.append([Append((), None, {"model/a": 0}, intake, (outgoing("refused"),))])
+    assert store.intake_offset("commands/0") is None
+    store.append([Append((), None, {"model/a": 1}, intake, (outgoing("refused"),))])
+    assert [row.outgoing.key for row in store.outcomes(0, 10)] == [b"refused"]
+
+
+def test_a_conflict_elsewhere_in_the_batch_takes_nothing_in(store: LogStore) -> None:
+    with pytest.raises(Conflict):
+        store.append([taken("commands/0", 0, 1, "told"), one("model/a", 2, "late")])
+    assert store.intake_offset("commands/0") is None
+    assert store.outcomes(0, 10) == []
+
+
+def test_outcomes_are_read_inclusively_and_pruned_by_id_and_age(reopen: Open) -> None:
+    store = reopen()
+    store.append([Append((), None, outcomes=tuple(outgoing(str(n), n) for n in range(6)))])
+    ids = [row.id for row in store.outcomes(0, 10)]
+    assert [row.id for row in store.outcomes(ids[2], 2)] == ids[2:4]
+    assert store.prune_outcomes(ids[5], 3) == 3
+    assert [row.id for row in store.outcomes(0, 10)] == ids[3:]
+    assert store.prune_outcomes(ids[4], 100, limit=10) == 1
+    assert store.prune_outcomes(ids[5] + 1, 100, limit=1) == 1
+    assert store.prune_outcomes(ids[5] + 1, 100) == 1
+    store = reopen()
+    assert store.outcomes(0, 10) == []
+    store.append([Append((), None, outcomes=(outgoing("next"),))])
+    assert store.max_outcome() > ids[-1]
+
+
+def test_an_outcome_may_lack_key_and_value(store: LogStore) -> None:
+    bare = Outgoing("dead-letter", None, None, (), 0)
+    store.append([Append((), None, outcomes=(bare,))])
+    assert [row.outgoing for row in store.outcomes(0, 1)] == [bare]
+
+
+def test_an_append_holds_events_of_a_command_or_something_to_take_in_or_tell() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        Append((), None)
+    with pytest.raises(ValueError, match="command"):
+        Append((), key("c"), outcomes=(outgoing("x"),))
+    with pytest.raises(ValueError, match="command"):
+        Append((event("model/a", 1),), None)
+    with pytest.raises(ValueError, match="nothing"):
+        Intake("commands/0", 3, 3)

@@ -1,13 +1,35 @@
-"""What is appended: one command's events, what the decision had read, and the command's own identity."""
+"""What is appended: one command's events, what the decision had read, and the command's own identity.
+
+A command that came from a queue brings with it how far the queue is taken in then, and what is to be told of it: all of
+that comes to exist with its events, or not at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from eventsourcing.persistence import StoredEvent
 
-__all__ = ["Append", "CommandFound", "CommandKey", "Conflict", "Duplicate", "StoredEvent"]
+__all__ = [
+    "Append",
+    "CommandFound",
+    "CommandKey",
+    "Conflict",
+    "Duplicate",
+    "Headers",
+    "Intake",
+    "IntakeMoved",
+    "OutcomeKind",
+    "OutcomeRow",
+    "Outgoing",
+    "StoredEvent",
+]
+
+Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
+"""As on Kafka: in order, a name may come more than once, a value may be missing."""
+OutcomeKind: TypeAlias = Literal["result", "dead-letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +60,71 @@ class CommandFound:
 
 
 @dataclass(frozen=True, slots=True)
+class Intake:
+    """A queue of commands (``topic/partition``) is taken in up to ``after``, itself not included.
+
+    Compared and set under the write lock: whoever else took from it since is noticed, whatever they believe themselves.
+    ``before`` is what the store has, 0 where it has nothing yet. Offsets may have gaps, and fall where a queue was made
+    anew; they never stay.
+    """
+
+    source: str
+    before: int
+    after: int
+
+    def __post_init__(self) -> None:
+        if self.after == self.before:
+            msg = "an intake that takes nothing in"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is to be told of a command that came from a queue. ``time_ms``: since 1970."""
+
+    kind: OutcomeKind
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """An outcome in the store. ``id`` rises in the order of commits, with gaps; none is given twice.
+
+    ``position`` is that of the last event that came to exist with it; None when there was none.
+    """
+
+    id: int
+    outgoing: Outgoing
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """One command's events: they come to exist together, adjacent in position, or not at all.
 
     ``reads`` names every other stream the decision looked at with the sequence it saw (0: it did not exist). They are
     checked under the write lock of the append. The streams of ``rows`` are checked the same way without being named:
     each row must be the next of its stream.
+
+    Without ``rows`` there is no ``command``, for the index knows commands by their events; there is an ``intake`` then,
+    ``outcomes``, or both: a refusal is told, rests on its ``reads``, and leaves no other trace.
     """
 
     rows: tuple[StoredEvent, ...]
-    command: CommandKey
+    command: CommandKey | None
     reads: Mapping[str, int] = field(default_factory=dict)
+    intake: Intake | None = None
+    outcomes: tuple[Outgoing, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.rows:
-            msg = "an append without events"
+        if bool(self.rows) != (self.command is not None):
+            msg = "a command is appended with its events, and events by a command"
+            raise ValueError(msg)
+        if not self.rows and self.intake is None and not self.outcomes:
+            msg = "an append of nothing"
             raise ValueError(msg)
 
     @property
@@ -78,3 +150,13 @@ class Duplicate(Exception):
         super().__init__(f"command {command_id!r} of {actor!r} is in the log")
         self.actor = actor
         self.command_id = command_id
+
+
+class IntakeMoved(Exception):
+    """Somebody else took commands in from this queue. Nothing was appended: go on where the store is now."""
+
+    def __init__(self, source: str, expected: int, actual: int) -> None:
+        super().__init__(f"{source} is taken in up to {actual}, not {expected}")
+        self.source = source
+        self.expected = expected
+        self.actual = actual

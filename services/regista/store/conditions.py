@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from regista.domain.chain import Row
-from regista.store.append import Append, Conflict, Duplicate
+from regista.store.append import Append, Conflict, Duplicate, IntakeMoved, OutcomeRow
 from regista.store.command_sets import CommandSet
 
 
 def distinct_commands(appends: Iterable[Append]) -> list[tuple[str, str]]:
-    """The commands, by actor and id, in order.
+    """The commands, by actor and id, in order; an append without events has none.
 
     Raises:
         Duplicate: one is there twice.
     """
     keys: dict[tuple[str, str], None] = {}
     for append in appends:
+        if append.command is None:
+            continue
         if append.command.scoped in keys:
             raise Duplicate(*append.command.scoped)
         keys[append.command.scoped] = None
@@ -48,10 +50,58 @@ def check_heads(appends: Iterable[Append], heads: Mapping[str, int]) -> None:
             current[stream] = row.originator_version
 
 
+def sources_of(appends: Iterable[Append]) -> list[str]:
+    """Every queue that is taken in from, once."""
+    return list(dict.fromkeys(append.intake.source for append in appends if append.intake is not None))
+
+
+def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict[str, int]:
+    """Check that every queue is where its taker believes it, each append after those before it; where they are then.
+
+    ``offsets`` has the next offset of every queue that was taken in from before.
+
+    Raises:
+        IntakeMoved: one is not.
+    """
+    moved: dict[str, int] = {}
+    for append in appends:
+        if (intake := append.intake) is None:
+            continue
+        actual = moved.get(intake.source, offsets.get(intake.source, 0))
+        if actual != intake.before:
+            raise IntakeMoved(intake.source, intake.before, actual)
+        moved[intake.source] = intake.after
+    return moved
+
+
+def placed_outcomes(appends: Sequence[Append], positions: Sequence[int], next_id: int) -> list[OutcomeRow]:
+    """What is told of each append, with ids from ``next_id`` on and the position of the append's last event.
+
+    ``positions`` are the appends' first positions, 0 where they have no events.
+    """
+    rows: list[OutcomeRow] = []
+    for append, first in zip(appends, positions, strict=True):
+        last = first + len(append.rows) - 1 if append.rows else None
+        for outcome in append.outcomes:
+            rows.append(OutcomeRow(next_id + len(rows), outcome, last))
+    return rows
+
+
+def first_positions(appends: Sequence[Append], position: int) -> list[int]:
+    """Where the events of each append begin when those of the first begin at ``position``; 0 where there are none."""
+    positions = []
+    for append in appends:
+        positions.append(position if append.rows else 0)
+        position += len(append.rows)
+    return positions
+
+
 def placed(appends: Sequence[Append], position: int) -> list[CommandSet]:
-    """The sets with their events at ``position`` and the positions after it."""
+    """The sets with their events at ``position`` and the positions after it; none for an append without events."""
     sets = []
     for append in appends:
+        if append.command is None:
+            continue
         rows = []
         for row in append.rows:
             rows.append(Row(position, str(row.originator_id), row.originator_version, row.topic, row.state))

@@ -225,10 +225,22 @@ class GroupCommit:
         for member in batch:
             member.settle(next(positions) if member.append is not None else 0)
 
-    def _find(self, appends: Iterable[Append]) -> list[int] | None:
-        """Where the log holds exactly these appends; None when it does not."""
+    def _find(self, appends: Sequence[Append]) -> list[int] | None:
+        """Where the log holds exactly these appends; None when it does not.
+
+        What has no events is known by its queue having moved: only its own intake, or that of another registrar, which
+        the next append of this one then meets, moves it.
+        """
         positions = []
+        sources: set[str] = set()
         for append in appends:
+            if append.intake is not None and append.intake.source not in sources:
+                sources.add(append.intake.source)
+                if (self._store.intake_offset(append.intake.source) or 0) == append.intake.before:
+                    return None
+            if append.command is None:
+                positions.append(0)
+                continue
             found = self._store.find_command(*append.command.scoped)
             row = found and self._store.row(found.position)
             if not found or not row or row.value != append.rows[0].state:

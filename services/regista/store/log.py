@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from regista.domain.chain import Row
-from regista.store.append import Append, CommandFound
+from regista.store.append import Append, CommandFound, OutcomeRow
 from regista.store.command_sets import CommandSet
 
 
@@ -21,6 +21,10 @@ class LogReader(Protocol):
     @property
     def log_id(self) -> str:
         """The identity of the log, on Kafka and in exports."""
+
+    @property
+    def immediate(self) -> bool:
+        """Whether looking one thing up takes microseconds: fit for the event loop. Where not, look in a thread."""
 
     def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:
         """Rows of one stream in the order of sequence, fetched in chunks: no read transaction stays open between."""
@@ -38,13 +42,25 @@ class LogReader(Protocol):
         """The position of the newest row; 0 in an empty log."""
 
     def find_command(self, actor: str, command_id: str) -> CommandFound | None:
-        """Where the events of a command are, if it was carried out. Microseconds: fit for the event loop."""
+        """Where the events of a command are, if it was carried out."""
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
         """The whole command index as (actor, command id, found), in the order of actor and command id."""
 
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
+
+    def intake_offset(self, source: str) -> int | None:
+        """The offset up to which commands of a queue are taken in, itself not included; None when none ever was."""
+
+    def outcomes(self, from_id: int, limit: int) -> list[OutcomeRow]:
+        """At most ``limit`` outcomes from ``from_id`` on, itself included, in the order of id.
+
+        Whoever reads on from the highest id it saw misses none: ids become visible in their order.
+        """
+
+    def max_outcome(self) -> int:
+        """The id of the newest outcome; 0 when there is none."""
 
     def storage_problems(self) -> list[str]:
         """What the database finds wrong in its own pages and indexes, in its words; empty when it is sound."""
@@ -56,8 +72,17 @@ class LogReader(Protocol):
 class LogStore(LogReader, Protocol):
     """A log that can grow."""
 
+    def check_writable(self) -> None:
+        """Take the write lock and give it back, writing nothing.
+
+        Raises:
+            Unavailable: an append would fail now, for the reason that its code says.
+        """
+
     def append(self, appends: Sequence[Append]) -> list[int]:
-        """Append the events of several commands in one durable transaction; the first position of each.
+        """Append the events of several commands in one durable transaction; the first position of each, 0 without.
+
+        Intake and outcomes of each append come to exist in the same transaction.
 
         When it returns, the events survive the loss of power. All or nothing: on any error nothing was appended,
         save when the error came out of the commit itself, which only a look at the command index can tell.
@@ -65,11 +90,19 @@ class LogStore(LogReader, Protocol):
         Raises:
             Conflict: a stream written or read is not where the decision saw it.
             Duplicate: a command is in the log already, or twice in ``appends``.
+            IntakeMoved: a queue is not where its taker believes it. Told before the other two.
+        """
+
+    def prune_outcomes(self, before_id: int, older_than_ms: int, limit: int = 10_000) -> int:
+        """Remove at most ``limit`` outcomes with an id below ``before_id`` and a time before ``older_than_ms``.
+
+        Their number. Ids are not given again.
         """
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log: rows with the positions they have, in place of the log's own first event.
 
+        Intakes and outcomes stay: what was told of queues is true of this store, whatever log it holds.
         One transaction: when ``sets`` raises, nothing has changed.
 
         Raises:

@@ -8,10 +8,11 @@ from typing import Any
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, NotFound
-from regista.store.append import CommandFound
+from regista.store.append import CommandFound, OutcomeRow, Outgoing
+from regista.store.headers import unpack_headers
 from regista.store.sqlite.connections import ReaderPool
 from regista.store.sqlite.faults import translated
-from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, WITH_OUTCOMES
 
 _CHUNK = 500
 _COLUMNS = "position, originator_id, originator_version, topic, state"
@@ -28,11 +29,15 @@ _COMMANDS = (
     "SELECT actor, command_id, digest, position, count, hash FROM commands "
     "WHERE (actor, command_id) > (?, ?) ORDER BY actor, command_id LIMIT ?"
 )
+_INTAKE = "SELECT next_offset FROM intake WHERE source = ?"
+_OUTCOMES = "SELECT id, kind, key, value, headers, time_ms, position FROM outcomes WHERE id >= ? ORDER BY id LIMIT ?"
 _END = 2**63 - 1
 
 
 class SQLiteLogReader:
     """Implements ``LogReader``. Takes no lock: works beside a running registrar and on a copy."""
+
+    immediate = True
 
     def __init__(self, path: Path, readers: ReaderPool | None = None) -> None:
         """Read the log at ``path``.
@@ -61,6 +66,7 @@ class SQLiteLogReader:
                 code="log_too_new",
                 hint="Run the release that wrote it, or a later one.",
             )
+        self._has_outcomes = version >= WITH_OUTCOMES
         found = self._one("SELECT value FROM log WHERE key = 'log_id'")
         if found is None:
             raise NotFound(f"The log at {self.path} was never finished.", code="log_not_found")
@@ -118,6 +124,27 @@ class SQLiteLogReader:
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
         return self.read(found.position, found.count)
+
+    def intake_offset(self, source: str) -> int | None:
+        """How far a queue is taken in. A file of an earlier layout that nobody has opened since took in nothing."""
+        found = self._one(_INTAKE, (source,)) if self._has_outcomes else None
+        return None if found is None else int(found[0])
+
+    def outcomes(self, from_id: int, limit: int) -> list[OutcomeRow]:
+        """What is to be told, from an id on, itself included."""
+        if not self._has_outcomes:
+            return []
+        with translated(self.path), self._readers.connection() as connection:
+            found = connection.execute(_OUTCOMES, (from_id, limit)).fetchall()
+        return [
+            OutcomeRow(id_, Outgoing(kind, key, value, unpack_headers(headers), time_ms), position)
+            for id_, kind, key, value, headers, time_ms, position in found
+        ]
+
+    def max_outcome(self) -> int:
+        """The newest id."""
+        found = self._one("SELECT max(id) FROM outcomes") if self._has_outcomes else None
+        return int(found[0] or 0) if found else 0
 
     def storage_problems(self) -> list[str]:
         """What SQLite's own check of pages and indexes finds."""

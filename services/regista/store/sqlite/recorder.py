@@ -13,9 +13,19 @@ from typing import Any
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
-from regista.store.append import Append, Duplicate
+from regista.store.append import Append, Duplicate, OutcomeRow
 from regista.store.command_sets import CommandSet
-from regista.store.conditions import check_heads, distinct_commands, placed, streams_of
+from regista.store.conditions import (
+    check_heads,
+    check_intakes,
+    distinct_commands,
+    first_positions,
+    placed,
+    placed_outcomes,
+    sources_of,
+    streams_of,
+)
+from regista.store.headers import pack_headers
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.schema import CREATE, EVENTS_TABLE
 
@@ -72,9 +82,13 @@ class SQLiteLogRecorder(SQLiteApplicationRecorder):
     ) -> Sequence[int] | None:
         if appends is None:
             return super()._insert_events(c, stored_events)
+        move_intakes(c, appends)
         refuse_duplicates(c, appends)
         refuse_conflicts(c, appends)
-        return insert_appends(c, appends, next_position(c))
+        positions = insert_appends(c, appends, next_position(c))
+        if any(append.outcomes for append in appends):
+            insert_outcomes(c, placed_outcomes(appends, positions, next_outcome(c)))
+        return positions
 
 
 def next_position(c: SQLiteCursor) -> int:
@@ -113,11 +127,42 @@ def refuse_conflicts(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     check_heads(appends, heads)
 
 
+def move_intakes(c: SQLiteCursor, appends: Sequence[Append]) -> None:
+    """Compare and set how far each queue is taken in.
+
+    Raises:
+        IntakeMoved: somebody else took from one.
+    """
+    offsets: dict[str, int] = {}
+    for sql, params in _statements(_SELECT_INTAKES, ((source,) for source in sources_of(appends))):
+        c.execute(sql, params)
+        offsets.update(c.fetchall())
+    moved = check_intakes(appends, offsets)
+    for sql, params in _statements(_UPSERT_INTAKES, moved.items()):
+        c.execute(sql, params)
+
+
+def next_outcome(c: SQLiteCursor) -> int:
+    """The id after the highest one ever given, even where every outcome was removed."""
+    c.execute(
+        "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outcomes'), 0), "
+        "coalesce((SELECT max(id) FROM outcomes), 0)) + 1"
+    )
+    return int(c.fetchone()[0])
+
+
+def insert_outcomes(c: SQLiteCursor, rows: Sequence[OutcomeRow]) -> None:
+    """Insert outcomes with the ids they have."""
+    told = ((row.id, row.outgoing, row.position) for row in rows)
+    values = [(i, o.kind, o.key, o.value, pack_headers(o.headers), o.time_ms, position) for i, o, position in told]
+    for sql, params in _statements(_INSERT_OUTCOMES, values):
+        c.execute(sql, params)
+
+
 def insert_appends(c: SQLiteCursor, appends: Sequence[Append], position: int) -> list[int]:
-    """Insert the events from ``position`` on, and the commands; the first position of each append."""
-    sets = placed(appends, position)
-    insert_sets(c, sets)
-    return [members.rows[0].position for members in sets]
+    """Insert the events from ``position`` on, and the commands; the first position of each append, 0 without events."""
+    insert_sets(c, placed(appends, position))
+    return first_positions(appends, position)
 
 
 def insert_sets(c: SQLiteCursor, sets: Sequence[CommandSet]) -> None:
@@ -139,6 +184,14 @@ _SELECT_COMMANDS = (
     "WITH wanted(actor, command_id) AS (VALUES {rows}) "
     "SELECT actor, command_id FROM wanted CROSS JOIN commands USING (actor, command_id) LIMIT 1"
 )
+_SELECT_INTAKES = (
+    "WITH wanted(source) AS (VALUES {rows}) SELECT source, next_offset FROM wanted CROSS JOIN intake USING (source)"
+)
+_UPSERT_INTAKES = (
+    "INSERT INTO intake (source, next_offset) VALUES {rows} "
+    "ON CONFLICT (source) DO UPDATE SET next_offset = excluded.next_offset"
+)
+_INSERT_OUTCOMES = "INSERT INTO outcomes (id, kind, key, value, headers, time_ms, position) VALUES {rows}"
 _SELECT_HEADS = (
     "WITH wanted(stream) AS (VALUES {rows}) SELECT stream, (SELECT originator_version FROM events "
     "WHERE originator_id = stream ORDER BY originator_version DESC LIMIT 1) FROM wanted"

@@ -1,7 +1,8 @@
 """The tables of the log's file. Only forward migrations, one per ``user_version``: the log is never rebuilt.
 
 ``position`` is declared: an implicit rowid is renumbered by dump and restore. AUTOINCREMENT: a position that was given
-once is never given again. The other columns of ``events`` have the names that the library reads.
+once is never given again, nor is the id of an outcome. The other columns of ``events`` have the names that the library
+reads.
 """
 
 from __future__ import annotations
@@ -9,8 +10,30 @@ from __future__ import annotations
 APPLICATION_ID = 0x52_47_53_54
 """``RGST`` in the file's header: what `file` shows, and what keeps us from writing into another program's database."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+WITH_OUTCOMES = 2
+"""The layout that brought the tables of what is taken in from queues."""
 EVENTS_TABLE = "events"
+
+_OUTCOMES = (
+    """
+    CREATE TABLE IF NOT EXISTS intake (
+        source TEXT PRIMARY KEY,
+        next_offset INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS outcomes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        key BLOB,
+        value BLOB,
+        headers BLOB NOT NULL,
+        time_ms INTEGER NOT NULL,
+        position INTEGER
+    ) STRICT
+    """,
+)
 
 CREATE = (
     """
@@ -35,4 +58,7 @@ CREATE = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE TABLE IF NOT EXISTS log (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    *_OUTCOMES,
 )
+MIGRATIONS: dict[int, tuple[str, ...]] = {WITH_OUTCOMES: _OUTCOMES}
+"""By the layout that they lead to, what brings a file there from the one before."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from eventsourcing.sqlite import SQLiteCursor
+
 from regista.domain.errors import Damaged, Invalid, Refused
 from regista.store.append import Append
 from regista.store.birth import birth, new_log_id
@@ -16,11 +18,13 @@ from regista.store.command_sets import CommandSet
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
+from regista.store.sqlite.probe import check_writable
 from regista.store.sqlite.reader import SQLiteLogReader
 from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_sets
-from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from regista.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
 _CHUNK = 1000
+_PRUNE = "DELETE FROM outcomes WHERE id IN (SELECT id FROM outcomes WHERE id < ? AND time_ms < ? ORDER BY id LIMIT ?)"
 LOG_FILE = "log.db"
 LOCK_FILE = "lock"
 
@@ -29,6 +33,18 @@ def _chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
     rest = iter(sets)
     while some := list(islice(rest, _CHUNK)):
         yield some
+
+
+def _migrate(cursor: SQLiteCursor) -> None:
+    """Bring a file of an earlier layout to this one; one of a later release is left as it is."""
+    cursor.execute("PRAGMA user_version")
+    [version] = cursor.fetchone()
+    if version >= SCHEMA_VERSION:
+        return
+    for layout in range(version + 1, SCHEMA_VERSION + 1):
+        for statement in MIGRATIONS[layout]:
+            cursor.execute(statement)
+    cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _now() -> datetime:
@@ -69,6 +85,7 @@ class SQLiteLogStore(SQLiteLogReader):
             if application != APPLICATION_ID and (application or tables):
                 raise Damaged(f"{path} is not a log of Regista.", code="not_a_log", hint="Name another data directory.")
             if application == APPLICATION_ID:
+                _migrate(cursor)
                 return
             for statement in self._recorder.create_table_statements:
                 cursor.execute(statement)
@@ -78,12 +95,24 @@ class SQLiteLogStore(SQLiteLogReader):
             cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
+    def check_writable(self) -> None:
+        """Whether an append could be written now: the promise of ``LogStore.check_writable``."""
+        check_writable(self.path)
+
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Append in one durable transaction: the promise of ``LogStore.append``."""
         if not appends:
             return []
         with translated(self._datastore.path):
             return list(self._recorder.insert_events([], appends=appends) or ())
+
+    def prune_outcomes(self, before_id: int, older_than_ms: int, limit: int = 10_000) -> int:
+        """Remove old outcomes: the promise of ``LogStore.prune_outcomes``."""
+        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute(_PRUNE, (before_id, older_than_ms, limit))
+            cursor.execute("SELECT changes()")
+            [removed] = cursor.fetchone()
+            return int(removed)
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log in one transaction: the promise of ``LogStore.adopt``."""
