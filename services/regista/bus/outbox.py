@@ -1,0 +1,187 @@
+"""What a relay publishes: entries with a rising position, read in order from a store that has committed them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
+
+from regista.bus.envelope import Envelope, Headers, undecodable
+from regista.domain.chain import Row, event_hash
+from regista.domain.errors import Damaged, Unavailable
+from regista.schemas.codec import decode_meta
+from regista.schemas.errors import SchemaError
+from regista.store.log import LogReader
+
+_CHUNK = 250
+_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record to publish. ``position`` rises strictly; ``hash`` (32 bytes) proves what stands at it.
+
+    ``timestamp_ms`` None means the time of publishing. The partition follows from the key.
+    """
+
+    position: int
+    hash: bytes
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+    timestamp_ms: int | None = None
+
+
+class Outbox(Protocol):
+    """What a relay publishes. Its entries never change and none comes to be before one that was read."""
+
+    @property
+    def name(self) -> str:
+        """``events`` or ``results``: part of the names on Kafka."""
+
+    @property
+    def log_id(self) -> str:
+        """The log that it belongs to."""
+
+    @property
+    def guarded(self) -> str | None:
+        """The topic that holds this outbox's entries and nothing else, in one partition; None where others write too.
+
+        A relay without a checkpoint refuses to start over when that topic holds records.
+        """
+
+    def read(self, from_inclusive: int, limit: int) -> Sequence[Entry]:
+        """About ``limit`` entries from a position on, itself included: never a part of what belongs together.
+
+        Blocks. Empty when there is none from there on.
+
+        Raises:
+            Unavailable: the store cannot be read now.
+            Damaged: what it holds cannot be published.
+        """
+
+    def newest(self) -> int:
+        """The newest position, 0 when there is none. Blocks.
+
+        Raises:
+            Unavailable: the store cannot be read now.
+        """
+
+    def notify(self) -> None:
+        """Something was added: wake who waits, in the event loop it waits in."""
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """Return when an entry beyond ``position`` may exist, after ``timeout`` seconds at the latest."""
+
+
+class EventsOutbox:
+    """The log itself. What ``read`` gives ends with a whole atomic set, so a set is never split."""
+
+    name = "events"
+
+    def __init__(self, store: LogReader, topic: str, *, poll: float = _POLL, max_bytes: int = 4 * 2**20) -> None:
+        """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
+        self._store = store
+        self._topic = topic
+        self._poll = poll
+        self._max_bytes = max_bytes
+        self._envelope = Envelope(store.log_id)
+        self._grown = asyncio.Event()
+
+    @property
+    def log_id(self) -> str:
+        """The log's identity."""
+        return self._store.log_id
+
+    @property
+    def guarded(self) -> str:
+        """The events topic."""
+        return self._topic
+
+    def read(self, from_inclusive: int, limit: int) -> list[Entry]:
+        """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
+        entries: list[Entry] = []
+        for members in self._sets(self._rows(max(from_inclusive, 1), limit)):
+            size = len(members)
+            for index, (row, meta) in enumerate(members, 1):
+                headers = self._envelope.headers(row, meta, index, size)
+                proof = event_hash(row.stream, row.sequence, row.value)
+                entries.append(Entry(row.position, proof, self._topic, row.stream.encode(), row.value, headers))
+        return entries
+
+    def newest(self) -> int:
+        """The position of the log's newest event."""
+        return self._store.max_position()
+
+    def notify(self) -> None:
+        """Something was appended."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            grown = self._grown
+            if await self._beyond(position) or (left := deadline - loop.time()) <= 0:
+                return
+            try:
+                async with asyncio.timeout(min(left, self._poll)):
+                    await grown.wait()
+            except TimeoutError:
+                continue
+
+    async def _beyond(self, position: int) -> bool:
+        try:
+            if getattr(self._store, "immediate", True):
+                return self._store.max_position() > position
+            return await asyncio.to_thread(self._store.max_position) > position
+        except (Unavailable, Damaged):
+            return False
+
+    def _rows(self, position: int, limit: int) -> list[Row]:
+        """Rows from a position on: ``limit`` of them, or ``max_bytes``, and the rest of the last one's set."""
+        rows: list[Row] = []
+        size = 0
+        while len(rows) < limit and size < self._max_bytes:
+            asked = min(_CHUNK, limit - len(rows))
+            found = self._store.read(position, asked)
+            rows += found
+            if len(found) < asked:
+                return rows
+            position = found[-1].position + 1
+            size += sum(len(row.value) for row in found)
+        return rows + self._completing(rows[-1])
+
+    def _completing(self, last: Row) -> list[Row]:
+        """What follows a row in its set."""
+        command, missing = _command(_meta(last)), list[Row]()
+        position = last.position + 1
+        while following := self._store.read(position, 8):
+            for row in following:
+                if _command(_meta(row)) != command:
+                    return missing
+                missing.append(row)
+            position = following[-1].position + 1
+        return missing
+
+    def _sets(self, rows: list[Row]) -> Iterator[list[tuple[Row, dict[str, Any]]]]:
+        decoded = [(row, _meta(row)) for row in rows]
+        for _, members in groupby(decoded, key=lambda pair: _command(pair[1])):
+            yield list(members)
+
+
+def _meta(row: Row) -> dict[str, Any]:
+    try:
+        return decode_meta(row.value)
+    except SchemaError as error:
+        raise undecodable(row, error) from error
+
+
+def _command(meta: dict[str, Any]) -> tuple[str, str, bytes]:
+    """The rule of ``schemas.atomic``: neighbours with the same actor, command id and digest are one set."""
+    return meta["actor"], meta["command_id"], meta["command_digest"]
