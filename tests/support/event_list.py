@@ -7,6 +7,13 @@ import asyncio
 from regista.http.sse import frame
 from regista.http.tail import Part, Told, Wanted
 
+LOG_ID = "log-of-the-test"
+
+
+def hash_of(position: int) -> str:
+    """The hash that an event of this list has."""
+    return f"{position:064x}"
+
 
 class EventList:
     """Implements ``Source`` over a list. Positions are contiguous from 1."""
@@ -24,7 +31,9 @@ class EventList:
         for _ in range(count):
             position = len(self._events) + 1
             data = b'{"position":%d,"padding":"%b"}' % (position, b"x" * padding)
-            told = Told(position, f"model/{model}", "test.v1", actor, frame(position, "test.v1", data))
+            told = Told(
+                position, f"model/{model}", "test.v1", actor, frame(position, "test.v1", data), hash_of(position)
+            )
             self._events.append(told)
         self._grown.set()
         self._grown = asyncio.Event()
@@ -34,6 +43,12 @@ class EventList:
 
     def end(self) -> int:
         return len(self._events)
+
+    def log_id(self) -> str:
+        return LOG_ID
+
+    async def hash_at(self, position: int) -> str | None:
+        return hash_of(position) if 0 < position <= len(self._events) else None
 
     async def read(self, after: int, limit: int, wanted: Wanted) -> Part:
         self.reads += 1

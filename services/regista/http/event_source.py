@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from regista.domain.chain import event_hash
 from regista.http.sse import frame
 from regista.http.tail import Part, Told, Wanted
 from regista.projections.api.answers import encode
@@ -39,6 +40,15 @@ class ViewedEvents:
     def end(self) -> int:
         """The newest position of the log."""
         return self._log.max_position()
+
+    def log_id(self) -> str:
+        """The identity of the log."""
+        return self._log.log_id
+
+    async def hash_at(self, position: int) -> str | None:
+        """The hash, in hex, of the event at exactly this position of the log; None where there is none."""
+        row = await asyncio.get_running_loop().run_in_executor(self._threads, self._log.row, position)
+        return None if row is None else event_hash(row.stream, row.sequence, row.value).hex()
 
     async def read(self, after: int, limit: int, wanted: Wanted) -> Part:
         """The next events behind a position.
@@ -71,4 +81,4 @@ class ViewedEvents:
 
 def _told(event: dict[str, Any]) -> Told:
     text = frame(event["position"], event["type"], encode(event))
-    return Told(event["position"], event["stream"], event["type"], event["actor"], text)
+    return Told(event["position"], event["stream"], event["type"], event["actor"], text, event["hash"])

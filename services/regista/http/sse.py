@@ -1,7 +1,9 @@
 """``GET /v1/events/stream``: the events as server-sent events, first the past, then each as soon as it is visible.
 
 ``id`` is the position, ``event`` the CloudEvents type, ``data`` the event's JSON on one line. A reader that comes back
-with ``Last-Event-ID`` (or ``after=``) goes on behind it, without gap or repetition. Silence is broken by comments. A
+with ``Last-Event-ID`` (or ``after=``) goes on behind it, without gap or repetition; with ``hash=`` and ``log_id=`` it
+has this checked to be the same event of the same log, and with ``progress=true`` it is told how far the log was read
+where nothing passed its filters, or nothing more follows. Silence is broken by comments. A
 reader that does not read for ``patience`` seconds is cut off, and one more than ``max_readers`` is told to come later.
 At shutdown a stream ends as if the log had no more; readers reconnect.
 """
@@ -10,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from regista.domain.errors import BeyondLog, Malformed, Unavailable
+from regista.domain.errors import BeyondLog, Malformed, Refused, Unavailable
 from regista.http.tail import Source, Tail, Told, Wanted
 
 MEDIA_TYPE = "text/event-stream"
@@ -26,6 +29,25 @@ _CHUNK = 64 * 2**10
 """Bytes sent at once."""
 _GREETING = b": regista\n\n"
 _HEARTBEAT = b": nothing new\n\n"
+PROGRESS = "regista.progress"
+"""The ``event`` of a message that is none of the log's: its data are ``position`` and ``hash``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a reader remembers of where it was: the log, and the hash of the event there. None is not compared."""
+
+    log_id: str | None = None
+    hash: str | None = None
+
+
+NOTHING_KNOWN = Known()
+
+
+_START_ANEW = (
+    "The registry was reset or restored from an older copy, or is another one. Where it is the right one, remove the "
+    "stored position and say where to begin."
+)
 
 
 class EventStreams:
@@ -68,22 +90,40 @@ class EventStreams:
         self._closing = True
         self._tail.wake()
 
-    async def check(self, after: int, wanted: Wanted) -> None:
+    async def check(self, after: int, wanted: Wanted, known: Known = NOTHING_KNOWN) -> None:
         """Refuse what cannot be streamed, as long as it can be refused.
 
         Raises:
+            Refused: ``another_log``, ``log_diverged``: what the reader remembers is not of this log.
             BeyondLog: the log ends before that position.
             RegistaError: what reading with these filters raises.
         """
+        await self._compare(after, known)
         if after > self._source.end():
             raise BeyondLog(f"the log ends at {self._source.end()}, before position {after}")
         await self._source.read(after, 1, wanted)
 
-    async def chunks(self, after: int, wanted: Wanted) -> AsyncGenerator[bytes, None]:
+    async def _compare(self, after: int, known: Known) -> None:
+        log_id = self._source.log_id()
+        if known.log_id not in (None, log_id):
+            raise Refused(f"this is the log {log_id}, not {known.log_id}", code="another_log", hint=_START_ANEW)
+        if known.hash is None or not after:
+            return
+        found = await self._source.hash_at(after)
+        if found != known.hash.lower():
+            held = "no event" if found is None else f"an event with the hash {found}"
+            raise Refused(
+                f"the log has {held} at position {after}, not one with the hash {known.hash[:64]}",
+                code="log_diverged",
+                hint=_START_ANEW,
+            )
+
+    async def chunks(self, after: int, wanted: Wanted, *, progress: bool = False) -> AsyncGenerator[bytes, None]:
         """The stream behind a position, in pieces; ends when the server closes or the views cannot be read."""
         self._tail.start()
         yield _GREETING
-        position = after
+        position = told = after
+        unsaid = True
         while not self._closing:
             if position < self._tail.floor:
                 reached = self._source.position()
@@ -96,14 +136,28 @@ class EventStreams:
                 reached = self._tail.position
                 events = self._tail.since(position, wanted)
                 position = max(position, reached)
+            unsaid = unsaid or bool(events)
             for chunk in _pieces(events):
                 yield chunk
             if position < self._tail.position or position < self._tail.floor:
                 continue
             if self._tail.failed:
                 return
+            unsaid = unsaid and position > told
+            if progress and unsaid and (said := await self._progress(position)):
+                yield said
+                told, unsaid = position, False
             if not await self._more(position):
-                yield _HEARTBEAT
+                said = await self._progress(position) if progress and position > told else None
+                yield said or _HEARTBEAT
+                told = position if said else told
+
+    async def _progress(self, position: int) -> bytes | None:
+        """The message that everything up to a position was told; None where that is not the end of what was read."""
+        reached, found = await self._tail.mark()
+        if reached != position or found is None:
+            return None
+        return frame(reached, PROGRESS, b'{"position":%d,"hash":"%b"}' % (reached, found.encode()))
 
     async def _more(self, position: int) -> bool:
         await self._tail.moved(position, self._heartbeat)
@@ -135,12 +189,13 @@ class EventStreamResponse(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, streams: EventStreams, after: int, wanted: Wanted) -> None:
+    def __init__(self, streams: EventStreams, after: int, wanted: Wanted, *, progress: bool = False) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type=MEDIA_TYPE)
         del self.headers["content-length"]
         self._streams = streams
         self._after = after
         self._wanted = wanted
+        self._progress = progress
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
@@ -160,7 +215,7 @@ class EventStreamResponse(Response):
     async def _send_all(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            async for chunk in self._streams.chunks(self._after, self._wanted):
+            async for chunk in self._streams.chunks(self._after, self._wanted, progress=self._progress):
                 async with asyncio.timeout(self._streams.patience):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
@@ -196,6 +251,15 @@ def stream_routes(streams: EventStreams) -> APIRouter:
         model: Annotated[str | None, Query(description="Only this model.")] = None,
         actor: Annotated[str | None, Query(description="Only what this actor did.")] = None,
         type: Annotated[str | None, Query(description="Only this type.")] = None,  # noqa: A002 - the name in the API
+        log_id: Annotated[
+            str | None, Query(description="The log that `after` is a position of; another is 409.")
+        ] = None,
+        hash: Annotated[  # noqa: A002 - the name in the API
+            str | None, Query(description="The hash of the event at `after`; where it is another, 409.")
+        ] = None,
+        progress: Annotated[
+            bool, Query(description=f"Tell, as `{PROGRESS}`, how far the log was read where nothing more follows.")
+        ] = False,
         last_event_id: Annotated[str | None, Header(description="Sent by readers that come back; wins.")] = None,
     ) -> Response:
         """Follow the events: the past from `after` on (default: all of it), then each as it becomes visible."""
@@ -203,8 +267,8 @@ def stream_routes(streams: EventStreams) -> APIRouter:
         if last_event_id is not None and last_event_id.strip():
             begin = _position(last_event_id.strip())
         wanted = Wanted(stream, model, actor, type)
-        await streams.check(begin, wanted)
-        return EventStreamResponse(streams, begin, wanted)
+        await streams.check(begin, wanted, Known(log_id, hash))
+        return EventStreamResponse(streams, begin, wanted, progress=progress)
 
     return router
 

@@ -42,13 +42,14 @@ EVERYTHING = Wanted()
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event ready to be sent: ``frame`` is its text in the event stream."""
+    """An event ready to be sent: ``frame`` is its text in the event stream, ``hash`` the event's in hex."""
 
     position: int
     stream: str
     type: str
     actor: str
     frame: bytes
+    hash: str
 
     def is_wanted(self, wanted: Wanted) -> bool:
         """Whether the filters let it through."""
@@ -75,6 +76,14 @@ class Part:
 
 class Source(Protocol):
     """Where the event stream reads: the view of events, which only ever grows."""
+
+    def log_id(self) -> str:
+        """The identity of the log."""
+        ...
+
+    async def hash_at(self, position: int) -> str | None:
+        """The hash, in hex, of the event at exactly this position of the log; None where there is none."""
+        ...
 
     def position(self) -> int:
         """How far the view is folded."""
@@ -108,6 +117,7 @@ class Tail:
         self._size = 0
         self._moved = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._hash: str | None = None
         self.floor = self.position = 0
 
     def start(self) -> None:
@@ -115,6 +125,7 @@ class Tail:
         if self._task is None or self._task.done():
             self._events, self._positions, self._size = [], [], 0
             self.floor = self.position = self._source.position()
+            self._hash = None
             self._task = asyncio.create_task(self._follow())
 
     def stop(self) -> None:
@@ -132,6 +143,16 @@ class Tail:
         """The events kept behind a position, which must not be before ``floor``."""
         start = bisect_right(self._positions, position)
         return [event for event in self._events[start:] if event.is_wanted(wanted)]
+
+    async def mark(self) -> tuple[int, str | None]:
+        """Its position, and the hash of the event there."""
+        position = self.position
+        if self._hash is None:
+            found = await self._source.hash_at(position)
+            if self.position != position:
+                return position, found
+            self._hash = found
+        return position, self._hash
 
     async def moved(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - the interval of heartbeats
         """Return when something is behind a position, or following ended, or after ``timeout`` seconds."""
@@ -166,7 +187,7 @@ class Tail:
     def _keep(self, events: Sequence[Told]) -> None:
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
-        self.position = self._positions[-1]
+        self.position, self._hash = self._positions[-1], events[-1].hash
         self._size += sum(len(event.frame) for event in events)
         if len(self._events) > CAPACITY or self._size > CAPACITY_BYTES:
             self._forget()

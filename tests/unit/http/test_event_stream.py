@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
-from tests.support.event_list import EventList
+from tests.support.event_list import LOG_ID, EventList, hash_of
 
-from regista.domain.errors import BeyondLog, Unavailable
+from regista.domain.errors import BeyondLog, Refused, Unavailable
 from regista.http import tail
-from regista.http.sse import EventStreams
+from regista.http.sse import EventStreams, Known
 from regista.http.tail import EVERYTHING, Wanted
 
 
@@ -169,3 +170,56 @@ async def test_views_that_cannot_be_read_send_the_readers_away() -> None:
 
 async def _drain(stream: AsyncIterator[bytes]) -> list[bytes]:
     return [chunk async for chunk in stream if not chunk.startswith(b":")]
+
+
+async def told(stream: AsyncIterator[bytes]) -> int:
+    """The position that the next message about progress names, with its hash; events before it are passed."""
+    async with asyncio.timeout(5):
+        while True:
+            if found := re.search(rb"^event: regista.progress\ndata: (.+)$", await anext(stream), re.MULTILINE):
+                said = json.loads(found[1])
+                assert said["hash"] == hash_of(said["position"])
+                return int(said["position"])
+
+
+async def test_who_asks_for_it_is_told_how_far_the_log_was_read() -> None:
+    source = EventList(300)
+    source.add(5, model="churn")
+    streams = streams_of(source, heartbeat=0.05)
+    async with aclosing(streams.chunks(0, Wanted(model="fraud"), progress=True)) as stream:
+        assert await told(stream) == 305  # after the past, although nothing of it passed the filter at the end
+        source.add(model="churn")
+        assert await told(stream) == 306  # with the heartbeat
+        source.add(2, model="fraud")
+        assert await told(stream) == 308  # behind the last that was sent
+        assert (await anext(stream)).startswith(b":")  # and then nothing new
+
+
+async def test_nobody_else_is() -> None:
+    source = EventList(3)
+    async with aclosing(streams_of(source, heartbeat=0.01).chunks(0, EVERYTHING)) as stream:
+        said = b"".join([await anext(stream) for _ in range(5)])
+    assert b"regista.progress" not in said
+
+
+@pytest.mark.parametrize(
+    ("after", "known", "code"),
+    [
+        (3, Known("another", hash_of(3)), "another_log"),
+        (0, Known("another"), "another_log"),
+        (3, Known(LOG_ID, hash_of(4)), "log_diverged"),
+        (6, Known(LOG_ID, hash_of(6)), "log_diverged"),
+    ],
+)
+async def test_a_reader_that_remembers_another_log_is_refused(after: int, known: Known, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await streams_of(EventList(5)).check(after, EVERYTHING, known)
+    assert refused.value.code == code
+    assert refused.value.hint is not None
+
+
+async def test_a_reader_that_remembers_this_log_goes_on() -> None:
+    streams = streams_of(EventList(5))
+    await streams.check(5, EVERYTHING, Known(LOG_ID, hash_of(5)))
+    await streams.check(5, EVERYTHING, Known(LOG_ID, hash_of(5).upper()))
+    await streams.check(0, EVERYTHING, Known(LOG_ID, ""))
