@@ -10,6 +10,7 @@ from eventsourcing.persistence import StoredEvent
 
 from regista.domain.chain import Row
 from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
+from regista.store.command_sets import CommandSet
 from regista.store.log import LogStore
 from regista.store.sqlite import SQLiteLogStore
 
@@ -279,3 +280,24 @@ def test_an_append_holds_events_of_a_command_or_something_to_take_in_or_tell() -
         Append((event("model/a", 1),), None)
     with pytest.raises(ValueError, match="nothing"):
         Intake("commands/0", 3, 3)
+
+
+def test_the_end_of_a_log_is_replaced_with_the_positions_given_or_nothing_is(store: LogStore) -> None:
+    store.append([one("model/a", 1, "first"), one("model/a", 2, "second"), one("model/b", 1, "third")])
+    before = everything(store)
+    kept, replaced = before[:2], before[2]
+    other = Row(1_000_000, replaced.stream, replaced.sequence, replaced.type, b"other")
+
+    def broken() -> Iterator[CommandSet]:
+        yield CommandSet(key("healed"), (other,))
+        raise ValueError("the source ends in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        store.restore(kept[-1].position, broken(), store.log_id)
+    assert everything(store) == before
+    store.restore(kept[-1].position, [CommandSet(key("healed"), (other,))], "another-log")
+    assert everything(store) == [*kept, other]
+    assert store.log_id == "another-log"
+    assert store.find_command("ci", "second") is None
+    assert store.find_command("ci", "healed") is not None
+    assert store.append([one("model/a", 3, "next")]) == [1_000_001]

@@ -99,6 +99,16 @@ class LogStore(LogReader, Protocol):
         Their number. Ids are not given again.
         """
 
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Put ``sets``, with the positions they have, in the place of everything behind the position ``after``.
+
+        One transaction: when ``sets`` raises, nothing has changed. The log is ``log_id`` from then on. Intakes and
+        outcomes stay.
+
+        Raises:
+            Invalid: a position, a place in a stream or a command is there twice.
+        """
+
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log: rows with the positions they have, in place of the log's own first event.
 

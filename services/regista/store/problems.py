@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """The command index knows a command whose events are gone."""
     HEAD = "head"
     """The log does not hold, or no longer is, what the given head proves."""
+    COPY = "copy"
+    """The store and Kafka do not have the same event there."""
     STORAGE = "storage"
     """The database says that its own pages or indexes are broken."""
 

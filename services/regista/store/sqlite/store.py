@@ -47,6 +47,17 @@ def _migrate(cursor: SQLiteCursor) -> None:
     cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
+def _replace(cursor: SQLiteCursor, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+    cursor.execute("DELETE FROM events WHERE position > ?", (after,))
+    cursor.execute("DELETE FROM commands WHERE position > ?", (after,))
+    try:
+        for some in _chunks(sets):
+            insert_sets(cursor, some)
+    except sqlite3.IntegrityError as error:
+        raise Invalid(f"A position, a place in a stream or a command is there twice: {error}.") from error
+    cursor.execute("UPDATE log SET value = ? WHERE key = 'log_id'", (log_id,))
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -125,14 +136,13 @@ class SQLiteLogStore(SQLiteLogReader):
                     code="registry_not_empty",
                     hint="Import into a new data directory.",
                 )
-            cursor.execute("DELETE FROM events")
-            cursor.execute("DELETE FROM commands")
-            try:
-                for some in _chunks(sets):
-                    insert_sets(cursor, some)
-            except sqlite3.IntegrityError as error:
-                raise Invalid(f"A position, a place in a stream or a command is there twice: {error}.") from error
-            cursor.execute("UPDATE log SET value = ? WHERE key = 'log_id'", (log_id,))
+            _replace(cursor, 0, sets, log_id)
+        self._log_id = log_id
+
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
+        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            _replace(cursor, after, sets, log_id)
         self._log_id = log_id
 
     def close(self) -> None:
