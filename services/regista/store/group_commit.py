@@ -6,6 +6,9 @@ No answer is given before what it rests on is durable: a refusal because of an e
 
 A batch that meets a conflict stays one: its streams are reloaded once, its commands are decided anew and appended
 together. Only when that fails again is it cut in halves, until the one whose stream does not stand still is alone.
+
+Several commands may be submitted as one, decided one after the other and appended all or not at all: what is taken in
+from a queue, whose order and whose offset they share.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 from regista.domain.errors import Unavailable
-from regista.store.append import Append, CommandKey, Conflict, Duplicate
+from regista.store.append import Append, CommandKey, Conflict, Duplicate, IntakeMoved
 from regista.store.log import LogStore
 
 Prepare: TypeAlias = Callable[[], Append | None]
+PrepareAll: TypeAlias = Callable[[], Sequence[Append]]
 Forget: TypeAlias = Callable[[set[str]], Awaitable[None]]
 _T = TypeVar("_T")
 
@@ -37,37 +42,55 @@ class Committed:
 
 @dataclass(eq=False, slots=True)
 class _Member:
-    """A command between its submission and its answer."""
+    """A command between its submission and its answer, or several that stay together.
 
-    key: CommandKey
-    prepare: Prepare
+    ``landed`` says where the events of which of its commands begin: for a twin, even when the caller has gone.
+    """
+
+    keys: tuple[tuple[str, str], ...]
+    prepare: Callable[[], Append | Sequence[Append] | None]
     on_conflict: Forget
-    answer: asyncio.Future[Committed]
+    answer: asyncio.Future[tuple[int, ...]]
     twin: _Member | None = None
-    append: Append | None = field(default=None, init=False)
+    appends: tuple[Append, ...] = field(default=(), init=False)
     refusal: Exception | None = field(default=None, init=False)
-    position: int = field(default=0, init=False)
+    landed: dict[tuple[str, str], int] = field(default_factory=dict, init=False)
 
     def decide(self) -> None:
         """Call ``prepare``; what it returned or raised is kept until it may be told."""
-        self.append = self.refusal = None
+        self.appends, self.refusal = (), None
         try:
-            self.append = self.prepare()
+            decided = self.prepare()
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller, the batch goes on
             self.refusal = error
+        else:
+            self.appends = () if decided is None else (decided,) if isinstance(decided, Append) else tuple(decided)
 
-    def settle(self, position: int = 0) -> None:
-        """Tell the caller; ``position`` is remembered for a twin even when the caller has gone."""
-        self.position = position
+    def settle(self, positions: tuple[int, ...] = ()) -> None:
+        """Tell the caller the first position of each append."""
+        for append, position in zip(self.appends, positions, strict=True):
+            if append.command is not None:
+                self.landed[append.command.scoped] = position
         if self.refusal is not None:
             self.fail(self.refusal)
         elif not self.answer.done():
-            self.answer.set_result(Committed(position))
+            self.answer.set_result(positions)
 
-    def repeat(self, position: int) -> None:
+    def repeat(self, key: tuple[str, str], position: int) -> None:
         """Tell the caller that the log has the command, at ``position``."""
-        self.position, self.twin = position, None
-        self.fail(Duplicate(*self.key.scoped))
+        self.landed[key], self.twin = position, None
+        self.fail(Duplicate(*key))
+
+    def is_repeated(self) -> bool:
+        """Whether the twin has brought a command of this one into the log; the caller is told."""
+        for key in self.keys if self.twin is not None else ():
+            if self.twin is not None and (position := self.twin.landed.get(key)):
+                self.repeat(key, position)
+                return True
+        return False
+
+    def takes_from(self, source: str) -> bool:
+        return any(append.intake is not None and append.intake.source == source for append in self.appends)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -100,14 +123,38 @@ class GroupCommit:
             Unavailable: the store cannot be written (its own code), the queue is full (``overloaded``), streams
                 moved under the decision again and again (``log_contended``), or the registrar is going down.
         """
+        positions = await self._submitted((key.scoped,), prepare, on_conflict)
+        return Committed(positions[0] if positions else 0)
+
+    async def submit_all(
+        self, prepare: PrepareAll, on_conflict: Forget, *, keys: Iterable[CommandKey]
+    ) -> tuple[int, ...]:
+        """Decide and append several commands as one, all or nothing: the first position of each append, 0 without events.
+
+        ``prepare`` and ``on_conflict`` as in ``submit``; ``prepare`` may append for some of the commands only.
+
+        Raises:
+            Duplicate: the log has one of the commands: look again which.
+            IntakeMoved: a queue is not where an append believes it.
+            Unavailable: as ``submit``.
+        """
+        return await self._submitted(tuple(key.scoped for key in keys), prepare, on_conflict)
+
+    async def _submitted(
+        self,
+        keys: tuple[tuple[str, str], ...],
+        prepare: Callable[[], Append | Sequence[Append] | None],
+        on_conflict: Forget,
+    ) -> tuple[int, ...]:
         if self._closed:
             raise Unavailable("The registrar is shutting down.", code="shutting_down")
         if len(self._waiting) >= self._max_waiting:
             raise Unavailable("Too many commands wait for the log.", code="overloaded")
         loop = asyncio.get_running_loop()
         # The first copy of a command that is repeated too early may be in the commit that runs now.
-        member = _Member(key, prepare, on_conflict, loop.create_future(), self._newest.get(key.scoped))
-        self._newest[key.scoped] = member
+        twin = next((self._newest[key] for key in keys if key in self._newest), None)
+        member = _Member(keys, prepare, on_conflict, loop.create_future(), twin)
+        self._newest.update(dict.fromkeys(keys, member))
         self._waiting.append(member)
         if self._driver is None:
             self._driver = loop.create_task(self._drain())
@@ -140,16 +187,14 @@ class GroupCommit:
         twins: list[_Member] = []
         while self._waiting and len(batch) < self._max_batch:
             member = self._waiting.popleft()
-            if member.twin is not None and member.twin.position:
-                member.repeat(member.twin.position)
-            if member.answer.done():
+            if member.is_repeated() or member.answer.done():
                 self._let_go([member])
                 continue
-            member.twin = keys.setdefault(member.key.scoped, member)
-            if member.twin is not member:
+            member.twin = next((keys[key] for key in member.keys if key in keys), None)
+            if member.twin is not None:
                 twins.append(member)
                 continue
-            member.twin = None
+            keys.update(dict.fromkeys(member.keys, member))
             member.decide()
             batch.append(member)
         self._waiting.extendleft(reversed(twins))
@@ -157,30 +202,29 @@ class GroupCommit:
 
     def _let_go(self, members: Iterable[_Member]) -> None:
         for member in members:
-            if self._newest.get(member.key.scoped) is member:
-                del self._newest[member.key.scoped]
+            for key in member.keys:
+                if self._newest.get(key) is member:
+                    del self._newest[key]
 
     async def _commit(self, batch: Sequence[_Member], failures: int = 0) -> None:
         """Append what was decided; ``failures`` of these very members had met other writers before."""
-        appends = [member.append for member in batch if member.append is not None]
+        appends = [append for member in batch for append in member.appends]
         try:
-            positions = iter(await self._blocking(self._store.append, appends) if appends else ())
-        except (Conflict, Duplicate) as error:
+            positions = await self._blocking(self._store.append, appends) if appends else []
+        except (Conflict, Duplicate, IntakeMoved) as error:
             await self._again(batch, error, failures + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers, the writer goes on
             await self._resolve(batch, error)
         else:
-            for member in batch:
-                member.settle(next(positions) if member.append is not None else 0)
+            _settle(batch, positions)
 
-    async def _again(self, batch: Sequence[_Member], error: Conflict | Duplicate, failures: int) -> None:
-        """Leave out what the log has, decide the others anew and append them."""
-        if isinstance(error, Duplicate):
-            try:
-                await self._leave_out(batch)
-            except Exception as unreadable:  # noqa: BLE001 - as in _commit
-                await self._fail(batch, unreadable)
-                return
+    async def _again(self, batch: Sequence[_Member], error: Conflict | Duplicate | IntakeMoved, failures: int) -> None:
+        """Leave out what the log has, and who is not the taker of a queue; decide the others anew and append them."""
+        try:
+            await self._leave_out(batch, error)
+        except Exception as unreadable:  # noqa: BLE001 - as in _commit
+            await self._fail(batch, unreadable)
+            return
         await self._forget(batch)
         left = [member for member in batch if not member.answer.done()]
         if len(left) < len(batch):
@@ -197,14 +241,19 @@ class GroupCommit:
                 # A half begins with the failure that cut it, so that the next one cuts it again.
                 await self._commit(part, failures if len(left) == 1 else min(failures, 1))
 
-    async def _leave_out(self, batch: Sequence[_Member]) -> None:
-        """Answer those whose commands the log has."""
-        appending = [member for member in batch if member.append is not None]
-        keys = [member.key.scoped for member in appending]
-        found = await self._blocking(lambda: [self._store.find_command(*key) for key in keys])
-        for member, command in zip(appending, found, strict=True):
+    async def _leave_out(self, batch: Sequence[_Member], error: Conflict | Duplicate | IntakeMoved) -> None:
+        """Answer those whose commands the log has, or whose queue another takes in."""
+        if isinstance(error, IntakeMoved):
+            for member in batch:
+                if member.takes_from(error.source):
+                    member.fail(error)
+        if not isinstance(error, Duplicate):
+            return
+        named = [(m, append.command.scoped) for m in batch for append in m.appends if append.command is not None]
+        found = await self._blocking(lambda: [self._store.find_command(*key) for _, key in named])
+        for (member, key), command in zip(named, found, strict=True):
             if command is not None:
-                member.repeat(command.position)
+                member.repeat(key, command.position)
 
     async def _fail(self, batch: Sequence[_Member], error: Exception) -> None:
         for member in batch:
@@ -213,17 +262,15 @@ class GroupCommit:
 
     async def _resolve(self, batch: Sequence[_Member], error: Exception) -> None:
         """After an error that may have come out of the commit itself, the command index says what happened."""
-        appends = [member.append for member in batch if member.append is not None]
+        appends = [append for member in batch for append in member.appends]
         try:
             found = await self._blocking(self._find, appends)
         except Exception:  # noqa: BLE001 - the store cannot be asked: the first error is the one to tell
             found = None
         if found is None:
             await self._fail(batch, error)
-            return
-        positions = iter(found)
-        for member in batch:
-            member.settle(next(positions) if member.append is not None else 0)
+        else:
+            _settle(batch, found)
 
     def _find(self, appends: Sequence[Append]) -> list[int] | None:
         """Where the log holds exactly these appends; None when it does not.
@@ -250,7 +297,7 @@ class GroupCommit:
 
     async def _forget(self, batch: Sequence[_Member]) -> None:
         """Tell every owner of remembered state once, whatever the number of its commands."""
-        streams = {stream for member in batch if member.append is not None for stream in member.append.streams}
+        streams = {stream for member in batch for append in member.appends for stream in append.streams}
         for on_conflict in dict.fromkeys(member.on_conflict for member in batch):
             try:
                 await on_conflict(streams)
@@ -261,3 +308,10 @@ class GroupCommit:
 
     async def _blocking(self, function: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
+
+
+def _settle(batch: Iterable[_Member], positions: Iterable[int]) -> None:
+    """Tell every caller the positions of its own appends."""
+    rest = iter(positions)
+    for member in batch:
+        member.settle(tuple(islice(rest, len(member.appends))))
