@@ -5,34 +5,24 @@ A tier is a folder of ``tests/``. An engine is something that a machine may lack
 commas between) an absent engine is a failure instead, and with ``all`` so is every skipped test.
 """
 
-import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from tests.support import engines
 
 HERE = Path(__file__).parent
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.fixtures.kafka", "tests.fixtures.postgres"]
 CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
 deselected = pytest.StashKey[Counter[str]]()
 
 
-def executable(name: str) -> Callable[[], str | None]:
-    """A look for a program: None when it is there, else why it cannot be used."""
-    return lambda: None if shutil.which(name) else f"no {name} on the PATH"
-
-
-ENGINES: dict[str, Callable[[], str | None]] = {"git": executable("git"), "make": executable("make")}
-"""Each engine's look for itself: None when tests can use it, else the reason."""
+ENGINES = dict(engines.LOOKS)
 
 
 def required() -> set[str]:
-    names = {name.strip() for name in os.environ.get("REGISTA_TEST_REQUIRE", "").split(",")} - {""}
-    if unknown := names - {"all", *ENGINES}:
-        raise pytest.UsageError(f"REGISTA_TEST_REQUIRE names no engine: {', '.join(sorted(unknown))}")
-    return names
+    return engines.required(frozenset(ENGINES))
 
 
 def tier(path: Path) -> str:
@@ -53,12 +43,7 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("engine"):
-        name = mark.args[0]
-        if (reason := ENGINES[name]()) is None:
-            continue
-        if required() & {"all", name}:
-            pytest.fail(f"{name} is required here: {reason}", pytrace=False)
-        pytest.skip(f"engine {name}: {reason}")
+        engines.need(mark.args[0], ENGINES)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -95,7 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if config.getoption("markexpr") != name:
             number = config.stash[deselected][name]
             left_out.append(f"{name}: {number} ({command})" if number else f"{name} ({command})")
-    left_out += [f"{name} ({reason})" for name, look in ENGINES.items() if (reason := look())]
+    left_out += [f"{name} ({reason})" for name in ENGINES if (reason := engines.why_not(name, ENGINES))]
     terminalreporter.section("tiers")
     terminalreporter.line("ran: " + (", ".join(f"{name} {count}" for name, count in sorted(ran.items())) or "nothing"))
     terminalreporter.line("left out: " + ", ".join(left_out))
