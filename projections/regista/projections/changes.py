@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import Table
+from sqlalchemy import LargeBinary, Table, Text
 
 FOREVER = 2**63 - 1
 """``to_position`` of an interval that has not ended."""
@@ -18,23 +18,31 @@ FOREVER = 2**63 - 1
 Values: TypeAlias = Sequence[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Statement:
-    """SQL with ``{rows}`` where ``(?, ?), (?, ?)`` goes. Each row has ``width`` values.
+    """SQL with ``VALUES {rows}`` where ``(?, ?), (?, ?)`` goes. ``types`` are those of the values of a row.
 
     ``late``: no other statement of a batch looks at these rows, so that they may all be written at its end, sorted.
+    ``target``: the statement does nothing but insert the rows into this table, and none of them is there.
     """
 
     text: str
-    width: int
+    types: tuple[type, ...]
     late: bool = False
+    target: Table | None = None
+
+    @property
+    def width(self) -> int:
+        """How many values a row has."""
+        return len(self.types)
 
 
 def insert(table: Table, *, ignore_conflicts: bool = False, late: bool = False) -> Statement:
     """Insert whole rows of a table, its columns in their order; rows that exist may be left alone."""
     columns = ", ".join(column.name for column in table.columns)
     conflict = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
-    return Statement(f"INSERT INTO {{{table.name}}} ({columns}) VALUES {{rows}}{conflict}", len(table.columns), late)
+    text = f"INSERT INTO {{{table.name}}} ({columns}) VALUES {{rows}}{conflict}"
+    return Statement(text, types_of(table), late, None if ignore_conflicts else table)
 
 
 def upsert(table: Table) -> Statement:
@@ -43,7 +51,13 @@ def upsert(table: Table) -> Statement:
     rest = ", ".join(f"{c.name} = excluded.{c.name}" for c in table.columns if not c.primary_key)
     columns = ", ".join(column.name for column in table.columns)
     text = f"INSERT INTO {{{table.name}}} ({columns}) VALUES {{rows}} ON CONFLICT ({key}) DO UPDATE SET {rest}"
-    return Statement(text, len(table.columns))
+    return Statement(text, types_of(table))
+
+
+def types_of(table: Table) -> tuple[type, ...]:
+    """The types of a table's columns, as values have them: ``str``, ``int`` or ``bytes``."""
+    kinds = {Text: str, LargeBinary: bytes}
+    return tuple(kinds.get(type(column.type), int) for column in table.columns)
 
 
 @dataclass(frozen=True, slots=True)

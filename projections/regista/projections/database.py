@@ -21,8 +21,9 @@ from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Rewrite, Statement, Write
 from regista.projections.power import Mark, Torn, this_boot
-from regista.projections.reader import Reader
 from regista.projections.skips import Skip, Skips
+from regista.projections.sqlite.reader import SQLiteReader
+from regista.projections.storage import Overtaken
 from regista.projections.views.base import View
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,20 @@ _WAL_BYTES = 32_000_000
 """What a rebuild needed beyond this is given back."""
 
 
+_ENVIRONMENT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""What is wrong with the machine, not with the view: tried again."""
 _LOST = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
@@ -45,12 +60,10 @@ class OtherFormat(sqlite3.DatabaseError):
     """The file holds views as another release lays them out."""
 
 
-class Overtaken(Exception):
-    """Another projector moved an offset: what this one was about to write has been written."""
-
-
 class ViewsDatabase:
     """The views of one registry. The writing methods belong to one thread at a time."""
+
+    immediate = True
 
     def __init__(self, path: Path | str, boot: str | None = None) -> None:
         """Open the file, make it where there is none. ``boot`` stands for this run of the operating system.
@@ -103,9 +116,9 @@ class ViewsDatabase:
             self._mark.remove()
         self._connection.close()
 
-    def reader(self) -> Reader:
+    def reader(self) -> SQLiteReader:
         """A new connection for reading, for one thread at a time."""
-        return Reader(self.path)
+        return SQLiteReader(self.path)
 
     def log_id(self) -> str | None:
         """The log that the views are of."""
@@ -235,6 +248,10 @@ class ViewsDatabase:
                     if row is None:
                         raise LookupError(f"{view.name}: nothing to change at {key}")
                     self._connection.execute(_named(view, generation, update), rewrite(row))
+
+    def is_hindered(self, error: Exception) -> bool:
+        """As ``ViewsStorage.is_hindered``."""
+        return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 1) & 0xFF in _ENVIRONMENT
 
     def _write(self, view: View, generation: int, statement: Statement, rows: Sequence[Sequence[Any]]) -> None:
         # Many rows in one statement: SQLite gives up the interpreter's lock once per statement, and whoever shares

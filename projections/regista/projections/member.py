@@ -6,7 +6,6 @@ Everything here runs in the projector's one thread.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -15,25 +14,10 @@ from typing import TypeAlias
 from regista.domain.chain import Row
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Statement, Values, Write
-from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import CannotDecode, Item, Progress, advanced, decode_row, decode_rows
+from regista.projections.storage import ViewsStorage
 from regista.projections.views.base import View
 from regista.schemas.atomic import atomic_sets
-
-_ENVIRONMENT = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""What is wrong with the machine, not with the view: tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +51,7 @@ class _Failed(Exception):
 
 
 def apply(
-    database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None = None
+    database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None = None
 ) -> list[Member]:
     """Fold whole atomic sets into members that have all come equally far; the members as they stand then.
 
@@ -77,7 +61,7 @@ def apply(
 
     Raises:
         Overtaken: another projector was faster; nothing was written.
-        sqlite3.Error: the database cannot be written; nothing was.
+        Exception: the database cannot be written now (``is_hindered``); nothing was.
     """
     positions = {row.position for row in rows}
     skips = {m.entry.key: database.skips(m.view) & positions for m in members}
@@ -98,7 +82,7 @@ def apply(
 
 
 def _smoothly(
-    database: ViewsDatabase, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None
+    database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None
 ) -> list[Member]:
     after = members[0].entry.progress
     late: list[Late] = [{} for _ in members]
@@ -126,11 +110,11 @@ def _put_off(change: Change, later: Late) -> bool:
     return True
 
 
-def _write(database: ViewsDatabase, member: Member, changes: Sequence[Change]) -> None:
+def _write(database: ViewsStorage, member: Member, changes: Sequence[Change]) -> None:
     try:
         database.write(member.view, member.entry.generation, changes)
     except Exception as error:
-        if _of_the_environment(error):
+        if database.is_hindered(error):
             raise
         raise _Failed(member) from error
 
@@ -166,23 +150,19 @@ def _prepare(members: Sequence[Member], rows: Sequence[Row], progress: Progress)
     return _Prepared(changes, advanced(progress, rows, items[-1].running_time))
 
 
-def _of_the_environment(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 1) & 0xFF in _ENVIRONMENT
-
-
-def _folded(database: ViewsDatabase, member: Member, items: Sequence[Item]) -> Exception | None:
+def _folded(database: ViewsStorage, member: Member, items: Sequence[Item]) -> Exception | None:
     """Fold items inside the transaction; what the view raised, if it cannot."""
     try:
         with database.savepoint():
             database.write(member.view, member.entry.generation, member.view.fold(items))
     except Exception as error:
-        if _of_the_environment(error):
+        if database.is_hindered(error):
             raise
         return error
     return None
 
 
-def _carefully(database: ViewsDatabase, member: Member, rows: Sequence[Row], skips: frozenset[int]) -> Member:
+def _carefully(database: ViewsStorage, member: Member, rows: Sequence[Row], skips: frozenset[int]) -> Member:
     """Fold one atomic set after the other, up to the one that cannot be applied."""
     for _, atomic in atomic_sets(rows):
         entry = member.entry

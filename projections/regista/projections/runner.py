@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 
 from regista.domain.chain import Head
 from regista.domain.errors import Damaged, RegistaError
-from regista.projections.database import Overtaken, ViewsDatabase
 from regista.projections.digest import view_digest
 from regista.projections.feed import Feed
 from regista.projections.generations import Generations, ViewState
 from regista.projections.member import Member, apply, stands_before
 from regista.projections.rebuild import Comparison, Rebuild
 from regista.projections.skips import Skip
+from regista.projections.storage import Overtaken, ViewsStorage
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 from regista.projections.waiting import Waiters
@@ -63,7 +63,7 @@ class ProjectorState:
 class Projector:
     """Folds a feed into a views database. Belongs to one event loop; its database work runs in one thread."""
 
-    def __init__(self, feed: Feed, database: ViewsDatabase, views: Sequence[View] = VIEWS) -> None:
+    def __init__(self, feed: Feed, database: ViewsStorage, views: Sequence[View] = VIEWS) -> None:
         self._feed = feed
         self._database = database
         self._generations = Generations(database, views)

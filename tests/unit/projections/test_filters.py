@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from regista.domain.errors import Malformed
 from regista.projections.api.filter_sql import compile_filter
 from regista.projections.api.filters import Comparison, parse_filter
+from regista.projections.sqlite.dialect import SQLITE
 from regista.projections.version_key import version_key
 
 
@@ -58,7 +59,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def found(database: sqlite3.Connection, text: str) -> list[str]:
-    condition, values = compile_filter(text)
+    condition, values = compile_filter(text, SQLITE)
     query = f"SELECT version FROM versions v WHERE {condition} ORDER BY version_key"
     return [version for (version,) in database.execute(query, values)]
 
@@ -131,7 +132,7 @@ def test_a_filter_finds_what_it_says(database: sqlite3.Connection, text: str, ve
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: int, says: str) -> None:
     with pytest.raises(Malformed) as caught:
-        compile_filter(text)
+        compile_filter(text, SQLITE)
     assert caught.value.code == "bad_filter"
     assert f"character {place}:" in caught.value.detail
     assert says in caught.value.detail
@@ -153,7 +154,7 @@ INJECTIONS = (
 def test_an_attack_is_only_ever_a_value(database: sqlite3.Connection, attack: str) -> None:
     value, key = attack.replace("'", "''"), attack.replace("`", "``")
     for text in (f"tags.team = '{value}'", f"tags.`{key}` = 'x'", f"name LIKE '{value}'", f"author IN ('{value}')"):
-        condition, values = compile_filter(text)
+        condition, values = compile_filter(text, SQLITE)
         assert attack not in condition
         assert attack in values or text.startswith("name")
         assert found(database, text) == []
@@ -164,7 +165,7 @@ def test_an_attack_is_only_ever_a_value(database: sqlite3.Connection, attack: st
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_either_a_filter_or_refused(text: str) -> None:
     try:
-        condition, values = compile_filter(text)
+        condition, values = compile_filter(text, SQLITE)
     except Malformed as refused:
         code = refused.code
     else:

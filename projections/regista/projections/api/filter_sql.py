@@ -16,14 +16,16 @@ from regista.projections.api.filters import Comparison, Value, bad_filter, parse
 from regista.projections.api.moments import parse_moment
 from regista.projections.changes import FOREVER
 from regista.projections.decoding import micros
+from regista.projections.dialect import Dialect, Kind
 from regista.projections.version_key import version_key
 
 Condition: TypeAlias = tuple[str, list[Any]]
+Attribute: TypeAlias = Callable[[Comparison, Dialect], Condition]
 _ORDERED = ("<", "<=", ">", ">=")
 _PATTERNS = ("LIKE", "ILIKE")
 
 
-def compile_filter(text: str | None) -> Condition:
+def compile_filter(text: str | None, dialect: Dialect) -> Condition:
     """The condition of a filter, for use behind WHERE, and its parameters.
 
     Raises:
@@ -31,34 +33,32 @@ def compile_filter(text: str | None) -> Condition:
     """
     if text is None or not text.strip():
         return "TRUE", []
-    conditions = [_compile(comparison) for comparison in parse_filter(text)]
+    conditions = [_compile(comparison, dialect) for comparison in parse_filter(text)]
     return " AND ".join(sql for sql, _ in conditions), [value for _, values in conditions for value in values]
 
 
-def _compile(comparison: Comparison) -> Condition:
+def _compile(comparison: Comparison, dialect: Dialect) -> Condition:
     if comparison.key is not None:
-        return _in_map(comparison)
-    return _ATTRIBUTES[comparison.field](comparison)
+        return _in_map(comparison, dialect)
+    return _ATTRIBUTES[comparison.field](comparison, dialect)
 
 
-def _in_map(comparison: Comparison) -> Condition:
+def _in_map(comparison: Comparison, dialect: Dialect) -> Condition:
     kinds = {_kind(value, comparison) for value in comparison.values}
     if len(kinds) > 1:
         raise bad_filter("IN takes values of one kind", comparison.place)
     (kind,) = kinds
     if comparison.operator in _ORDERED and kind == "boolean":
         raise bad_filter("TRUE and FALSE are equal or not, never less", comparison.place)
-    types = {"text": "'text'", "number": "'integer', 'real'", "boolean": "'true', 'false'"}[kind]
-    values = [int(v) if isinstance(v, bool) else v for v in comparison.values]
-    test, parameters = _test("j.value", comparison, values)
-    sql = f"EXISTS (SELECT 1 FROM json_each(v.{comparison.field}) j WHERE j.key = ? AND j.type IN ({types}) AND {test})"
-    return sql, [comparison.key, *parameters]
+    values = [dialect.value(value) for value in comparison.values]
+    test, parameters = _test(dialect.member(f"v.{comparison.field}", kind), comparison, values, dialect)
+    return test, [comparison.key, *parameters]
 
 
-def _kind(value: Value, comparison: Comparison) -> str:
+def _kind(value: Value, comparison: Comparison) -> Kind:
     if isinstance(value, bool):
         return "boolean"
-    kind = "text" if isinstance(value, str) else "number"
+    kind: Kind = "text" if isinstance(value, str) else "number"
     if comparison.operator in _PATTERNS and kind != "text":
         raise bad_filter(f"{comparison.operator} compares text", comparison.place)
     if comparison.field == "tags" and kind == "number":
@@ -66,32 +66,21 @@ def _kind(value: Value, comparison: Comparison) -> str:
     return kind
 
 
-def _test(expression: str, comparison: Comparison, values: Sequence[Any]) -> Condition:
+def _test(expression: str, comparison: Comparison, values: Sequence[Any], dialect: Dialect) -> Condition:
     match comparison.operator:
         case "IN":
             return f"{expression} IN ({', '.join('?' * len(values))})", list(values)
         case "LIKE":
-            return f"{expression} GLOB ?", [_glob(values[0])]
+            sql, value = dialect.like(expression, values[0])
         case "ILIKE":
-            return f"lower({expression}) GLOB ?", [_glob(_ascii_lower(values[0]))]
+            sql, value = dialect.like(f"lower({expression})", _ascii_lower(values[0]))
         case operator:
             return f"{expression} {operator} ?", list(values)
-
-
-def _glob(pattern: str) -> str:
-    r"""A LIKE pattern (``%`` and ``_``, a backslash escapes) for GLOB, which minds case as LIKE should."""
-    parts = []
-    characters = iter(pattern)
-    for character in characters:
-        literal = next(characters, "\\") if character == "\\" else None
-        wild = {"%": "*", "_": "?"}.get(character) if literal is None else None
-        plain = literal or character
-        parts.append(wild or (f"[{plain}]" if plain in "*?[" else plain))
-    return "".join(parts)
+    return sql, [value]
 
 
 def _ascii_lower(text: str) -> str:
-    """Lower case as SQLite's ``lower`` has it."""
+    """Lower case as the databases' ``lower`` has it."""
     return text.encode().lower().decode()
 
 
@@ -102,27 +91,29 @@ def _texts(comparison: Comparison) -> list[str]:
     return [str(value) for value in comparison.values]
 
 
-def _text(expression: str) -> Callable[[Comparison], Condition]:
-    return lambda comparison: _test(expression, comparison, _texts(comparison))
+def _text(expression: str) -> Attribute:
+    return lambda comparison, dialect: _test(expression, comparison, _texts(comparison), dialect)
 
 
-def _folded(expression: str) -> Callable[[Comparison], Condition]:
+def _folded(expression: str) -> Attribute:
     """Text in lower case."""
-    return lambda comparison: _test(expression, comparison, [text.lower() for text in _texts(comparison)])
+    return lambda comparison, dialect: _test(
+        expression, comparison, [text.lower() for text in _texts(comparison)], dialect
+    )
 
 
-def _version(comparison: Comparison) -> Condition:
+def _version(comparison: Comparison, dialect: Dialect) -> Condition:
     texts = _texts(comparison)
     if comparison.operator in _PATTERNS:
-        return _test("v.version", comparison, texts)
+        return _test("v.version", comparison, texts, dialect)
     try:
         keys = [version_key(str(VersionNumber.parse(text))) for text in texts]
     except Invalid as error:
         raise bad_filter(error.detail, comparison.place) from None
-    return _test("v.version_key", comparison, keys)
+    return _test("v.version_key", comparison, keys, dialect)
 
 
-def _created_at(comparison: Comparison) -> Condition:
+def _created_at(comparison: Comparison, dialect: Dialect) -> Condition:
     if comparison.operator in _PATTERNS:
         raise bad_filter("created_at is a time", comparison.place)
     try:
@@ -131,11 +122,12 @@ def _created_at(comparison: Comparison) -> Condition:
         raise bad_filter(error.detail, comparison.place) from None
     if any(isinstance(moment, int) for moment in moments):
         raise bad_filter("created_at is a time, such as '2026-05-01T00:00:00Z'", comparison.place)
-    return _test("v.created_at", comparison, [micros(moment) for moment in moments if not isinstance(moment, int)])
+    times = [micros(moment) for moment in moments if not isinstance(moment, int)]
+    return _test("v.created_at", comparison, times, dialect)
 
 
-def _alias(comparison: Comparison) -> Condition:
-    test, values = _test("a.alias", comparison, [text.lower() for text in _texts(comparison)])
+def _alias(comparison: Comparison, dialect: Dialect) -> Condition:
+    test, values = _test("a.alias", comparison, [text.lower() for text in _texts(comparison)], dialect)
     sql = (
         "EXISTS (SELECT 1 FROM aliases_v1 a WHERE a.model_key = v.model_key AND a.ordinal = v.ordinal "
         f"AND a.to_position = {FOREVER} AND {test})"
@@ -143,7 +135,7 @@ def _alias(comparison: Comparison) -> Condition:
     return sql, values
 
 
-_ATTRIBUTES: dict[str, Callable[[Comparison], Condition]] = {
+_ATTRIBUTES: dict[str, Attribute] = {
     "name": _folded("v.model_key"),
     "version": _version,
     "stage": _folded("v.stage"),

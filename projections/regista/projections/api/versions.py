@@ -21,7 +21,7 @@ from regista.projections.views import aliases, versions
 
 _ALIASES = (
     "(SELECT json_group_array(alias) FROM (SELECT alias FROM aliases_v1 a WHERE a.model_key = v.model_key "
-    f"AND a.ordinal = v.ordinal AND a.to_position = {FOREVER} ORDER BY alias))"
+    f"AND a.ordinal = v.ordinal AND a.to_position = {FOREVER} ORDER BY alias) named)"
 )
 _COLUMNS = (
     "model",
@@ -147,7 +147,7 @@ def versions_of(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     key = model_key(arguments["model"])
     need_model(reader, key)
     ascending = arguments.get("order") == "asc"
-    condition, values = compile_filter(arguments.get("filter"))
+    condition, values = compile_filter(arguments.get("filter"), reader.dialect)
     query = query_id("versions_of", key, arguments.get("filter"), ascending)
     after = read_page(arguments.get("page"), query, int)
     limit = arguments.get("limit", DEFAULT_LIMIT)
@@ -161,7 +161,7 @@ def versions_of(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
 
 def search(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     """``GET /v1/versions``: of all models, by name and ordinal."""
-    condition, values = compile_filter(arguments.get("filter"))
+    condition, values = compile_filter(arguments.get("filter"), reader.dialect)
     query = query_id("search", arguments.get("filter"))
     after = read_page(arguments.get("page"), query, str, int) or ("", 0)
     limit = arguments.get("limit", DEFAULT_LIMIT)

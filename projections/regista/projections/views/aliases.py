@@ -41,7 +41,7 @@ _CLOSE = Statement(
     "WITH v (model_key, alias, position) AS (VALUES {rows}) UPDATE {aliases} SET to_position = v.position FROM v "
     "WHERE {aliases}.model_key = v.model_key AND {aliases}.alias = v.alias "
     f"AND {{aliases}}.to_position = {FOREVER}",
-    3,
+    (str, str, int),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text
 
 from regista.projections.changes import Change, Rewrite, Statement, Values, insert, writes
 from regista.projections.decoding import Item, Record
@@ -26,7 +26,7 @@ MODELS = Table(
     Column("owner", Text),
     Column("tags", Text, nullable=False),
     Column("policy", Text, nullable=False),
-    Column("retired", Boolean(create_constraint=False), nullable=False),
+    Column("retired", BigInteger, nullable=False),
     Column("versions", BigInteger, nullable=False),
     Column("latest_version", Text),
     Column("latest_key", Text, nullable=False),
@@ -42,12 +42,12 @@ _INSERT = insert(MODELS)
 _TOUCH = Statement(
     "WITH v (model_key, sequence, time) AS (VALUES {rows}) UPDATE {models} SET sequence = v.sequence, "
     "updated_at = v.time FROM v WHERE {models}.model_key = v.model_key",
-    3,
+    (str, int, int),
 )
 _RETIRE = Statement(
     "WITH v (model_key, retired) AS (VALUES {rows}) UPDATE {models} SET retired = v.retired FROM v "
     "WHERE {models}.model_key = v.model_key",
-    2,
+    (str, int),
 )
 _COUNT = Statement(
     "WITH v (model_key, versions, latest, latest_key) AS (VALUES {rows}) UPDATE {models} SET "
@@ -55,7 +55,7 @@ _COUNT = Statement(
     "latest_version = CASE WHEN v.latest_key > {models}.latest_key THEN v.latest ELSE {models}.latest_version END, "
     "latest_key = CASE WHEN v.latest_key > {models}.latest_key THEN v.latest_key ELSE {models}.latest_key END "
     "FROM v WHERE {models}.model_key = v.model_key",
-    4,
+    (str, int, str, str),
 )
 _SELECT = f"SELECT {', '.join(_REWRITTEN)} FROM {{models}} WHERE model_key = ?"
 _UPDATE = f"UPDATE {{models}} SET {', '.join(f'{column} = ?' for column in _REWRITTEN)} WHERE model_key = ?"
@@ -65,7 +65,7 @@ class _Fold:
     def __init__(self) -> None:
         self.models: dict[str, list[Any]] = {}
         self.touched: dict[str, tuple[int, int]] = {}
-        self.retired: dict[str, bool] = {}
+        self.retired: dict[str, int] = {}
         self.counted: dict[str, tuple[int, str, str]] = {}
         self.rewrites: list[Rewrite] = []
 
@@ -87,7 +87,7 @@ def _registered(fold: _Fold, item: Item) -> None:
         record["owner"],
         dumps(record["tags"]).decode(),
         record["policy"],
-        False,
+        0,
         0,
         None,
         "",
@@ -116,14 +116,14 @@ def updated(row: Values, record: Record) -> Values:
 
 
 def _retired(fold: _Fold, item: Item) -> None:
-    _set_retired(fold, item.key, retired=True)
+    _set_retired(fold, item.key, 1)
 
 
 def _revived(fold: _Fold, item: Item) -> None:
-    _set_retired(fold, item.key, retired=False)
+    _set_retired(fold, item.key, 0)
 
 
-def _set_retired(fold: _Fold, key: str, *, retired: bool) -> None:
+def _set_retired(fold: _Fold, key: str, retired: int) -> None:
     if key in fold.models:
         fold.models[key][_RETIRED] = retired
     else:

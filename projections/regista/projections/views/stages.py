@@ -39,7 +39,7 @@ _CLOSE = Statement(
     "WITH v (model_key, stage, ordinal, position) AS (VALUES {rows}) UPDATE {stages} SET to_position = v.position FROM v "
     "WHERE {stages}.model_key = v.model_key AND {stages}.stage = v.stage "
     f"AND {{stages}}.to_position = {FOREVER} AND {{stages}}.ordinal = v.ordinal",
-    4,
+    (str, str, int, int),
 )
 
 

@@ -93,12 +93,12 @@ _UPSERT_CHECKS = upsert(CHECKS)
 _MOVE = Statement(
     "WITH v (model_key, ordinal, stage) AS (VALUES {rows}) UPDATE {versions} SET stage = v.stage FROM v "
     "WHERE {versions}.model_key = v.model_key AND {versions}.ordinal = v.ordinal",
-    3,
+    (str, int, str),
 )
 _TOUCH = Statement(
     "WITH v (model_key, version_key, sequence) AS (VALUES {rows}) UPDATE {versions} SET sequence = v.sequence FROM v "
     "WHERE {versions}.model_key = v.model_key AND {versions}.version_key = v.version_key",
-    3,
+    (str, str, int),
 )
 _WHERE = "FROM {versions} WHERE model_key = ? AND ordinal = ?"
 _SELECT = f"SELECT {', '.join(_REWRITTEN)} {_WHERE}"
