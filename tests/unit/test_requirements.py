@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = ("build", "client", "dev", "lock", "server")
+FILES = ("build", "client", "dev", "image", "lock", "server")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -56,6 +56,7 @@ WANTED = {
     "build": grouped("build"),
     "client": BASE,
     "server": [*BASE, *expanded(["regista[server]"])],
+    "image": [*BASE, *expanded(["regista[server,kafka,postgres]"])],
     "dev": [*BASE, *expanded(["regista[all]"]), *grouped("dev")],
     "lock": grouped("lock"),
 }
@@ -85,7 +86,7 @@ def test_what_the_project_asks_for_is_pinned_at_a_version_that_it_allows(name: s
     assert stale == [], "run make lock"
 
 
-@pytest.mark.parametrize("name", ["build", "client", "server"])
+@pytest.mark.parametrize("name", ["build", "client", "image", "server"])
 def test_every_file_pins_what_the_development_file_pins(name: str) -> None:
     development = pins("dev")
     assert {package: versions for package, versions in pins(name).items() if versions != development[package]} == {}
