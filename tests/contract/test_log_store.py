@@ -12,21 +12,22 @@ from regista.domain.chain import Row
 from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
 from regista.store.command_sets import CommandSet
 from regista.store.log import LogStore
+from regista.store.postgres import PostgresLogStore
 from regista.store.sqlite import SQLiteLogStore
 
 Open = Callable[[], LogStore]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Open the same log again and again; only one at a time."""
     opened: list[LogStore] = []
+    url = request.getfixturevalue("postgres_database") if request.param == "postgres" else None
 
     def open_it() -> LogStore:
-        assert request.param == "sqlite"
         for store in opened:
             store.close()
-        opened.append(SQLiteLogStore(tmp_path / "data"))
+        opened.append(SQLiteLogStore(tmp_path / "data") if url is None else PostgresLogStore(url))
         return opened[-1]
 
     yield open_it

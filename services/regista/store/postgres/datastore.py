@@ -1,0 +1,100 @@
+"""The library's PostgreSQL datastore with our connections: one writer, readers that never queue behind it.
+
+The library's own pool keeps trying for long where we want an error that says what is wrong, and repeats statements
+that may have been committed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import psycopg
+from eventsourcing.postgres import PostgresDatastore
+from eventsourcing.utils import strtobool
+from psycopg.rows import DictRow, dict_row, tuple_row
+
+from regista.domain.errors import Invalid
+from regista.store.postgres.address import Address
+from regista.store.postgres.connections import Connection, ReaderPool, connect, is_alive
+from regista.store.postgres.schema import SCHEMA
+
+_FORBIDDEN = "POSTGRES_ENABLE_DB_FUNCTIONS"
+
+
+def refuse_db_functions() -> None:
+    """The library's functions in the database insert without the lock: whoever follows the log would miss events.
+
+    Raises:
+        Invalid: ``db_functions_enabled``.
+    """
+    try:
+        enabled = strtobool(os.environ.get(_FORBIDDEN) or "no")
+    except ValueError:
+        enabled = True
+    if enabled:
+        raise Invalid(
+            f"{_FORBIDDEN} is set: it takes the lock away that keeps positions in the order of commits.",
+            code="db_functions_enabled",
+            hint=f"Unset {_FORBIDDEN}.",
+        )
+
+
+class LogDatastore(PostgresDatastore):
+    """One database. A writer connection that met an error of the server is dropped; the next write opens a new one."""
+
+    def __init__(self, address: Address, *, lock_timeout: float = 5.0) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            Invalid: ``db_functions_enabled``.
+        """
+        refuse_db_functions()
+        # The library's pool is made with what it asks for, and never opened.
+        super().__init__("", "", "", "", "", schema=SCHEMA, originator_id_type="text")
+        self.address = address
+        self.readers = ReaderPool(address, lock_timeout=lock_timeout)
+        self._lock_timeout = lock_timeout
+        self._writer: Connection | None = None
+        self._write_lock = Lock()
+
+    @contextmanager
+    def writer(self) -> Iterator[Connection]:
+        """The connection that writes, for one thread at a time; in autocommit."""
+        with self._write_lock:
+            if self._writer is None or not is_alive(self._writer):
+                self._drop_writer()
+                self._writer = connect(self.address, lock_timeout=self._lock_timeout, to_write=True)
+            try:
+                yield self._writer
+            except psycopg.Error:
+                # Whatever it left open on the server ends with it.
+                self._drop_writer()
+                raise
+
+    @contextmanager
+    def get_connection(self) -> Iterator[psycopg.Connection[DictRow]]:
+        """A connection for the library's own reads."""
+        with self.readers.connection() as connection:
+            by_name: Any = connection
+            by_name.row_factory = dict_row
+            try:
+                yield by_name
+            finally:
+                connection.row_factory = tuple_row
+
+    def close(self) -> None:
+        """Close the writer and the readers."""
+        super().close()
+        if hasattr(self, "_write_lock"):
+            self.readers.close()
+            with self._write_lock:
+                self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,51 @@
+"""Which log a database holds, and whether this release can read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import errors
+
+from regista.domain.errors import Damaged
+from regista.store.postgres.address import Address
+from regista.store.postgres.connections import Connection
+from regista.store.postgres.schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The log's own id, and the version of its tables."""
+
+    log_id: str
+    version: int
+
+
+def identify(connection: Connection, address: Address) -> Identity | None:
+    """What the database holds; None when there is no log in it.
+
+    Raises:
+        Damaged: ``not_a_log``: the schema is another program's; ``log_too_new``.
+        psycopg.Error: it cannot be asked.
+    """
+    found = connection.execute("SELECT to_regclass('regista.log') IS NOT NULL").fetchone()
+    if not found or not found[0]:
+        return None
+    try:
+        entries = {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM regista.log")}
+    except errors.UndefinedColumn:
+        entries = {}
+    log_id, version = entries.get("log_id"), entries.get("schema_version", "")
+    if log_id is None or not version.isdecimal():
+        raise Damaged(
+            f"The schema regista in {address.shown} is not a log of Regista.",
+            code="not_a_log",
+            hint="Name another database.",
+        )
+    if int(version) > SCHEMA_VERSION:
+        raise Damaged(
+            f"The log in {address.shown} was written by a newer release (layout {version}, this release knows "
+            f"{SCHEMA_VERSION}).",
+            code="log_too_new",
+            hint="Run the release that wrote it, or a later one.",
+        )
+    return Identity(log_id, int(version))

@@ -1,0 +1,161 @@
+"""The library's application recorder over our tables, with conditional appends in one transaction of two round trips.
+
+The lock is on a small table that nothing else locks. The library's is on the table of the events, where it is in the
+way of autovacuum: each would wait for the other, and a vacuum against wrap-around is not cancelled for a writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder
+from psycopg import errors
+
+from regista.domain.chain import Row
+from regista.store.append import Append, Duplicate
+from regista.store.conditions import (
+    check_heads,
+    check_intakes,
+    distinct_commands,
+    first_positions,
+    placed,
+    placed_outcomes,
+    sources_of,
+    streams_of,
+)
+from regista.store.postgres.connections import Connection
+from regista.store.postgres.datastore import LogDatastore
+from regista.store.postgres.schema import CHANNEL
+from regista.store.postgres.statements import insert_outcomes, insert_rows, insert_sets, move_intakes, notify
+
+_LOCK = "LOCK TABLE regista.log IN EXCLUSIVE MODE"
+_NEXT = (
+    "SELECT greatest((SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM regista.events_position), "
+    "(SELECT coalesce(max(position), 0) FROM regista.events)) + 1, "
+    "greatest((SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM regista.outcomes_id), "
+    "(SELECT coalesce(max(id), 0) FROM regista.outcomes)) + 1"
+)
+_INTAKES = (
+    "SELECT wanted.source, intake.next_offset FROM unnest(%s::text[]) AS wanted (source) "
+    "JOIN regista.intake USING (source)"
+)
+_HEADS = (
+    "SELECT wanted.stream, head.originator_version FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL "
+    "(SELECT originator_version FROM regista.events WHERE originator_id = wanted.stream "
+    "ORDER BY originator_version DESC LIMIT 1) AS head"
+)
+_COMMANDS = (
+    "SELECT wanted.actor, wanted.command_id FROM unnest(%s::text[], %s::text[]) AS wanted (actor, command_id) "
+    "CROSS JOIN LATERAL (SELECT 1 FROM regista.commands AS known WHERE known.actor = wanted.actor "
+    "AND known.command_id = wanted.command_id LIMIT 1) AS found LIMIT 1"
+)
+_END = 2**63 - 1
+
+
+class PostgresLogRecorder(PostgresApplicationRecorder):
+    """Records the events of commands: ``insert_events([], appends=...)`` returns the first position of each append.
+
+    Without ``appends`` it records as the library does, unconditional and without a command.
+    """
+
+    datastore: LogDatastore
+
+    def __init__(self, datastore: LogDatastore) -> None:
+        super().__init__(datastore, events_table_name="events")
+        self.channel_name = CHANNEL
+
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, appends: Sequence[Append] | None = None, **_: object
+    ) -> Sequence[int] | None:
+        """Insert in one durable transaction under the write lock.
+
+        Raises:
+            Conflict: a stream written or read is not where the decision saw it.
+            Duplicate: a command is in the log, or twice among the appends.
+            IntakeMoved: somebody else took from a queue.
+            IntegrityError: without ``appends``: a place in a stream is taken.
+        """
+        with self.writing() as connection:
+            if appends is not None:
+                return _append(connection, appends)
+            try:
+                return _insert(connection, stored_events)
+            except errors.UniqueViolation as error:
+                raise IntegrityError(str(error)) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """The writer in a transaction that holds the write lock; it commits with the block.
+
+        Statements are sent without waiting for the answers of those before them. What was read before the lock was
+        had is not seen: each statement sees what was committed when it runs.
+        """
+        with self.datastore.writer() as connection, connection.pipeline(), connection.transaction():
+            connection.execute(_LOCK)
+            yield connection
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """Return rows in the order of position, which is not the library's name for it."""
+        first = 0 if start is None else start if inclusive_of_start else start + 1
+        sql = (
+            "SELECT position, originator_id, originator_version, topic, state FROM regista.events "
+            "WHERE position >= %s AND position <= %s AND (%s::text[] IS NULL OR topic = ANY(%s::text[])) "
+            "ORDER BY position LIMIT %s"
+        )
+        wanted = list(topics) or None
+        with self.datastore.readers.connection() as connection:
+            rows = connection.execute(sql, (first, _END if stop is None else stop, wanted, wanted, limit), binary=True)
+            return [
+                Notification(stream, sequence, topic, state, position)
+                for position, stream, sequence, topic, state in rows
+            ]
+
+    def max_notification_id(self) -> int | None:
+        """Return the newest position."""
+        with self.datastore.readers.connection() as connection:
+            found = connection.execute("SELECT max(position) FROM regista.events").fetchone()
+            return None if found is None else found[0]
+
+
+def _append(connection: Connection, appends: Sequence[Append]) -> list[int]:
+    """Check and insert; the first position of each append, 0 for one without events."""
+    commands, sources = distinct_commands(appends), sources_of(appends)
+    # All questions are sent before the first answer is looked at.
+    taken = connection.execute(_INTAKES, (sources,), prepare=True, binary=True) if sources else None
+    keys = [actor for actor, _ in commands], [command_id for _, command_id in commands]
+    known = connection.execute(_COMMANDS, keys, prepare=True)
+    heads = connection.execute(_HEADS, (streams_of(appends),), prepare=True, binary=True)
+    following = connection.execute(_NEXT, prepare=True, binary=True)
+    moved = check_intakes(appends, dict(taken.fetchall())) if taken else {}
+    if (duplicate := known.fetchone()) is not None:
+        raise Duplicate(*duplicate)
+    check_heads(appends, dict(heads.fetchall()))
+    [[position, outcome_id]] = following.fetchall()
+    positions = first_positions(appends, position)
+    insert_sets(connection, placed(appends, position))
+    move_intakes(connection, moved)
+    insert_outcomes(connection, placed_outcomes(appends, positions, outcome_id))
+    notify(connection)
+    return positions
+
+
+def _insert(connection: Connection, events: Sequence[StoredEvent]) -> list[int]:
+    """Insert unconditionally; the position of each event."""
+    [[position, _]] = connection.execute(_NEXT, prepare=True).fetchall()
+    rows = [
+        Row(place, str(event.originator_id), event.originator_version, event.topic, event.state)
+        for place, event in enumerate(events, position)
+    ]
+    insert_rows(connection, rows)
+    notify(connection)
+    return [row.position for row in rows]

@@ -1,0 +1,168 @@
+"""The log store in PostgreSQL: the reader, and the appends through the library's recorder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from psycopg import errors
+
+from regista.domain.errors import Invalid, Refused
+from regista.store.append import Append
+from regista.store.birth import birth, new_log_id
+from regista.store.command_sets import CommandSet
+from regista.store.conditions import placed
+from regista.store.postgres.address import Address
+from regista.store.postgres.connections import Connection
+from regista.store.postgres.datastore import LogDatastore
+from regista.store.postgres.faults import translated
+from regista.store.postgres.identity import identify
+from regista.store.postgres.reader import PostgresLogReader
+from regista.store.postgres.recorder import PostgresLogRecorder
+from regista.store.postgres.schema import MIGRATIONS, SCHEMA_VERSION
+from regista.store.postgres.statements import insert_sets, notify
+
+_CHUNK = 1000
+_CREATION_LOCK = 0x52_47_53_54_4C_4F_47
+"""Of the database: what has no tables yet cannot be locked by them."""
+_PRUNE = (
+    "DELETE FROM regista.outcomes WHERE id IN (SELECT id FROM regista.outcomes "
+    "WHERE id < %s AND time_ms < %s ORDER BY id LIMIT %s)"
+)
+_RISKS = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
+_log = logging.getLogger("regista.store")
+
+
+def _chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
+    rest = iter(sets)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PostgresLogStore(PostgresLogReader):
+    """Implements ``LogStore`` in the schema ``regista`` of a database, beside any number of others."""
+
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = _now) -> None:
+        """Open the log, creating schema, tables and the first event where they are missing.
+
+        ``lock_timeout``: seconds that an append may wait for those of other registrars.
+
+        Raises:
+            Unavailable: the database cannot be reached, or a new log cannot be created in it.
+            Damaged: the schema is not a log, or not one that this release can read.
+            Invalid: ``settings_invalid``: the address cannot be read; ``database_unsuitable``: its encoding is not
+                UTF-8; ``db_functions_enabled``: an option of the library that loses events is set.
+        """
+        address = Address(url)
+        self._datastore = LogDatastore(address, lock_timeout=lock_timeout)
+        try:
+            with translated(address), self._datastore.writer() as connection:
+                _check_server(connection, address)
+                identity = identify(connection, address)
+                if identity is None or identity.version < SCHEMA_VERSION:
+                    _migrate(connection, address, now)
+            self._recorder = PostgresLogRecorder(self._datastore)
+            self._open(address, self._datastore.readers)
+        except BaseException:
+            self._datastore.close()
+            raise
+
+    def check_writable(self) -> None:
+        """Whether an append could be written now: the promise of ``LogStore.check_writable``."""
+        with translated(self.address), self._recorder.writing() as connection:
+            connection.execute("DELETE FROM regista.log WHERE false")
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Append in one durable transaction: the promise of ``LogStore.append``."""
+        if not appends:
+            return []
+        with translated(self.address):
+            return list(self._recorder.insert_events([], appends=appends) or ())
+
+    def prune_outcomes(self, before_id: int, older_than_ms: int, limit: int = 10_000) -> int:
+        """Remove old outcomes: the promise of ``LogStore.prune_outcomes``. Appends go on meanwhile."""
+        with translated(self.address), self._datastore.readers.connection() as connection:
+            return connection.execute(_PRUNE, (before_id, older_than_ms, limit)).rowcount
+
+    def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Become another log in one transaction: the promise of ``LogStore.adopt``."""
+        with translated(self.address), self._recorder.writing() as connection:
+            [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
+            if newest != 1:
+                raise Refused(
+                    "This registry has events of its own.",
+                    code="registry_not_empty",
+                    hint="Import into a new database.",
+                )
+            _replace(connection, 0, sets, log_id)
+        self._log_id = log_id
+
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+        """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
+        with translated(self.address), self._recorder.writing() as connection:
+            _replace(connection, after, sets, log_id)
+        self._log_id = log_id
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._datastore.close()
+
+
+def _replace(connection: Connection, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+    # The sets may be read from elsewhere for long, and the lock is held until all of them are here.
+    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    connection.execute("SET LOCAL statement_timeout = 0")
+    connection.execute("DELETE FROM regista.events WHERE position > %s", (after,))
+    connection.execute("DELETE FROM regista.commands WHERE position > %s", (after,))
+    try:
+        for some in _chunks(sets):
+            insert_sets(connection, some)
+            # Hears of what does not fit now, and holds no more than a chunk in flight.
+            connection.execute("SELECT 1").fetchone()
+    except errors.UniqueViolation as error:
+        raise Invalid(
+            f"A position, a place in a stream or a command is there twice: {error.diag.message_detail}"
+        ) from error
+    connection.execute("UPDATE regista.log SET value = %s WHERE key = 'log_id'", (log_id,))
+    notify(connection)
+
+
+def _check_server(connection: Connection, address: Address) -> None:
+    """Refuse an encoding that cannot hold every text; name settings that give durability up."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise Invalid(
+            f"The database {address.shown} has the encoding {encoding}.",
+            code="database_unsuitable",
+            hint="Create it WITH ENCODING 'UTF8' TEMPLATE template0.",
+        )
+    for (name,) in connection.execute(_RISKS):
+        _log.warning("%s is off in %s: a loss of power can lose answered writes or damage the log", name, address.shown)
+
+
+def _migrate(connection: Connection, address: Address, now: Callable[[], datetime]) -> None:
+    """Bring the tables to this release's version in one transaction; a new log gets its first event in the same."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
+        found = identify(connection, address)  # another registrar may have been faster
+        version = found.version if found else 0
+        if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'regista'").fetchone():
+            connection.execute("CREATE SCHEMA regista")
+        for migration in MIGRATIONS[version:]:
+            for statement in migration:
+                connection.execute(statement)
+        if found is None:
+            log_id = new_log_id()
+            insert_sets(connection, placed([birth(log_id, now())], position=1))
+            connection.execute("INSERT INTO regista.log (key, value) VALUES ('log_id', %s)", (log_id,))
+        connection.execute(
+            "INSERT INTO regista.log (key, value) VALUES ('schema_version', %s) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (str(SCHEMA_VERSION),),
+        )
