@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 
 _LOOK_WITHIN = 1.0
 """Seconds of one look; a broker that stands still must not hold whoever waits for longer."""

@@ -118,10 +118,7 @@ class Node:
             (self._folder / name).write_text(text)
         draft = self._properties.with_suffix(".draft")
         draft.write_text(self._cluster.properties(self, self._folder / "data"))
-        users = [
-            f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._cluster.users.items()
-        ]
-        command = self._java(128, "kafka.tools.StorageTool", "format", "-t", self._cluster.id, "-c", draft, *users)
+        command = self._java(128, "kafka.tools.StorageTool", "format", "-t", self._cluster.id, "-c", draft)
         answer = subprocess.run(command, capture_output=True, text=True, timeout=READY_WITHIN, check=False)
         if answer.returncode:
             raise RuntimeError(f"Kafka's storage was not made: {answer.stdout}{answer.stderr}")
@@ -151,7 +148,6 @@ class Cluster:
     ports: Sequence[int] = ()
     advertised: Callable[[int], int] | None = None
     secure: kafka_properties.Secure | None = None
-    users: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     heap: int = 256
     nodes: list[Node] = field(init=False)

@@ -7,18 +7,21 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from tests.fixtures.kafka import KafkaCluster, MakeBroker
 from tests.fixtures.postgres import MakePostgres
+from tests.support.secure_broker import SecureBroker
 from tests.support.tcp_proxy import TcpProxy
 
 
-def write(bootstrap: str, topic: str, values: list[bytes], copies: int = 1) -> None:
-    administrator = AdminClient({"bootstrap.servers": bootstrap})
-    (created,) = administrator.create_topics([NewTopic(topic, 1, copies)]).values()
+def create(client: AdminClient, topic: str, copies: int = 1) -> None:
+    (created,) = client.create_topics([NewTopic(topic, 1, copies)]).values()
     created.result(10)
+
+
+def write(bootstrap: str, topic: str, values: list[bytes], copies: int = 1) -> None:
+    create(AdminClient({"bootstrap.servers": bootstrap}), topic, copies)
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     for value in values:
         producer.produce(topic, value)
@@ -97,3 +100,48 @@ def test_a_proxy_passes_on_what_it_gets_until_it_is_cut() -> None:
         assert near.recv(4) == b"back"
         proxy.cut()
         assert gone(near)
+
+
+@pytest.mark.engine("kafka-native")
+@pytest.mark.engine("openssl")
+def test_a_secure_broker_lets_a_user_do_what_is_allowed_and_nothing_else(
+    secure_broker: SecureBroker, kafka_prefix: str
+) -> None:
+    settings = secure_broker.add_user("writer", "secret word", prefix=kafka_prefix)
+    assert settings.kafka_username is not None
+    assert settings.kafka_password is not None
+    writer = AdminClient(
+        {
+            "bootstrap.servers": secure_broker.bootstrap,
+            "security.protocol": settings.kafka_security,
+            "sasl.mechanism": settings.kafka_sasl,
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+            "ssl.ca.location": str(settings.kafka_ca),
+        }
+    )
+    with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+        create(writer, f"{kafka_prefix}.mine")
+    secure_broker.allow("writer", "topic", f"{kafka_prefix}.", "create", prefixed=True)
+    create(writer, f"{kafka_prefix}.mine")
+    with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+        create(writer, "other")
+
+
+@pytest.mark.engine("kafka-native")
+@pytest.mark.engine("openssl")
+def test_a_secure_broker_knows_a_client_by_its_certificate(secure_broker: SecureBroker, kafka_prefix: str) -> None:
+    settings = secure_broker.add_certificate("deployer", prefix=kafka_prefix)
+    deployer = AdminClient(
+        {
+            "bootstrap.servers": secure_broker.mutual,
+            "security.protocol": settings.kafka_security,
+            "ssl.ca.location": str(settings.kafka_ca),
+            "ssl.certificate.location": str(settings.kafka_certificate),
+            "ssl.key.location": str(settings.kafka_key),
+        }
+    )
+    with pytest.raises(KafkaException, match="AUTHORIZATION_FAILED"):
+        create(deployer, f"{kafka_prefix}.mine")
+    secure_broker.allow("CN=deployer", "topic", f"{kafka_prefix}.mine", "create")
+    create(deployer, f"{kafka_prefix}.mine")
