@@ -59,8 +59,17 @@ def advance(head: Head, row: Row) -> Head:
     Raises:
         ValueError: when the row's position is not behind the head's.
     """
-    if row.position <= head.position:
-        msg = f"position {row.position} does not follow {head.position}"
+    return advance_by(head, row.position, event_hash(row.stream, row.sequence, row.value))
+
+
+def advance_by(head: Head, position: int, hash_: bytes) -> Head:
+    """The head after one more event, by its position and ``event_hash``.
+
+    Raises:
+        ValueError: when the position is not behind the head's.
+    """
+    if position <= head.position:
+        msg = f"position {position} does not follow {head.position}"
         raise ValueError(msg)
-    digest = sha256(head.digest + _NUMBER.pack(row.position) + event_hash(row.stream, row.sequence, row.value)).digest()
-    return Head(row.position, head.count + 1, digest)
+    digest = sha256(head.digest + _NUMBER.pack(position) + hash_).digest()
+    return Head(position, head.count + 1, digest)

@@ -1,0 +1,52 @@
+"""The newest committed record of a partition, found without reading the partition from its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+_FIRST = 32
+_WIDER = 8
+_POLL_MS = 200
+_BATCH = 5000
+
+
+async def between(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, stop: int
+) -> AsyncIterator[list[Any]]:
+    """Committed records with ``start <= offset < stop``, in lists that are not empty.
+
+    ``stop`` must not be beyond the end that committed readers see (``end_offsets``), else this waits for it.
+    """
+    consumer.seek(partition, start)
+    while await consumer.position(partition) < stop:
+        found = await consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=_BATCH)
+        records = [record for record in found.get(partition, ()) if record.offset < stop]
+        if records:
+            yield records
+
+
+async def newest(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    wanted: Callable[[Any], bool] = lambda _record: True,
+) -> Any | None:  # noqa: ANN401 - aiokafka has no types
+    """The newest committed record that is ``wanted``; None when no record up to the end is.
+
+    Looks through windows from the end on, each wider than the one before: aborted records and the marks of
+    transactions take offsets too, so the last offset hardly ever is a record.
+    """
+    begin = (await consumer.beginning_offsets([partition]))[partition]
+    stop = (await consumer.end_offsets([partition]))[partition]
+    width = _FIRST
+    while stop > begin:
+        start = max(begin, stop - width)
+        found = None
+        async for records in between(consumer, partition, start, stop):
+            found = next((record for record in reversed(records) if wanted(record)), found)
+        if found is not None:
+            return found
+        stop, width = start, width * _WIDER
+    return None

@@ -1,0 +1,55 @@
+"""Which of several relays works while the others stand by: for peace only, since the producer's fence is the safety."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from pathlib import Path
+from typing import IO, Protocol
+
+_LOOK = 0.25
+
+
+class Leadership(Protocol):
+    """A lock that ends with the process that holds it."""
+
+    async def acquire(self) -> None:
+        """Wait until it is ours."""
+
+    async def release(self) -> None:
+        """Give it up; nothing happens where it is not ours."""
+
+
+class FileLeadership:
+    """A lock on a file: for the relays of one machine. The kernel gives it up when its process ends, however."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    async def acquire(self) -> None:
+        """Wait until no other process, and no other object of this one, holds the lock."""
+        if self._file is not None:
+            return
+        file = self._path.open("ab")
+        try:
+            while not _locked(file):  # noqa: ASYNC110 - the kernel tells nobody that a lock is free
+                await asyncio.sleep(_LOOK)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+
+    async def release(self) -> None:
+        """Give the lock up."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
