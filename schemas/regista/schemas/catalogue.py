@@ -114,5 +114,11 @@ def _text(file: Traversable) -> str:
 
 @cache
 def shipped() -> Catalogue:
-    """The schemas that come with this package."""
+    """The schemas of events that come with this package."""
     return Catalogue(files("regista.schemas"))
+
+
+@cache
+def shipped_commands() -> Catalogue:
+    """The schemas of commands and their results, apart from the events: the table of those is closed."""
+    return Catalogue(files("regista.schemas") / "commands")

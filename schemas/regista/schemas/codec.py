@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from regista.schemas.catalogue import Catalogue, shipped
+from regista.schemas.catalogue import Catalogue, shipped, shipped_commands
 from regista.schemas.errors import NotEncodable, TooLarge, Undecodable
 from regista.schemas.explain import explain
 from regista.schemas.reader import Broken, Reader, compile_reader
@@ -169,5 +169,11 @@ class Codec:
 
 @cache
 def shipped_codec() -> Codec:
-    """The codec over the schemas that come with this package."""
+    """The codec over the schemas of events that come with this package."""
     return Codec(shipped())
+
+
+@cache
+def command_codec() -> Codec:
+    """The codec over the schemas of commands and their results; ``decode_meta`` is not for them."""
+    return Codec(shipped_commands())

@@ -3,6 +3,8 @@
 Events are read for ever and by readers of any age, so compatibility is full and transitive: the newest schema reads
 what every older one wrote, and every older one reads what the newest writes. Fingerprints do not see docs, defaults,
 aliases and logical types, so schema registries' usual checks are not enough; these rules look at the whole schema.
+
+Commands and their results keep the same rules: pipelines of any age send them. They carry no ``meta``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from regista.schemas.schema import (
 )
 
 NAMESPACE: Final = "regista.events"
+COMMANDS: Final = "regista.commands"
 META: Final = "regista.events.Meta"
 _META_ENUM: Final = "regista.events.Identity"
 _WIDENED: Final = frozenset({("int", "long"), ("int", "double")})
@@ -57,6 +60,8 @@ def judge(candidates: Iterable[Candidate]) -> list[str]:
         problems += _family(family)
         newest.append(family[-1])
     problems += _shared(newest)
+    if len({_namespace(candidate.record) for candidate in newest}) > 1:
+        problems += [f"{one.file}: {_namespace(one.record)} is not the namespace of all schemas here" for one in newest]
     everything = [candidate for family in families.values() for candidate in family]
     prints: dict[str, str] = {}
     for candidate in everything:
@@ -82,10 +87,11 @@ def _family(family: list[Candidate]) -> Iterator[str]:
 
 def lint(record: Record) -> Iterator[str]:
     """The rules for one schema alone."""
-    if record.name != f"{NAMESPACE}.{record.short_name}":
+    if _namespace(record) not in {NAMESPACE, COMMANDS}:
         yield f"{record.name} is not in the namespace {NAMESPACE}"
     first = record.fields[0] if record.fields else None
-    if first is None or first.name != "meta" or not isinstance(first.type, Record) or first.type.name != META:
+    has_meta = first is not None and first.name == "meta" and isinstance(first.type, Record) and first.type.name == META
+    if not has_meta and _namespace(record) != COMMANDS:
         yield "the first field is not meta"
     seen: set[str] = set()
     for path, kind in _walk(record, record.short_name):
@@ -100,6 +106,10 @@ def lint(record: Record) -> Iterator[str]:
             yield f"{path}: the record {kind.name} has no doc"
         for field in kind.fields:
             yield from _field(f"{path}.{field.name}", field, frozen=kind.name == META)
+
+
+def _namespace(record: Record) -> str:
+    return record.name.rpartition(".")[0]
 
 
 def _field(path: str, field: Field, *, frozen: bool) -> Iterator[str]:

@@ -3,6 +3,8 @@
 ``check`` names every file that is not what the lock says. ``add`` writes new and changed schemas into the lock, after
 the compatibility rules; it never touches a released one. ``release VERSION`` marks what is not released yet: from
 then on these files do not change for ever, a next revision is a file of its own.
+
+Events and commands lie in folders of their own, each with its lock; the command looks at both.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from regista.schemas.errors import SchemaError
 from regista.schemas.schema import Document
 
 FORMAT: Final = 1
+SHIPPED: Final = (Path(__file__).parent, Path(__file__).parent / "commands")
+"""The folders of this package."""
 _FILE: Final = re.compile(r"(?P<record>[A-Z][A-Za-z0-9]*)(?:\.(?P<revision>[1-9][0-9]*))?\.avsc")
 _RELEASE: Final = re.compile(r"\d+\.\d+\.\d+(?:[-.a-z0-9]+)?")
 
@@ -166,13 +170,13 @@ def main(arguments: Sequence[str] | None = None, folder: Path | None = None) -> 
     commands.add_parser("add", help="lock new files, and changed ones that are not released")
     commands.add_parser("release", help="mark all as released").add_argument("version")
     chosen = parser.parse_args(arguments)
-    folder = folder or Path(__file__).parent
+    folders = (folder,) if folder else SHIPPED
     try:
         if chosen.command == "check":
-            problems = check(folder)
+            problems = [problem for one in folders for problem in check(one)]
             sys.stdout.writelines(f"{problem}\n" for problem in problems)
             return 1 if problems else 0
-        files = add(folder) if chosen.command == "add" else release(folder, chosen.version)
+        files = [f for one in folders for f in (add(one) if chosen.command == "add" else release(one, chosen.version))]
     except SchemaError as error:
         sys.stderr.write(f"{error}\n")
         return 1
