@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from regista.domain import commands as c
+from regista.domain.chain import Row
 from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
 from regista.domain.model import KnownArtifact
@@ -24,6 +25,7 @@ from regista.registrar.states import States
 from regista.store.append import CommandFound, CommandKey, Duplicate
 from regista.store.group_commit import GroupCommit
 from regista.store.log import LogReader
+from regista.store.lookup import ask
 from regista.store.mapper import AvroMapper
 
 MODELS = "model/"
@@ -75,7 +77,7 @@ class Registrar:
             command_id = new_id()  # what is not done takes no key, and meets nothing done under one
         seal = request.seal()
         key = CommandKey(request.caller.actor, command_id, seal.digest)
-        if found := self._done_before(request, key):
+        if found := await self._done_before(request, key):
             return await self._replay(found, key)
         attempt = Attempt(self._states, self._mapper, self._clock, request, key, plain=seal.plain)
         for remaining in reversed(range(ATTEMPTS)):
@@ -88,16 +90,16 @@ class Registrar:
             except Unavailable:
                 raise
             except RegistaError:
-                if found := self._done_before(request, key):
+                if found := await self._done_before(request, key):
                     return await self._replay(found, key)
-                if not remaining or not self._was_stale(attempt):
+                if not remaining or not await self._was_stale(attempt):
                     raise
         raise Unavailable("The state of the model left memory again and again.", code="overloaded")
 
     async def find(self, actor: str, command_id: str) -> Outcome | None:
         """What an earlier command of this actor led to; None when there was none."""
-        found = self._log.find_command(actor, check_command_id(command_id))
-        if found is None or not self._log.rows_of_command(found)[-1].stream.startswith(MODELS):
+        found = await ask(self._log, self._log.find_command, actor, check_command_id(command_id))
+        if found is None or not (await self._last_row(found)).stream.startswith(MODELS):
             return None
         return await self._answer(found, command_id)
 
@@ -105,14 +107,14 @@ class Registrar:
         """Take snapshots of long streams, so that the next start finds them."""
         await asyncio.to_thread(self._states.save)
 
-    def _done_before(self, request: Request, key: CommandKey) -> CommandFound | None:
+    async def _done_before(self, request: Request, key: CommandKey) -> CommandFound | None:
         if request.command_id is None or request.dry_run:
             return None
-        return self._log.find_command(*key.scoped)
+        return await ask(self._log, self._log.find_command, *key.scoped)
 
-    def _was_stale(self, attempt: Attempt) -> bool:
+    async def _was_stale(self, attempt: Attempt) -> bool:
         """Whether a refusal may rest on a state that another registrar had moved. An append checks that by itself."""
-        behind = self._states.behind(attempt.streams)
+        behind = await self._states.behind(attempt.streams)
         if behind:
             self._states.forget(behind)
         return bool(behind) or attempt.epoch != self._states.epoch
@@ -145,7 +147,7 @@ class Registrar:
         attempt.missing = await self._artifacts.missing(stored) if stored else frozenset()
 
     async def _answer_duplicate(self, key: CommandKey) -> Outcome:
-        found = self._log.find_command(*key.scoped)
+        found = await ask(self._log, self._log.find_command, *key.scoped)
         assert found is not None, "the log said that it has the command"
         return await self._replay(found, key)
 
@@ -158,10 +160,13 @@ class Registrar:
         return await self._answer(found, key.command_id)
 
     async def _answer(self, found: CommandFound, command_id: str) -> Outcome:
-        row = self._log.rows_of_command(found)[-1]
+        row = await self._last_row(found)
         event = self._mapper.from_row(row).event
         await self._states.ensure([row.stream])
         known = self._states.get(row.stream)
         if known is None or needs_past(row, event, known.state):
             known = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
         return written(row, event, known.state, command_id, replayed=True)
+
+    async def _last_row(self, found: CommandFound) -> Row:
+        return (await ask(self._log, self._log.rows_of_command, found))[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from regista.domain.events import Event
 from regista.domain.model import EMPTY, ModelState, evolve, fold
 from regista.registrar.snapshots import WORTHWHILE, Snapshot, Snapshots
 from regista.store.log import LogReader
+from regista.store.lookup import ask
 from regista.store.mapper import AvroMapper
 
 
@@ -75,13 +76,15 @@ class States:
                 task.add_done_callback(partial(self._loaded, stream))
             await asyncio.shield(task)
 
-    def behind(self, streams: Iterable[str]) -> list[str]:
-        """Those of the streams that the log has newer events of, or that are not in memory. Microseconds each."""
-        return [stream for stream in streams if self._is_behind(stream)]
+    async def behind(self, streams: Iterable[str]) -> list[str]:
+        """Those of the streams that the log has newer events of, or that are not in memory."""
+        held = {stream: self._known.get(stream) for stream in streams}
+        sequences = {stream: known.state.sequence for stream, known in held.items() if known is not None}
+        moved = await ask(self._log, self._moved, sequences)
+        return [stream for stream, known in held.items() if known is None or stream in moved]
 
-    def _is_behind(self, stream: str) -> bool:
-        known = self._known.get(stream)
-        return known is None or next(self._log.load(stream, known.state.sequence), None) is not None
+    def _moved(self, sequences: Mapping[str, int]) -> set[str]:
+        return {stream for stream, at in sequences.items() if next(self._log.load(stream, at), None) is not None}
 
     def at(self, stream: str, sequence: int) -> StreamState:
         """Fold the stream from the log up to a sequence, from a snapshot where it is not later. Blocks."""
