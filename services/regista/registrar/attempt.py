@@ -77,6 +77,17 @@ class Attempt:
         """The stream that the command writes, and those that its decision reads."""
         return [self._stream, *self._others]
 
+    @property
+    def command(self) -> c.Command:
+        """What is asked for."""
+        return self._request.command
+
+    @property
+    def reads(self) -> dict[str, int]:
+        """The sequences of all those streams in memory now: what a refusal rests on."""
+        held = ((stream, self._states.get(stream)) for stream in self.streams)
+        return {stream: state.state.sequence for stream, state in held if state is not None}
+
     def entering(self) -> Iterator[VersionState]:
         """The versions that the command may bring into a stage, as far as can be told before it is decided."""
         held = self._states.get(self._stream)

@@ -19,7 +19,7 @@ from regista.domain.model import KnownArtifact
 from regista.registrar.answers import Outcome, needs_past, written
 from regista.registrar.artifacts import Artifacts, is_stored
 from regista.registrar.attempt import Attempt, Stale
-from regista.registrar.request import Request, check_command_id
+from regista.registrar.request import Request, Seal, check_command_id
 from regista.registrar.snapshots import Snapshots
 from regista.registrar.states import States
 from regista.store.append import CommandFound, CommandKey, Duplicate
@@ -78,8 +78,8 @@ class Registrar:
         seal = request.seal()
         key = CommandKey(request.caller.actor, command_id, seal.digest)
         if found := await self._done_before(request, key):
-            return await self._replay(found, key)
-        attempt = Attempt(self._states, self._mapper, self._clock, request, key, plain=seal.plain)
+            return await self.replay(found, key)
+        attempt = self.attempt(request, key, seal)
         for remaining in reversed(range(ATTEMPTS)):
             try:
                 return await self._carry_out(attempt, request, key)
@@ -91,7 +91,7 @@ class Registrar:
                 raise
             except RegistaError:
                 if found := await self._done_before(request, key):
-                    return await self._replay(found, key)
+                    return await self.replay(found, key)
                 if not remaining or not await self._was_stale(attempt):
                     raise
         raise Unavailable("The state of the model left memory again and again.", code="overloaded")
@@ -107,10 +107,50 @@ class Registrar:
         """Take snapshots of long streams, so that the next start finds them."""
         await asyncio.to_thread(self._states.save)
 
+    def attempt(self, request: Request, key: CommandKey, seal: Seal) -> Attempt:
+        """A request on its way, not made ready yet."""
+        return Attempt(self._states, self._mapper, self._clock, request, key, plain=seal.plain)
+
+    async def ready(self, attempt: Attempt) -> None:
+        """Load and look up what deciding needs.
+
+        Raises:
+            RegistaError: the log or the artifact store cannot be asked.
+        """
+        await self._states.ensure(attempt.streams)
+        attempt.known = await self._known_artifact(attempt.command)
+        await self._look_up(attempt)
+
+    async def reload(self, streams: set[str]) -> None:
+        """Load streams anew whose remembered states are not to be trusted."""
+        self._states.forget(streams)
+        await self._states.ensure(streams)
+
+    def distrust(self, attempt: Attempt) -> None:
+        """Drop the states that a decision moved which will not be appended."""
+        self._states.forget(attempt.streams)
+
+    async def done(self, key: CommandKey) -> CommandFound | None:
+        """Where the log has the events of a command, if it was carried out."""
+        return await ask(self._log, self._log.find_command, *key.scoped)
+
+    async def replay(self, found: CommandFound, key: CommandKey) -> Outcome:
+        """The first answer again.
+
+        Raises:
+            KeyReused: the command that has this id is another one.
+        """
+        if found.digest != key.digest:
+            raise KeyReused(
+                f"the idempotency key {key.command_id!r} was used for another command",
+                hint="Choose a new key for each command; keep it only for retries of the very same one.",
+            )
+        return await self._answer(found, key.command_id)
+
     async def _done_before(self, request: Request, key: CommandKey) -> CommandFound | None:
         if request.command_id is None or request.dry_run:
             return None
-        return await ask(self._log, self._log.find_command, *key.scoped)
+        return await self.done(key)
 
     async def _was_stale(self, attempt: Attempt) -> bool:
         """Whether a refusal may rest on a state that another registrar had moved. An append checks that by itself."""
@@ -120,18 +160,12 @@ class Registrar:
         return bool(behind) or attempt.epoch != self._states.epoch
 
     async def _carry_out(self, attempt: Attempt, request: Request, key: CommandKey) -> Outcome:
-        await self._states.ensure(attempt.streams)
-        attempt.known = await self._known_artifact(request.command)
-        await self._look_up(attempt)
-        committed = await self._writer.submit(attempt.prepare, self._reload, key=key)
+        await self.ready(attempt)
+        committed = await self._writer.submit(attempt.prepare, self.reload, key=key)
         if request.dry_run:
             return attempt.plan()
         self._committed(committed.position)
         return attempt.outcome(committed.position)
-
-    async def _reload(self, streams: set[str]) -> None:
-        self._states.forget(streams)
-        await self._states.ensure(streams)
 
     async def _known_artifact(self, command: c.Command) -> KnownArtifact:
         if not isinstance(command, c.RegisterVersion | c.UpdateVersion):
@@ -147,17 +181,9 @@ class Registrar:
         attempt.missing = await self._artifacts.missing(stored) if stored else frozenset()
 
     async def _answer_duplicate(self, key: CommandKey) -> Outcome:
-        found = await ask(self._log, self._log.find_command, *key.scoped)
+        found = await self.done(key)
         assert found is not None, "the log said that it has the command"
-        return await self._replay(found, key)
-
-    async def _replay(self, found: CommandFound, key: CommandKey) -> Outcome:
-        if found.digest != key.digest:
-            raise KeyReused(
-                f"the idempotency key {key.command_id!r} was used for another command",
-                hint="Choose a new key for each command; keep it only for retries of the very same one.",
-            )
-        return await self._answer(found, key.command_id)
+        return await self.replay(found, key)
 
     async def _answer(self, found: CommandFound, command_id: str) -> Outcome:
         row = await self._last_row(found)
