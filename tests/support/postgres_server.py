@@ -49,7 +49,7 @@ def programs() -> Path | None:
 def why_not() -> str | None:
     """A cheap look: None when a server can be started here, else the reason."""
     if programs() is None:
-        return "no PostgreSQL server: neither initdb nor pg_config on the PATH, nor /usr/lib/postgresql"
+        return "no PostgreSQL server: neither postgres nor pg_config on the PATH, nor /usr/lib/postgresql"
     return None
 
 
