@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Rewrite, Statement, Write
+from regista.projections.desk import FileDesk, FileWatcher
 from regista.projections.power import Mark, Torn, this_boot
 from regista.projections.skips import Skip, Skips
 from regista.projections.sqlite.reader import SQLiteReader
@@ -119,6 +120,14 @@ class ViewsDatabase:
     def reader(self) -> SQLiteReader:
         """A new connection for reading, for one thread at a time."""
         return SQLiteReader(self.path)
+
+    def desk(self) -> FileDesk:
+        """A new connection for the small tables, for one thread at a time."""
+        return FileDesk(self.path)
+
+    def watch(self) -> FileWatcher:
+        """A new watch over what other connections commit."""
+        return FileWatcher(self.path)
 
     def log_id(self) -> str | None:
         """The log that the views are of."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from regista.domain.chain import Row, event_hash
+from regista.domain.errors import Damaged, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Mark:
 
 
 START = Mark()
+_MISSING = "row_missing"
+_ANOTHER = "row_is_another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,21 @@ class Feed(Protocol):
         """The identity of the log. Another one than last time means that everything must be folded anew."""
         ...
 
+    async def newest(self) -> int:
+        """The newest position; 0 where there is none.
+
+        Raises:
+            Unavailable: the log cannot be read now.
+        """
+        ...
+
     async def read(self, after: Mark, limit: int) -> Batch:
         """The rows behind the mark: about ``limit`` of them, more where an atomic set would be split.
 
         Reads inclusively: the row at ``after.position`` must still have ``after.hash``.
 
         Raises:
-            Damaged: ``log_diverged``: that row is another one, or the log ends before it.
+            Damaged: ``log_diverged``, made by ``diverged``: that row is another one, or the log does not have it.
             Unavailable: the log cannot be read now.
         """
         ...
@@ -56,3 +67,19 @@ class Feed(Protocol):
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
         """Return when a row beyond ``position`` may exist, after ``timeout`` seconds at the latest."""
         ...
+
+
+def diverged(after: Mark, *, missing: bool) -> Damaged:
+    """The error of a log that no longer holds a remembered row: ``missing``, or another is in its place."""
+    detail = "is missing" if missing else "is another one"
+    return Damaged(
+        f"The log no longer holds the remembered event at position {after.position}: it {detail}.",
+        code="log_diverged",
+        hint="The log was replaced or lost events: rebuild the views once the log is the right one.",
+        reasons=[Reason(_MISSING if missing else _ANOTHER, f"the event at position {after.position} {detail}")],
+    )
+
+
+def is_missing(error: Damaged) -> bool:
+    """Whether a ``log_diverged`` says that the log does not have the row, rather than another in its place."""
+    return any(reason.code == _MISSING for reason in error.reasons)

@@ -7,8 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from regista.domain.chain import Row
-from regista.domain.errors import Damaged
-from regista.projections.feed import Batch, Mark
+from regista.projections.feed import Batch, Mark, diverged
 
 
 class MemoryFeed:
@@ -48,15 +47,19 @@ class MemoryFeed:
         """The identity that it was made with."""
         return self._id
 
+    async def newest(self) -> int:
+        """As ``Feed.newest``."""
+        return self.end
+
     async def read(self, after: Mark, limit: int) -> Batch:
         """As ``Feed.read``."""
         start = bisect_right(self.rows, after.position, key=lambda row: row.position)
-        if after.position and (start == 0 or Mark.of(self.rows[start - 1]) != after):
-            raise Damaged(
-                f"the log no longer holds the remembered event at position {after.position}",
-                code="log_diverged",
-                hint="the log was replaced or lost events; rebuild the views once the log is the right one",
-            )
+        if after.position:
+            there = self.rows[start - 1] if start else None
+            if there is None or there.position != after.position:
+                raise diverged(after, missing=True)
+            if Mark.of(there) != after:
+                raise diverged(after, missing=False)
         if start == len(self.rows):
             return Batch()
         wanted = min(start + limit, len(self.rows))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from regista.projections.catalogue import Entry
-from regista.projections.database import ViewsDatabase
+from regista.projections.desk import ViewsSource
 from regista.projections.digest import view_digest
 from regista.projections.reader import Reader
 from regista.projections.views.base import View
@@ -64,7 +64,7 @@ class Rebuild:
         if self._progress is not None:
             self._progress(position, goal)
 
-    async def compared(self, database: ViewsDatabase, views: Mapping[str, View], blocking: Blocking) -> bool:
+    async def compared(self, database: ViewsSource, views: Mapping[str, View], blocking: Blocking) -> bool:
         """Whether the digests are known. The first call begins to compute them, in a snapshot of this moment.
 
         Raises:
@@ -95,7 +95,7 @@ class Rebuild:
                 self.done.set_exception(error)
 
 
-def _snapshot(database: ViewsDatabase) -> tuple[Reader, list[Entry]]:
+def _snapshot(database: ViewsSource) -> tuple[Reader, list[Entry]]:
     reader = database.reader()
     reader.begin()
     return reader, reader.entries()
@@ -113,3 +113,14 @@ def _comparison(reader: Reader, new: Entry, entries: list[Entry], view: View) ->
     comparable = old is not None and old.progress == new.progress
     before = view_digest(reader, view, old.generation) if old is not None and comparable else None
     return Comparison(view.name, view.version, new.position, before, view_digest(reader, view, new.generation))
+
+
+def readable_digests(database: ViewsSource, views: Mapping[str, View]) -> dict[str, str]:
+    """The digest of every view that queries are answered from, all at one moment."""
+    reader = database.reader()
+    try:
+        with reader.snapshot():
+            entries = [e for e in reader.entries() if e.readable and e.view in views]
+            return {e.view: view_digest(reader, views[e.view], e.generation) for e in entries}
+    finally:
+        reader.close()

@@ -1,43 +1,45 @@
-"""The projector: folds the log into the views, one batch and one transaction at a time.
+"""The projector: folds the log into the views for as long as it is the one, and stands by while another is.
 
-Generations of views that have come equally far move together in one group, so that each event is read and decoded
-once for all of them. The leading group holds the live views. One that is being built runs behind it, from zero, in
-smaller steps between those of the live ones; when it has come as far, it moves along with them, and takes over in one
-transaction. A view that cannot apply an event stands still, ``degraded``, and goes on answering.
+One that stands by knows from the database how far the views are, as ``ViewsFollower`` does, and answers for them; what
+is asked of it is asked of the one who projects.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from regista.domain.chain import Head
-from regista.domain.errors import Damaged, RegistaError
-from regista.projections.digest import view_digest
+from regista.domain.errors import Internal, RegistaError, Unavailable
+from regista.projections.answering import Answering
+from regista.projections.desk import Desk, Watcher
 from regista.projections.feed import Feed
-from regista.projections.generations import Generations, ViewState
-from regista.projections.member import Member, apply, stands_before
-from regista.projections.rebuild import Comparison, Rebuild
+from regista.projections.folding import BATCH, Folding
+from regista.projections.generations import Generations
+from regista.projections.leadership import BEAT, Condition, Leadership, Observed
+from regista.projections.projection import ProjectorState
+from regista.projections.rebuild import Comparison, readable_digests
+from regista.projections.requests import Asker, Requests, left_behind, no_projector
 from regista.projections.skips import Skip
 from regista.projections.storage import Overtaken, ViewsStorage
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
-from regista.projections.waiting import Waiters
+from regista.projections.waiting import Pause, Waiters
+
+__all__ = ["BATCH", "Projector", "ProjectorState"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-BATCH = 10_000
-BATCH_BESIDE_LIVE = 2_000
-"""Of a view that is built while others serve: short, so that these stay fresh."""
 POLL = 1.0
 BACK_OFF = 1.0
+CLAIM = 0.5
+"""Seconds between two looks whether the place is free."""
 RESTS = 3.0
 LONGEST_REST = 0.025
 SMALL_BATCH = 500
@@ -47,21 +49,20 @@ process up to three times as much, and write the same pages again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectorState:
-    """How the projector stands. ``error`` says why nothing moves at all, where that is so.
+class _Place:
+    """What a projector holds to know of others. ``watcher`` belongs to the loop, the rest to the thread."""
 
-    ``skips``: what the views of any log were told to pass over.
-    """
-
-    head: Head
-    views: tuple[ViewState, ...]
-    rebuilding: bool
-    error: str | None
-    skips: tuple[Skip, ...]
+    desk: Desk
+    watcher: Watcher
+    observed: Observed
+    leadership: Leadership
 
 
 class Projector:
-    """Folds a feed into a views database. Belongs to one event loop; its database work runs in one thread."""
+    """Implements ``Projection``. Belongs to one event loop; its database work runs in one thread.
+
+    Several on one database are safe, in one process or in many: one makes progress at a time.
+    """
 
     def __init__(self, feed: Feed, database: ViewsStorage, views: Sequence[View] = VIEWS) -> None:
         self._feed = feed
@@ -69,235 +70,206 @@ class Projector:
         self._generations = Generations(database, views)
         self._views = self._generations.views
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
-        self._waiters = Waiters(self._generations.have_reached)
-        self._rebuild: Rebuild | None = None
+        self._waiters = Waiters(self._have_reached)
+        self._folding = Folding(feed, database, self._generations, self._blocking, self._waiters.settle)
+        self._place: _Place | None = None
+        self._leading = False
+        self._beating: asyncio.Task[None] | None = None
+        self._said = Condition()
         self._error: str | None = None
-        self._caught_up = False
-        self._moved_last = 0
-        self._took = 0.0
         self._resting = False
-        self._closing = asyncio.Event()
-        self._waiting: asyncio.Task[None] | None = None
+        self._pause = Pause()
         self._lock = asyncio.Lock()
 
+    @property
+    def is_leading(self) -> bool:
+        """Whether this is the one that makes progress."""
+        return self._leading
+
     async def run(self) -> None:
-        """Fold until ``close``. What goes wrong is reported by ``status`` and tried again; nothing ends the loop."""
-        await self._attempt(self._start)
-        while not self._closing.is_set():
-            if not self._generations.members:
-                moved = await self._attempt(self._start)
-            else:
-                moved = await self._attempt(self._step)
-            if moved is None or (moved is False and not self._generations.lead()):
-                await self._idle(asyncio.sleep(BACK_OFF))
+        """Project, or stand by, until ``close``. What goes wrong is reported by ``status`` and tried again."""
+        while not self._pause.is_over:
+            if not self._leading:
+                if await self._attempt(self._claim) is None:
+                    await self._pause.until(asyncio.sleep(BACK_OFF))
+                elif not self._leading:
+                    await self._stand_by()
+                continue
+            moved = await self._attempt(self._folding.step)
+            lead = self._generations.lead()
+            if moved is None or (moved is False and not lead):
+                await self._pause.until(asyncio.sleep(BACK_OFF))
             elif moved is False:
-                await self._idle(self._feed.wait(self._generations.lead()[0].entry.position, POLL))
+                await self._pause.until(self._feed.wait(lead[0].entry.position, POLL))
             elif self._pacing():
                 self._resting = True
-                await self._idle(asyncio.sleep(min(RESTS * self._took, LONGEST_REST)))
+                await self._pause.until(asyncio.sleep(min(RESTS * self._folding.took, LONGEST_REST)))
                 self._resting = False
 
     async def close(self) -> None:
-        """End ``run`` after the batch in hand, and the thread. The database stays open."""
-        self._closing.set()
-        self._wake()
+        """End ``run`` after the batch in hand, and the threads, and leave the place to another."""
+        self._pause.end()
+        await self._stop_beating()
         async with self._lock:
             self._waiters.dismiss()
-            if self._rebuild is not None:
-                self._rebuild.fail(asyncio.CancelledError())
-                self._rebuild = None
+            self._folding.close()
+            place, self._place = self._place, None
+            if place is not None:
+                place.watcher.close()
+                with suppress(Exception):  # the place is free within seconds all the same
+                    if self._leading:
+                        await self._blocking(place.leadership.release)
+                with suppress(Exception):
+                    await self._blocking(place.desk.close)
+            self._leading = False
         self._thread.shutdown()
-        self._ahead.shutdown()
 
     async def wait_for(self, position: int, timeout: float, views: Sequence[str] | None = None) -> bool:  # noqa: ASYNC109 - a result, not an exception
-        """Wait until the views (all, by default) answer for ``position``. False when that took too long."""
+        """As ``Projection.wait_for``."""
         names = frozenset(self._views if views is None else views)
         return await self._waiters.wait(position, names, timeout, self._hurry)
 
     def status(self) -> ProjectorState:
-        """How everything stands now."""
-        lead = self._generations.lead()
-        head = lead[0].entry.progress.head if lead else Head()
-        skips = self._database.recorded_skips()
-        return ProjectorState(head, self._generations.states(), self._rebuild is not None, self._error, skips)
+        """As ``Projection.status``."""
+        said = self._condition() if self._leading or self._error else self._said
+        head, states = self._generations.head(), self._generations.states()
+        return ProjectorState(head, states, said.rebuilding, said.error, said.skips)
 
     async def skip(self, position: int, reason: str, view: str | None = None, *, actor: str) -> tuple[Skip, ...]:
-        """Record that a view passes over the event at ``position``, and let degraded ones go on.
-
-        Without a name: all that stand still before this very position. By name also ahead, for what a rebuild met.
-
-        Raises:
-            NotFound: ``unknown_view``.
-            Refused: ``nothing_to_skip``.
-            OSError: it cannot be recorded.
-        """
+        """As ``Projection.skip``."""
+        if not self._leading:
+            body = {"position": position, "reason": reason, "view": view, "actor": actor}
+            return tuple(Skip(**skip) for skip in await self._asker().ask("skip", body))
         async with self._lock:
             names = self._generations.to_skip(position, view)
             log_id, time = await self._feed.log_id(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
             skips = tuple(Skip(log_id, n, self._views[n].version, position, reason, actor, time) for n in names)
-            await self._blocking(lambda: self._database.skip(skips))
+            try:
+                await self._blocking(lambda: self._database.skip(skips))
+            except OSError as error:
+                raise Unavailable(f"the skip cannot be recorded: {error}", code="skip_not_recorded") from error
             log.warning("%s passes over position %d from now on: %s", ", ".join(names), position, reason)
-            await self._blocking(self._generations.load)
-        self._wake()
+            await self._folding.reload()
+        self._pause.wake()
         return skips
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> list[Comparison]:
-        """Build every view anew from the first event, beside the live ones, and put it in their place.
-
-        Returns how the digests of old and new compare. ``progress`` is told the position reached and the goal.
-
-        Raises:
-            RuntimeError: a rebuild is under way, or the projector is not running.
-            Damaged: ``rebuild_failed``: the new tables cannot apply an event; the live ones stay.
-        """
-        if self._rebuild is not None:
-            raise RuntimeError("a rebuild is under way")
-        if self._closing.is_set():
-            raise RuntimeError("the projector is closed")
+        """As ``Projection.rebuild``."""
+        if not self._leading:
+            return [Comparison(**compared) for compared in await self._asker().ask("rebuild", {}, progress)]
         async with self._lock:
-            self._rebuild = rebuild = Rebuild(asyncio.get_running_loop().create_future(), progress, self._wake)
-            await self._blocking(self._generations.add)
-        self._wake()
+            rebuild = await self._folding.begin(progress, self._pause.wake)
+        self._pause.wake()
         return await rebuild.done
 
     async def digests(self) -> dict[str, str]:
-        """The digest of every readable view, all at one moment."""
+        """As ``Projection.digests``."""
+        return await asyncio.to_thread(readable_digests, self._database, self._views)
 
-        def compute() -> dict[str, str]:
-            reader = self._database.reader()
-            try:
-                with reader.snapshot():
-                    entries = [e for e in reader.entries() if e.readable and e.view in self._views]
-                    return {e.view: view_digest(reader, self._views[e.view], e.generation) for e in entries}
-            finally:
-                reader.close()
-
-        return await asyncio.to_thread(compute)
-
-    async def _attempt(self, action: Callable[[], object]) -> bool | None:
+    async def _attempt(self, action: Callable[[], Awaitable[bool]]) -> bool | None:
         """Whether an action moved anything; None when it failed, and why is in ``status``."""
         try:
             async with self._lock:
-                moved = await action()  # type: ignore[misc]  # both actions are coroutines giving bool
+                if self._pause.is_over:
+                    return None
+                moved = await action()
         except Overtaken:
-            self._generations.members = []
+            self._folding.forget()
+            await self._attempt_to_beat()
             return None
-        except Exception as error:  # a defect too: whoever asks is told, and what serves goes on serving
-            if await self._is_replaced(error):
-                self._generations.members = []
-                return True
-            if self._error is None:
-                log.exception("the projector stands still")
-            self._error = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - a defect too: whoever asks is told, what serves goes on serving
+            self._fail(error)
             return None
         self._error = None
         self._waiters.settle()
-        return bool(moved)
+        return moved
 
-    async def _is_replaced(self, error: Exception) -> bool:
-        """Whether the log diverged because another one took its place: an import into an empty registry."""
-        if not isinstance(error, Damaged) or error.code != "log_diverged":
+    def _fail(self, error: Exception) -> None:
+        said = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
+        if self._error != said:
+            is_a_defect = not isinstance(error, RegistaError) or isinstance(error, Internal)
+            log.error("the projector stands still: %s", said, exc_info=error if is_a_defect else None)
+        self._error = said
+
+    async def _claim(self) -> bool:
+        """Become the one who projects, if the place is free; else see how far the views are."""
+        place = self._place = self._place or await self._open()
+        claimed = await self._blocking(lambda: place.leadership.claim(place.observed, self._condition()))
+        self._generations.follow(await self._blocking(self._database.entries))
+        if not claimed:
+            leader = place.observed.leader
+            self._said = leader.condition if leader is not None else Condition()
+            return False
+        self._folding.forget()
+        self._leading = True
+        self._beating = asyncio.create_task(self._beat())
+        return True
+
+    async def _open(self) -> _Place:
+        desk = await self._blocking(self._database.desk)
+        return _Place(desk, self._database.watch(), Observed(desk), Leadership(desk))
+
+    async def _stand_by(self) -> None:
+        if self._place is not None:
+            await self._pause.until(self._place.watcher.changed(CLAIM, eager=bool(self._waiters)))
+
+    async def _beat(self) -> None:
+        """Show life and take up requests, until another has taken the place."""
+        place = self._place
+        if place is None:
+            return
+        requests = Requests(place.desk, place.leadership.id)
+        answering = Answering(requests, self, self._blocking)
+        try:
+            while await self._attempt_to_beat():
+                with suppress(Exception):  # told by the next step, which needs the same database
+                    await answering.look()
+                await asyncio.sleep(BEAT)
+        finally:
+            await answering.close()
+
+    async def _attempt_to_beat(self) -> bool:
+        """Whether this is still the one, as far as that can be told now."""
+        place = self._place
+        if place is None or not self._leading:
             return False
         try:
-            return await self._blocking(self._database.log_id) != await self._feed.log_id()
-        except (RegistaError, sqlite3.Error):
+            mine = await self._blocking(lambda: place.leadership.beat(self._condition()))
+        except Exception as error:  # noqa: BLE001 - the database is away; whoever can reach it takes over
+            self._fail(error)
+            return True
+        if not mine and self._leading:
+            log.warning("another projector has taken the place: standing by")
+            self._leading = False
+            self._folding.abandon(left_behind())
+            self._pause.wake()
+        return mine
+
+    async def _stop_beating(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+
+    def _condition(self) -> Condition:
+        return Condition(self._error, self._folding.rebuilding, self._database.recorded_skips())
+
+    def _asker(self) -> Asker:
+        if self._place is None:
+            raise no_projector()
+        return Asker(self._place.desk, self._place.observed, self._blocking)
+
+    def _have_reached(self, position: int, names: frozenset[str]) -> bool:
+        if self._leading and not self._folding.is_of_this_log:
             return False
+        return self._generations.have_reached(position, names)
 
     def _hurry(self) -> None:
-        """Somebody waits: rest no longer."""
-        if self._resting:
-            self._wake()
+        """Somebody waits: rest no longer, and look at once at what another has folded."""
+        if self._resting or not self._leading:
+            self._pause.wake()
 
     def _pacing(self) -> bool:
-        return self._moved_last < SMALL_BATCH and not self._waiters and self._rebuild is None
-
-    async def _idle(self, until: Coroutine[Any, Any, None]) -> None:
-        """Wait, or until ``_wake``."""
-        if self._closing.is_set():
-            until.close()
-            return
-        self._waiting = asyncio.create_task(until)
-        try:
-            await asyncio.wait([self._waiting])
-        finally:
-            self._waiting.cancel()
-        if not self._waiting.cancelled():
-            self._waiting.result()
-
-    def _wake(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        return self._folding.moved_last < SMALL_BATCH and not self._waiters and not self._folding.is_asked_to_rebuild
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    async def _start(self) -> bool:
-        log_id = await self._feed.log_id()
-        if await self._blocking(self._database.log_id) != log_id:
-            await self._blocking(lambda: self._database.clear(log_id))
-        await self._blocking(self._generations.load)
-        return True
-
-    async def _step(self) -> bool:
-        """One batch for every group, the leading one first."""
-        moved = False
-        for group in self._generations.groups():
-            moved = await self._advance(group) or moved
-        await self._take_over()
-        return moved
-
-    async def _advance(self, group: Sequence[Member]) -> bool:
-        lead = self._generations.lead()
-        leading = group[0].entry.progress == lead[0].entry.progress
-        goal = lead[0].entry.position
-        limit = BATCH if leading or not any(m.entry.readable for m in lead) else BATCH_BESIDE_LIVE
-        rows = (await self._feed.read(group[0].entry.progress.mark, limit)).rows
-        if leading:
-            self._caught_up = not rows
-        else:
-            rows = [row for row in rows if row.position <= goal]
-        if not rows:
-            return False
-        self._moved_last, started = len(rows), asyncio.get_running_loop().time()
-        self._generations.moved(await self._blocking(lambda: apply(self._database, group, rows, self._ahead)))
-        self._took = asyncio.get_running_loop().time() - started
-        self._waiters.settle()
-        if not leading and self._rebuild is not None:
-            self._rebuild.report(rows[-1].position, goal)
-        return True
-
-    async def _take_over(self) -> None:
-        """Let built generations take the place of the live ones, once they have come as far."""
-        building = self._generations.building()
-        if not building:
-            return
-        failed = next((m for m in building if m.entry.error is not None), None)
-        if failed is not None and self._rebuild is not None:
-            name, error = failed.view.name, str(failed.entry.error)
-            hint = f"regista skip {stands_before(error)} --view {name} --reason … passes over it; or upgrade."
-            await self._give_up(self._rebuild, building, f"the rebuilt view {name} cannot apply {error}", hint)
-            return
-        if not all(self._generations.is_ready(member, caught_up=self._caught_up) for member in building):
-            return
-        if self._rebuild is not None and not await self._compared(self._rebuild, building):
-            return
-        await self._blocking(lambda: self._generations.flip(building))
-        if self._rebuild is not None:
-            self._rebuild.finish()
-            self._rebuild = None
-
-    async def _compared(self, rebuild: Rebuild, building: Sequence[Member]) -> bool:
-        """Whether the digests of old and new are known; a rebuild that cannot be compared is given up."""
-        try:
-            return await rebuild.compared(self._database, self._views, self._blocking)
-        except Exception as error:
-            log.exception("what was rebuilt cannot be compared with what it replaces")
-            why = f"the rebuilt views cannot be compared: {type(error).__name__}: {error}"
-            await self._give_up(rebuild, building, why, "Try again.")
-            return False
-
-    async def _give_up(self, rebuild: Rebuild, building: Sequence[Member], why: str, hint: str) -> None:
-        await self._blocking(lambda: self._generations.drop(building))
-        rebuild.fail(Damaged(why, code="rebuild_failed", hint=f"The live views stay as they are. {hint}"))
-        self._rebuild = None

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
+from regista.projections.desk import Desk, Watcher
 from regista.projections.reader import Reader
 from regista.projections.skips import Skip
 from regista.projections.views.base import View
@@ -31,6 +32,14 @@ class ViewsStorage(Protocol):
 
     def reader(self) -> Reader:
         """A new connection for reading, for one thread at a time."""
+        ...
+
+    def desk(self) -> Desk:
+        """A new connection for the small tables, for one thread at a time."""
+        ...
+
+    def watch(self) -> Watcher:
+        """A new watch over what other connections commit."""
         ...
 
     def log_id(self) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 Reached: TypeAlias = Callable[[int, frozenset[str]], bool]
 """Whether the views of these names answer for a position."""
@@ -48,3 +48,39 @@ class Waiters:
         for _, _, future in self._waiting:
             if not future.done():
                 future.set_result(False)
+
+
+class Pause:
+    """One wait at a time that others can cut short. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Task[object] | None = None
+        self._over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to be waited for any more."""
+        return self._over
+
+    async def until(self, happens: Coroutine[Any, Any, object]) -> None:
+        """Wait until it happens, or until ``wake``; not at all once this is over."""
+        if self._over:
+            happens.close()
+            return
+        self._waiting = asyncio.create_task(happens)
+        try:
+            await asyncio.wait([self._waiting])
+        finally:
+            self._waiting.cancel()
+        if not self._waiting.cancelled():
+            self._waiting.result()
+
+    def wake(self) -> None:
+        """Wait no longer."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def end(self) -> None:
+        """Wait no longer, and never again."""
+        self._over = True
+        self.wake()

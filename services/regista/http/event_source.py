@@ -14,9 +14,9 @@ from regista.http.sse import frame
 from regista.http.tail import Part, Told, Wanted
 from regista.projections.api.answers import encode
 from regista.projections.api.events import events
-from regista.projections.database import ViewsDatabase
+from regista.projections.desk import ViewsSource
+from regista.projections.projection import Projection
 from regista.projections.reader import Reader
-from regista.projections.runner import Projector
 from regista.projections.views.events import VIEW
 from regista.store.log import LogReader
 
@@ -26,7 +26,7 @@ _THREADS = 4
 class ViewedEvents:
     """Implements ``Source``. Events are those of ``GET /v1/events``, filters too."""
 
-    def __init__(self, projector: Projector, database: ViewsDatabase, log: LogReader) -> None:
+    def __init__(self, projector: Projection, database: ViewsSource, log: LogReader) -> None:
         self._projector = projector
         self._database = database
         self._log = log

@@ -6,7 +6,7 @@ import asyncio
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
-from regista.projections.feed import Batch, Mark
+from regista.projections.feed import Batch, Mark, diverged
 from regista.store.command_sets import command_of
 from regista.store.log import LogReader
 
@@ -24,15 +24,21 @@ class StoreFeed:
         self._store = store
         self._poll = poll
         self._grown = asyncio.Event()
+        self._looking: asyncio.Task[int] | None = None
 
     def notify(self) -> None:
         """Something was appended."""
         self._grown.set()
         self._grown = asyncio.Event()
+        self._looking = None  # what it finds may be from before
 
     async def log_id(self) -> str:
         """The identity of the log."""
         return self._store.log_id
+
+    async def newest(self) -> int:
+        """The newest position."""
+        return await asyncio.to_thread(self._store.max_position)
 
     async def read(self, after: Mark, limit: int) -> Batch:
         """As ``Feed.read``; the database works in a thread of its own."""
@@ -44,13 +50,23 @@ class StoreFeed:
         deadline = loop.time() + timeout
         while True:
             grown = self._grown
-            if self._max_position() > position or (left := deadline - loop.time()) <= 0:
+            if await self._newest(deadline) > position or (left := deadline - loop.time()) <= 0:
                 return
             try:
                 async with asyncio.timeout(min(left, self._poll)):
                     await grown.wait()
             except TimeoutError:
                 continue
+
+    async def _newest(self, deadline: float) -> int:
+        """The newest position, 0 when that takes too long. However many wait, one asks where it is not at hand."""
+        if self._store.immediate:
+            return self._max_position()
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(asyncio.to_thread(self._max_position))
+        looking = self._looking
+        await asyncio.wait([looking], timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        return looking.result() if looking.done() else 0
 
     def _max_position(self) -> int:
         try:
@@ -61,12 +77,10 @@ class StoreFeed:
     def _read(self, after: Mark, limit: int) -> Batch:
         rows = self._store.read(max(after.position, 1), limit + 1 if after.position else limit)
         if after.position:
-            if not rows or Mark.of(rows[0]) != after:
-                raise Damaged(
-                    f"The log no longer holds the remembered event at position {after.position}.",
-                    code="log_diverged",
-                    hint="The log was replaced or lost events: rebuild the views once the log is the right one.",
-                )
+            if not rows or rows[0].position != after.position:
+                raise diverged(after, missing=True)
+            if Mark.of(rows[0]) != after:
+                raise diverged(after, missing=False)
             del rows[0]
         if len(rows) >= limit:
             self._complete(rows)

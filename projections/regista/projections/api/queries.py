@@ -16,8 +16,8 @@ from regista.domain.errors import BeyondLog, Unavailable
 from regista.projections.api.answers import Answer
 from regista.projections.api.moments import positions_named
 from regista.projections.api.versions import holder
+from regista.projections.desk import ViewsSource
 from regista.projections.reader import Reader
-from regista.projections.storage import ViewsStorage
 
 Read: TypeAlias = Callable[[Reader, Mapping[str, Any]], Answer]
 FRESH_SECONDS = 2.0
@@ -38,7 +38,7 @@ class Freshness(Protocol):
 class Queries:
     """All reads of one process. Belongs to one event loop."""
 
-    def __init__(self, database: ViewsStorage, freshness: Freshness, log_end: Callable[[], int]) -> None:
+    def __init__(self, database: ViewsSource, freshness: Freshness, log_end: Callable[[], int]) -> None:
         """``log_end`` gives the last position of the log; it is asked only when a position is not there yet."""
         self._database = database
         self._freshness = freshness
