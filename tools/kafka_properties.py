@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ log4j.appender.out.layout.ConversionPattern=%d %p %c{1}: %m%n
 }
 
 
+_LISTENER = re.compile(r"(?m)(?:^listeners=|(?<=,))([A-Z_]+)://127\.0\.0\.1:(\d+)")
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Where a node listens on 127.0.0.1. Brokers talk to each other on ``internal``, which no proxy stands before."""
@@ -40,6 +44,13 @@ class Ports:
     def around(cls, client: int, free: Callable[[], int], *, secure: bool) -> Self:
         """The given port for clients, free ones for the rest."""
         return cls(client, free(), free(), free() if secure else None, free() if secure else None)
+
+    @classmethod
+    def of(cls, properties: str) -> Self:
+        """Where the node of these properties listens."""
+        found = {name: int(port) for name, port in _LISTENER.findall(properties)}
+        client = found.get("PLAINTEXT", 0)
+        return cls(client, found["INTERNAL"], found["CONTROLLER"], found.get("SASL_SSL"), found.get("SSL"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,12 +48,12 @@ def free_port() -> int:
 class Node:
     """One broker and controller in one process."""
 
-    def __init__(self, cluster: Cluster, number: int, ports: kafka_properties.Ports) -> None:
+    def __init__(self, cluster: Cluster, number: int, port: int) -> None:
         self.number = number
-        self.ports = ports
         self._cluster = cluster
-        self._folder = cluster.folder / f"node-{number}"
+        self._folder = cluster.folder.absolute() / f"node-{number}"
         self._process: subprocess.Popen[bytes] | None = None
+        self.ports = self._ports(port)
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -73,7 +74,7 @@ class Node:
     def start(self, *, wait: bool = True) -> None:
         """Start it on its data, which is made first if there is none; with ``wait`` until it is ready."""
         assert not self.running, "this node runs already"
-        self._format()
+        self.format()
         with (self._folder / "log").open("ab") as output:
             self._process = leash.start(self._java(self._cluster.heap, "kafka.Kafka", self._properties), output)
         if wait:
@@ -102,6 +103,11 @@ class Node:
         """Go on after ``pause``."""
         self.process.send_signal(signal.SIGCONT)
 
+    def _ports(self, client: int) -> kafka_properties.Ports:
+        if self._properties.exists():
+            return kafka_properties.Ports.of(self._properties.read_text())
+        return kafka_properties.Ports.around(client, free_port, secure=self._cluster.secure is not None)
+
     def _ended(self) -> None:
         leash.ended(self.process, STOP_WITHIN)
         self._process = None
@@ -110,19 +116,20 @@ class Node:
     def _properties(self) -> Path:
         return self._folder / "server.properties"
 
-    def _format(self) -> None:
-        if self._properties.exists():
-            return
-        self._folder.mkdir(parents=True)
+    def format(self) -> None:
+        """Write its properties and, once in its life, make its storage."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         for name, text in kafka_properties.LOGGING.items():
             (self._folder / name).write_text(text)
-        draft = self._properties.with_suffix(".draft")
-        draft.write_text(self._cluster.properties(self, self._folder / "data"))
-        command = self._java(128, "kafka.tools.StorageTool", "format", "-t", self._cluster.id, "-c", draft)
+        self._properties.write_text(self._cluster.properties(self, self._folder / "data"))
+        if (done := self._folder / "formatted").exists():
+            return
+        arguments = ("-t", self._cluster.id, "-c", self._properties, "--ignore-formatted")
+        command = self._java(128, "kafka.tools.StorageTool", "format", *arguments)
         answer = subprocess.run(command, capture_output=True, text=True, timeout=READY_WITHIN, check=False)
         if answer.returncode:
             raise RuntimeError(f"Kafka's storage was not made: {answer.stdout}{answer.stderr}")
-        draft.rename(self._properties)
+        done.touch()
 
     def _java(self, heap: int, *arguments: str | Path) -> list[str | Path]:
         flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"]
@@ -136,7 +143,9 @@ class Node:
 
 @dataclass(eq=False)
 class Cluster:
-    """A cluster of its own: the folder holds nothing but its data, and a later cluster there goes on with it.
+    """A cluster of its own: the folder holds nothing but its data.
+
+    A later cluster in the same folder goes on with the data, and on the ports it had.
 
     ``advertised`` are ports that clients are told to connect to instead of each node's own: those of proxies. ``secure``
     adds listeners with TLS. ``settings`` are further lines of each node's properties, and win.
@@ -157,10 +166,7 @@ class Cluster:
         # A cluster id must not begin with a dash.
         self.id = "r" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         wanted = list(self.ports) or [free_port() for _ in range(self.size)]
-        self.nodes = [
-            Node(self, number, kafka_properties.Ports.around(client, free_port, secure=self.secure is not None))
-            for number, client in enumerate(wanted, start=1)
-        ]
+        self.nodes = [Node(self, number, client) for number, client in enumerate(wanted, start=1)]
 
     @property
     def bootstrap(self) -> str:
@@ -173,6 +179,8 @@ class Cluster:
     def start(self) -> Self:
         """Start every node that does not run; return when clients can use them all."""
         asleep = [node for node in self.nodes if not node.running]
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            list(pool.map(Node.format, asleep))
         for node in asleep:
             node.start(wait=False)
         self.await_ready(asleep)
@@ -186,11 +194,9 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop every node that runs."""
-        for node in self.nodes:
-            if node.running and len(self.nodes) > 1:
-                # Without its quorum, the last node would wait in vain to hand its work over.
-                node.kill()
-            node.stop()
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            # All at once: what is left of a quorum would wait in vain to hand its work over.
+            list(pool.map(Node.stop, self.nodes))
 
     def destroy(self) -> None:
         """Kill it and delete its data."""
