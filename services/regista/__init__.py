@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING
 __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
+    from regista.bus.handling import Retries
+    from regista.bus.logged import Bookmark, LoggedEvent
+    from regista.bus.parking import Parked, ParkingFile
+    from regista.bus.positions import FilePositions, MemoryPositions, Positions
+    from regista.bus.settings import KafkaSettings
+    from regista.bus.subscriber import Subscriber
     from regista.client import AsyncClient, Client, Unreachable, capture
     from regista.domain.errors import (
         AtUnsupported,
@@ -40,19 +46,29 @@ __all__ = [
     "AsyncClient",
     "AtUnsupported",
     "BeyondLog",
+    "Bookmark",
     "Client",
     "Damaged",
+    "FilePositions",
     "Forbidden",
     "Internal",
     "Invalid",
+    "KafkaSettings",
     "KeyReused",
+    "LoggedEvent",
     "Malformed",
+    "MemoryPositions",
     "NotFound",
+    "Parked",
+    "ParkingFile",
+    "Positions",
     "PreconditionFailed",
     "Reason",
     "Refused",
     "RegistaError",
     "Retired",
+    "Retries",
+    "Subscriber",
     "TooLarge",
     "Unauthenticated",
     "Unavailable",
@@ -62,7 +78,18 @@ __all__ = [
     "capture",
 ]
 
-_HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client")
+_HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client") | {
+    "Bookmark": "regista.bus.logged",
+    "FilePositions": "regista.bus.positions",
+    "KafkaSettings": "regista.bus.settings",
+    "LoggedEvent": "regista.bus.logged",
+    "MemoryPositions": "regista.bus.positions",
+    "Parked": "regista.bus.parking",
+    "ParkingFile": "regista.bus.parking",
+    "Positions": "regista.bus.positions",
+    "Retries": "regista.bus.handling",
+    "Subscriber": "regista.bus.subscriber",
+}
 _ERRORS = "regista.domain.errors"
 
 

@@ -32,14 +32,18 @@ async def newest(
     consumer: AIOKafkaConsumer,
     partition: TopicPartition,
     wanted: Callable[[Any], bool] = lambda _record: True,
+    *,
+    before: int | None = None,
 ) -> Any | None:  # noqa: ANN401 - aiokafka has no types
     """The newest committed record that is ``wanted``; None when no record up to the end is.
+
+    ``before`` is an offset to look before, instead of the end.
 
     Looks through windows from the end on, each wider than the one before: aborted records and the marks of
     transactions take offsets too, so the last offset hardly ever is a record.
     """
     begin = (await consumer.beginning_offsets([partition]))[partition]
-    stop = (await consumer.end_offsets([partition]))[partition]
+    stop = (await consumer.end_offsets([partition]))[partition] if before is None else before
     width = _FIRST
     while stop > begin:
         start = max(begin, stop - width)

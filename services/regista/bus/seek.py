@@ -71,7 +71,7 @@ async def seek_to_position(consumer: AIOKafkaConsumer, partition: TopicPartition
         if halve or look is None:
             look = (low + high) // 2
         halve = not halve
-        found = await first_record(consumer, partition, look, end)
+        found = await _first_record(consumer, partition, look, end)
         if found is None:
             high = look
         elif (there := position_of(found)) < position:
@@ -81,7 +81,7 @@ async def seek_to_position(consumer: AIOKafkaConsumer, partition: TopicPartition
     consumer.seek(partition, high)
 
 
-async def first_record(
+async def _first_record(
     consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, end: int
 ) -> ConsumerRecord[bytes, bytes] | None:
     """The first committed record at or behind an offset and before ``end``; None where there is none."""
@@ -92,24 +92,6 @@ async def first_record(
             return records[0] if records[0].offset < end else None
         if await consumer.position(partition) >= end:
             return None
-
-
-async def last_record(consumer: AIOKafkaConsumer, partition: TopicPartition) -> ConsumerRecord[bytes, bytes] | None:
-    """The newest committed record; None where there is none. The consumer then stands behind it."""
-    low = (await consumer.beginning_offsets([partition]))[partition]
-    end = (await consumer.end_offsets([partition]))[partition]
-    newest: ConsumerRecord[bytes, bytes] | None = None
-    step, high = 1, end
-    while low < high and newest is None:
-        look = max(low, end - step)
-        newest, high, step = await first_record(consumer, partition, look, end), look, step * 8
-    if newest is None:
-        consumer.seek(partition, end)
-        return None
-    while following := await first_record(consumer, partition, newest.offset + 1, end):
-        newest = following
-    consumer.seek(partition, newest.offset + 1)
-    return newest
 
 
 def _between(

@@ -11,7 +11,7 @@ from regista.client.session import Session, parse
 from regista.client.sse import Parser
 from regista.wire.resources import Event
 
-_SILENCE = 60.0
+SILENCE = 60.0
 """Seconds without a byte after which a connection counts as broken; the server says something every few seconds."""
 
 
@@ -26,7 +26,7 @@ def follow(session: Session, after: int, query: Mapping[str, object]) -> Steps[N
     """
     fruitless = 0
     while True:
-        opened = yield from open_stream(_request(session, after, query), session.patience)
+        opened = yield from open_stream(stream_request(session, after, query), session.patience)
         before = after
         if opened.stream is not None:
             after = yield from _read(session, opened.stream, after)
@@ -34,12 +34,13 @@ def follow(session: Session, after: int, query: Mapping[str, object]) -> Steps[N
         yield Sleep(session.patience.pause(max(1, fruitless), None))
 
 
-def _request(session: Session, after: int, query: Mapping[str, object]) -> Request:
+def stream_request(session: Session, after: int, query: Mapping[str, object], silence: float = SILENCE) -> Request:
+    """The request for what is behind a position; ``silence`` seconds without a byte break the connection."""
     request = session.reading("/v1/events/stream", {**query, "after": after}, fresh=False)
     headers = {**request.headers, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
     if after:
         headers["Last-Event-ID"] = str(after)
-    return replace(request, headers=headers, timeout=_SILENCE)
+    return replace(request, headers=headers, timeout=silence)
 
 
 def _read(session: Session, stream: Stream, after: int) -> Steps[int]:
