@@ -32,15 +32,7 @@ class Address:
         Raises:
             Invalid: ``settings_invalid``: it is not of that form.
         """
-        try:
-            given = conninfo_to_dict(url)
-        except psycopg.Error:
-            # The message quotes the address, password included.
-            raise Invalid(
-                "The address of the database cannot be read.",
-                code="settings_invalid",
-                hint="It is postgresql://USER:PASSWORD@HOST:PORT/NAME; in a password, write %40 for @ and %2F for /.",
-            ) from None
+        given = _parsed(url)
         self._given = {**_DEFAULTS, **given}
         self._secrets = [str(given[name]) for name in _SECRETS if given.get(name)]
         host, port = given.get("host") or "local socket", given.get("port")
@@ -62,3 +54,21 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self.shown})"
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """The parts of an address. What cannot be read is not quoted: it may hold a password."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        given = None
+    if given is not None:
+        # With a bare / or : in a password libpq takes the rest of it for a port or a name.
+        ports = str(given.get("port") or "0").split(",")
+        if all(port.isdecimal() or not port for port in ports) and "@" not in str(given.get("dbname") or ""):
+            return given
+    raise Invalid(
+        "The address of the database cannot be read.",
+        code="settings_invalid",
+        hint="It is postgresql://USER:PASSWORD@HOST:PORT/NAME; in a password, write %40 for @, %3A for :, %2F for /.",
+    )

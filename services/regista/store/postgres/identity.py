@@ -11,6 +11,12 @@ from regista.store.postgres.address import Address
 from regista.store.postgres.connections import Connection
 from regista.store.postgres.schema import SCHEMA_VERSION
 
+_EXISTS = (
+    "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = 'regista' AND c.relname = 'log'"
+)
+"""Functions that resolve names answer from a cache, which may be older than a lock that was just taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -27,8 +33,7 @@ def identify(connection: Connection, address: Address) -> Identity | None:
         Damaged: ``not_a_log``: the schema is another program's; ``log_too_new``.
         psycopg.Error: it cannot be asked.
     """
-    found = connection.execute("SELECT to_regclass('regista.log') IS NOT NULL").fetchone()
-    if not found or not found[0]:
+    if connection.execute(_EXISTS).fetchone() is None:
         return None
     try:
         entries = {str(key): str(value) for key, value in connection.execute("SELECT key, value FROM regista.log")}
