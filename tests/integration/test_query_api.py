@@ -139,7 +139,7 @@ async def test_the_hot_path_answers_from_one_moment(tmp_path: Path) -> None:
                 rival.execute("DELETE FROM evaluations_v1_g1")
 
         queries._reader._connection.set_trace_callback(interfere)
-        found = queries.holder("fraud", "production")
+        found = await queries.holder("fraud", "production")
         rival.close()
         queries.close()
     assert found is not None

@@ -38,7 +38,7 @@ def read_page(token: str | None, query: str, *types: type) -> tuple[Any, ...] | 
         raise _bad("is not a page token") from None
     if bound != query:
         raise _bad("belongs to another query")
-    if [type(part) for part in key] != list(types):
+    if [type(part) for part in key] != list(types) or any(type(p) is int and not -(2**63) <= p < 2**63 for p in key):
         raise _bad("is not a page token")
     return tuple(key)
 

@@ -1,14 +1,14 @@
 """Runs reads: waits for the position asked for, takes one snapshot, says which position the answer reflects.
 
-Look-ups of microseconds run on the event loop; whatever may look at many rows runs in a few threads, each with a
-connection of its own, under a deadline.
+Look-ups of microseconds run on the event loop; whatever may look at many rows, or waits for a network, runs in a few
+threads, each with a connection of its own, under a deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeAlias
 
@@ -20,6 +20,7 @@ from regista.projections.desk import ViewsSource
 from regista.projections.reader import Reader
 
 Read: TypeAlias = Callable[[Reader, Mapping[str, Any]], Answer]
+Held: TypeAlias = tuple[bytes, int, int]
 FRESH_SECONDS = 2.0
 DEADLINE_SECONDS = 10.0
 THREADS = 3
@@ -35,6 +36,21 @@ class Freshness(Protocol):
         ...
 
 
+class Remembered:
+    """Answers of the hot path, while nothing is written. Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self.held: dict[tuple[str, str], Held] = {}
+        self._at: Hashable = None
+
+    def look(self, version: Hashable, key: str, stage: str) -> Held | None:
+        """What was answered before, if it still holds."""
+        if version != self._at or len(self.held) >= REMEMBERED:
+            self.held.clear()
+            self._at = version
+        return self.held.get((key, stage))
+
+
 class Queries:
     """All reads of one process. Belongs to one event loop."""
 
@@ -47,8 +63,7 @@ class Queries:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="queries", initializer=self._open)
         self._local = threading.local()
         self._readers: list[Reader] = []
-        self._remembered: dict[tuple[str, str], tuple[bytes, int, int]] = {}
-        self._remembered_at = -1
+        self._remembered = Remembered()
 
     def close(self) -> None:
         """Wait for the reads in hand, and close the connections."""
@@ -86,7 +101,9 @@ class Queries:
             )
 
     async def quick(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
-        """Run a read of a few look-ups, on the loop; its answer and the position."""
+        """Run a read of a few look-ups; its answer and the position."""
+        if not self._database.immediate:
+            return await self.thorough(read, arguments)
         await self.fresh(arguments)
         return _run(self._reader, read, arguments)
 
@@ -104,25 +121,33 @@ class Queries:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def holder(self, key: str, stage: str) -> tuple[bytes, int, int] | None:
+    async def holder(self, key: str, stage: str) -> Held | None:
         """The hot path: the version in a stage, encoded, its sequence, and the position; None: look for the reason.
 
         Answers are remembered for as long as the database does not change, whoever changes it.
         """
-        version = self._reader.data_version()
-        if version != self._remembered_at or len(self._remembered) >= REMEMBERED:
-            self._remembered.clear()
-            self._remembered_at = version
-        found = self._remembered.get((key, stage))
+        if self._database.immediate:
+            return self._holder(self._reader, self._remembered, key, stage)
+
+        def work() -> Held | None:
+            with self._local.reader.deadline(DEADLINE_SECONDS):
+                return self._holder(self._local.reader, self._local.remembered, key, stage)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    @staticmethod
+    def _holder(reader: Reader, remembered: Remembered, key: str, stage: str) -> Held | None:
+        found = remembered.look(reader.data_version(), key, stage)
         if found is None:
-            with self._reader.snapshot():
-                found = holder(self._reader, key, stage)
+            with reader.snapshot():
+                found = holder(reader, key, stage)
             if found is not None:
-                self._remembered[key, stage] = found
+                remembered.held[key, stage] = found
         return found
 
     def _open(self) -> None:
         self._local.reader = self._database.reader()
+        self._local.remembered = Remembered()
         self._readers.append(self._local.reader)
 
 

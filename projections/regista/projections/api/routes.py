@@ -220,7 +220,7 @@ def _hot(
     async def endpoint(request: Request) -> Response:
         stage = _STAGE_REFERENCES.get(request.path_params["ref"])
         if stage is not None and not request.scope["query_string"]:
-            found = queries.holder(check_name(request.path_params["model"], "model name").lower(), stage)
+            found = await queries.holder(check_name(request.path_params["model"], "model name").lower(), stage)
             if found is not None:
                 body, sequence, position = found
                 return respond(request, Answer(body, sequence), position)
