@@ -11,10 +11,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
 import kafka_jars
 from native_kafka import free_port
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 KAFKA_IMAGES = {version: f"apache/kafka:{version}" for version in kafka_jars.VERSIONS}
 """The images of the Kafka project itself, also that of docker-compose.yml."""
@@ -23,7 +26,8 @@ POSTGRES_IMAGES = ("postgres:17-alpine", "postgres:17", "postgres:16-alpine", "p
 
 def kafka_image(version: str) -> str | None:
     """The image of this version if it can be run here."""
-    return _first(os.environ.get("REGISTA_TEST_KAFKA_IMAGE") or KAFKA_IMAGES[version])
+    given = os.environ.get("REGISTA_TEST_KAFKA_IMAGE") if version == kafka_jars.MAIN else None
+    return _first(given or KAFKA_IMAGES[version])
 
 
 def postgres_image() -> str | None:
@@ -35,12 +39,10 @@ def postgres_image() -> str | None:
 @contextmanager
 def kafka_container(image: str) -> Iterator[str]:
     """A broker in a container of its own: the address that clients on this machine use. It need not be ready yet."""
-    with _quiet():
-        from testcontainers.core.container import DockerContainer
-    # Clients are told the port to come back to, so it must be known before the container is. The engine takes an
-    # address with it, which testcontainers only does not say.
+    # Clients are told the port to come back to, so it must be known before the container is.
     port = free_port()
-    container = DockerContainer(image).with_bind_ports(9092, cast("int", ("127.0.0.1", port)))
+    container = _container(image)
+    _publish(container.ports, 9092, port)
     for name, value in _settings(port).items():
         container = container.with_env(name, value)
     with _quiet(), container:
@@ -50,12 +52,26 @@ def kafka_container(image: str) -> Iterator[str]:
 @contextmanager
 def postgres_container(image: str) -> Iterator[str]:
     """A server in a container of its own: the URL of its first database. It need not be ready yet."""
-    with _quiet():
-        from testcontainers.core.container import DockerContainer
-    container = DockerContainer(image).with_exposed_ports(5432).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+    container = _container(image).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+    _publish(container.ports, 5432)
     with _quiet(), container:
-        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(5432)}"
+        address = f"127.0.0.1:{container.get_exposed_port(5432)}"
         yield f"postgresql://postgres@{address}/postgres"
+
+
+def _container(image: str) -> DockerContainer:
+    with _quiet():
+        from testcontainers.core.config import testcontainers_config
+        from testcontainers.core.container import DockerContainer
+    # The container that removes what an aborted run left behind is an image like any other: not pulled either.
+    if _first(testcontainers_config.ryuk_image) is None:
+        testcontainers_config.ryuk_disabled = True
+    return DockerContainer(image)
+
+
+def _publish(ports: dict[str, Any], inside: int, *outside: int) -> None:
+    """Let a port be reached on this machine alone: what testcontainers offers itself listens on every address."""
+    ports[f"{inside}/tcp"] = ("127.0.0.1", *outside)
 
 
 def _settings(port: int) -> dict[str, str]:
