@@ -14,14 +14,17 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test soak demo bench check format build lock newcomer clean
+.PHONY: help up up-kafka test soak demo bench check format build lock newcomer clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 up: $(VENV)/.server  ## install the server and run it on http://127.0.0.1:8080, its data in ./.regista
 	@echo 'Regista is installed. In another terminal:  . $(BIN)/activate  and then  regista --help'
 	@exec $(BIN)/regista up
+
+up-kafka: $(VENV)/.dev  ## Kafka and the spread-out services without Docker, their data in ./.regista-kafka
+	@exec $(BIN)/python tools/up_kafka.py $(ARGS)
 
 test: $(VENV)/.dev  ## run all tiers whose engine is present, and say what was left out
 	$(BIN)/python -m pytest $(ARGS)
