@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from eventsourcing.persistence import StoredEvent
 from tests.support.histories import History
+from tests.support.topic_writer import TopicWriter
 
+from regista.bus.feed import KafkaFeed
+from regista.bus.settings import KafkaSettings
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
-from regista.projections.feed import START, Feed, Mark
+from regista.projections.feed import START, Feed, Mark, is_missing
 from regista.projections.memory import MemoryFeed
 from regista.store.append import Append, CommandKey
 from regista.store.feed import StoreFeed
@@ -32,7 +36,7 @@ class Log(Protocol):
 
 
 class InMemory:
-    def __init__(self, _: Path) -> None:
+    def __init__(self) -> None:
         self.feed = MemoryFeed("log-1")
         self.feed.append(History().rows[0])
 
@@ -40,8 +44,19 @@ class InMemory:
         end = self.feed.end
         self.feed.append(*(Row(end + i, r.stream, r.sequence, r.type, r.value) for i, r in enumerate(rows, 1)))
 
+
+class OnKafka:
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._writer = TopicWriter(settings)
+        self._writer.publish([History().rows[0]])
+        self.feed = KafkaFeed(settings)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        end = self._writer.end
+        self._writer.publish([Row(end + i, r.stream, r.sequence, r.type, r.value) for i, r in enumerate(rows, 1)])
+
     def close(self) -> None:
-        pass
+        self._writer.close()
 
 
 class InStore:
@@ -59,12 +74,18 @@ class InStore:
         self._store.close()
 
 
-@pytest.fixture(params=[InMemory, InStore], ids=["memory", "store"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
-    make: Callable[[Path], InMemory | InStore] = request.param
-    under_test = make(tmp_path / "data")
-    yield under_test
-    under_test.close()
+@pytest.fixture(params=["memory", "store", pytest.param("kafka", marks=pytest.mark.engine("kafka"))])
+async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Log]:
+    match request.param:
+        case "memory":
+            yield InMemory()
+        case "store":
+            with closing(InStore(tmp_path / "data")) as in_store:
+                yield in_store
+        case _:
+            with closing(OnKafka(request.getfixturevalue("kafka_settings"))) as on_kafka:
+                yield on_kafka
+                await on_kafka.feed.close()
 
 
 def sets(count: int, size: int = 1) -> list[list[Row]]:
@@ -136,12 +157,31 @@ async def test_a_remembered_row_that_is_another_now_is_noticed(log: Log) -> None
     with pytest.raises(Damaged) as caught:
         await log.feed.read(Mark(3, bytes(32)), 10)
     assert caught.value.code == "log_diverged"
+    assert not is_missing(caught.value)
 
 
 async def test_a_log_that_ends_before_the_remembered_row_is_noticed(log: Log) -> None:
     with pytest.raises(Damaged) as caught:
         await log.feed.read(Mark(99, bytes(32)), 10)
     assert caught.value.code == "log_diverged"
+    assert is_missing(caught.value)
+
+
+async def test_the_newest_position_is_known(log: Log) -> None:
+    assert await log.feed.newest() == 1
+    for rows in sets(2):
+        log.append(rows)
+    assert await log.feed.newest() == 3
+
+
+async def test_a_reader_may_go_back_and_several_may_be_at_several_places(log: Log) -> None:
+    for rows in sets(10):
+        log.append(rows)
+    rows = await read_all(log.feed, 100)
+    marks = [START, *map(Mark.of, rows)]
+    for place in (10, 3, 5, 4, 3, 9, 0, 2):
+        batch = (await log.feed.read(marks[place], 3)).rows
+        assert [row.position for row in batch] == list(range(place + 1, min(place + 3, 11) + 1))
 
 
 async def test_an_append_wakes_whoever_waits(log: Log) -> None:

@@ -1,0 +1,182 @@
+"""One place on the events topic that is read on from: whole atomic sets, every event once, none missing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from regista.bus.envelope import Received, received
+from regista.domain.chain import Row
+from regista.domain.errors import Damaged
+from regista.projections.feed import Mark
+
+_FETCH_MS = 500
+_RECORDS = 1_000
+_SILENCE = 5.0
+"""Seconds without a word from the broker after which it is asked: a consumer says nothing of an outage by itself."""
+_ANSWER_WITHIN = 5.0
+_STREAMS = 200_000
+"""Streams whose last sequence is remembered: some 30 MB."""
+_log = logging.getLogger(__name__)
+
+
+class Cursor:
+    """A consumer behind one event. ``position`` is that of the last event given out, ``used`` when that was."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, log_id: str, position: int, mark: Mark | None
+    ) -> None:
+        """``mark`` is the event that the consumer stands behind; None when it was not looked at."""
+        self.consumer = consumer
+        self.position = position
+        self._partition = partition
+        self._log_id = log_id
+        self._mark = mark
+        self._given: Sequence[Row] = ()
+        self._rows: list[Row] = []
+        self._ends: list[bool] = []
+        self._whole = 0
+        self._open_set = self._set_index = 0
+        self._last = position
+        self._sequences: dict[str, int] = {}
+        self._knows_all = position == 0
+        self._used = self._now()
+
+    @property
+    def used(self) -> float:
+        """When it was read from, in seconds of the event loop's clock."""
+        return self._used
+
+    def go_to(self, mark: Mark) -> bool:
+        """Stand behind an event, if that is where it stands, or among what it gave out last."""
+        if self._mark is None:
+            return False
+        if self._mark == mark:
+            return True
+        for index, row in enumerate(self._given):
+            if row.position == mark.position and Mark.of(row) == mark:
+                again = self._given[index + 1 :]
+                self._rows[:0] = again
+                self._ends[:0] = [*(False for _ in again[:-1]), *(True for _ in again[-1:])]
+                self._whole += len(again)
+                self._given = self._given[: index + 1]
+                self._moved(mark)
+                return True
+        return False
+
+    async def read(self, limit: int) -> list[Row]:
+        """The next events: about ``limit``, whole sets; none when the topic holds no more now.
+
+        Raises:
+            Damaged: ``foreign_event``, ``event_missing``, ``undecodable_record``.
+            KafkaError, TimeoutError: Kafka does not answer.
+        """
+        while self._whole < limit:
+            if not await self._fetch_what_there_is():
+                break
+            # Thousands of records are taken in without a pause otherwise; who shares the event loop would wait.
+            await asyncio.sleep(0)
+        count = self._cut(limit)
+        self._given = self._rows[:count]
+        del self._rows[:count], self._ends[:count]
+        self._whole -= count
+        if self._given:
+            self._moved(Mark.of(self._given[-1]))
+        return list(self._given)
+
+    async def wait(self, deadline: float) -> None:
+        """Return when there is more to read, or at a time of the event loop's clock.
+
+        Raises:
+            Damaged, KafkaError, TimeoutError: as ``read``.
+        """
+        self._used = self._now()
+        while not self._whole and (left := deadline - self._now()) > 0:
+            await self._fetch(int(1000 * left) + 1)
+
+    async def _fetch_what_there_is(self) -> bool:
+        """Take in more records. False: the topic holds no more."""
+        while not await self._fetch(0):
+            if await self._is_at_the_end():
+                return False
+            await self._fetch(_FETCH_MS)
+        return True
+
+    async def _fetch(self, timeout_ms: int) -> bool:
+        found = await self.consumer.getmany(self._partition, timeout_ms=timeout_ms, max_records=_RECORDS)
+        records = found.get(self._partition, ())
+        for record in records:
+            self._take(received(record))
+        return bool(records)
+
+    async def _is_at_the_end(self) -> bool:
+        """Whether the consumer has seen everything that is committed, as far as the broker said a moment ago."""
+        end = self.consumer.last_stable_offset(self._partition)
+        asked = self.consumer.last_poll_timestamp(self._partition)
+        if end is None or asked is None or time.time() - asked / 1000 > _SILENCE:
+            async with asyncio.timeout(_ANSWER_WITHIN):
+                end = (await self.consumer.end_offsets([self._partition]))[self._partition]
+        return bool(await self.consumer.position(self._partition) >= end)
+
+    def _take(self, event: Received) -> None:
+        row = event.row
+        if event.log_id != self._log_id:
+            raise Damaged(
+                f"{self._partition.topic} is of the log {self._log_id}, and holds an event of {event.log_id}",
+                code="foreign_event",
+                hint="Two logs were published under one prefix: each needs a prefix of its own.",
+            )
+        if row.position <= self._last:
+            _log.warning("%s holds position %d once more: left out", self._partition.topic, row.position)
+            return
+        self._check_set(event)
+        self._check_sequence(row)
+        self._last = row.position
+        self._rows.append(row)
+        self._ends.append(event.ends_set)
+        if event.ends_set:
+            self._whole = len(self._rows)
+
+    def _check_set(self, event: Received) -> None:
+        if event.set_index == 1 and not self._open_set:
+            self._open_set = event.set_size
+        elif event.set_size != self._open_set or event.set_index != self._set_index + 1:
+            raise self._missing(event.row, "events of its atomic set")
+        self._set_index = event.set_index
+        if event.ends_set:
+            self._open_set = 0
+
+    def _check_sequence(self, row: Row) -> None:
+        before = self._sequences.get(row.stream)
+        if before is None and self._knows_all:
+            before = 0
+        if before is not None and row.sequence != before + 1:
+            raise self._missing(row, f"what is between {row.stream}@{before} and {row.stream}@{row.sequence}")
+        if len(self._sequences) >= _STREAMS:
+            self._sequences.clear()
+            self._knows_all = False
+        self._sequences[row.stream] = row.sequence
+
+    def _missing(self, row: Row, what: str) -> Damaged:
+        return Damaged(
+            f"{self._partition.topic} lacks {what}, before position {row.position}",
+            code="event_missing",
+            hint="regista verify --kafka compares the topic with the store. A topic that lacks events is made anew: "
+            "delete it and its checkpoint, and the relay publishes the log again from the first event.",
+        )
+
+    def _cut(self, limit: int) -> int:
+        """How many of the rows to give out: a set is not split."""
+        if self._whole <= limit:
+            return self._whole
+        return self._ends.index(True, limit - 1) + 1
+
+    def _moved(self, mark: Mark) -> None:
+        self._mark, self.position, self._used = mark, mark.position, self._now()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
