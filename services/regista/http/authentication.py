@@ -137,9 +137,18 @@ def actor_of(given: bytes) -> str:
         actor = unquote_to_bytes(given).decode().strip()
     except UnicodeDecodeError:
         actor = ""
+    return check_actor(actor, "Regista-Actor")
+
+
+def check_actor(actor: str, where: str) -> str:
+    """Return the name of who asks where it is one; ``where`` says what held it.
+
+    Raises:
+        Malformed: as ``actor_of``.
+    """
     if not is_identifier(actor):
         raise Malformed(
-            f"Regista-Actor is 1 to {MAX_IDENTIFIER} printable characters of UTF-8 without blanks",
+            f"{where} is 1 to {MAX_IDENTIFIER} printable characters of UTF-8 without blanks",
             code="malformed_actor",
             hint="Use an id such as m.rossi or ci/train: names are not kept.",
         )

@@ -1,15 +1,45 @@
 """``If-Match``: the caller has seen the resource at a sequence, and wants to change that and nothing newer.
 
 The entity tag of a resource is the last sequence of its stream that touched it (RFC 9110, section 13.1.1).
+``If-None-Match: *``: there must be none yet (13.1.2).
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from regista.domain import commands as c
-from regista.domain.errors import NotFound, PreconditionFailed
+from regista.domain.errors import Malformed, NotFound, PreconditionFailed
 from regista.domain.model.lookup import find_version
 from regista.domain.model.state import ModelState
 from regista.registrar.request import IfMatch
+
+_TAG = re.compile('"([0-9]{1,18})"', re.ASCII)
+"""An entity tag of ours: the last sequence of the stream that touched the resource."""
+
+
+def read_if_match(header: str | None) -> IfMatch:
+    """What ``If-Match`` says; tags that are not ours match nothing."""
+    if header is None or header.strip() == "*":
+        return None if header is None else "*"
+    tags = (tag.strip() for tag in header.split(","))
+    return tuple(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
+
+
+def if_none_match(header: str | None, command: c.Command) -> c.Command:
+    """The command with the precondition that nothing is there yet, where ``*`` asks for it.
+
+    Raises:
+        Malformed: it names entity tags, or the body expects somebody: both would be left out of account.
+    """
+    if header is None or not isinstance(command, c.AssignAlias):
+        return command
+    if header.strip() != "*":
+        raise Malformed("only * is understood here", code="bad_if_none_match", hint="If-Match takes the alias's ETag.")
+    if command.expect_current not in (c.UNSET, None):
+        raise Malformed("If-None-Match: * and expect_current cannot both hold", code="bad_if_none_match")
+    return replace(command, expect_current=None)
 
 
 def check_if_match(state: ModelState, command: c.Command, if_match: IfMatch) -> None:

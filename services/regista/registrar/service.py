@@ -7,7 +7,7 @@ that met another registrar's events is made again on the reloaded state; a calle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ from regista.registrar.attempt import Attempt, Stale
 from regista.registrar.request import Request, Seal, check_command_id
 from regista.registrar.snapshots import Snapshots
 from regista.registrar.states import States
-from regista.store.append import CommandFound, CommandKey, Duplicate
+from regista.store.append import Append, CommandFound, CommandKey, Duplicate
 from regista.store.group_commit import GroupCommit
 from regista.store.log import LogReader
 from regista.store.lookup import ask
@@ -120,6 +120,12 @@ class Registrar:
         await self._states.ensure(attempt.streams)
         attempt.known = await self._known_artifact(attempt.command)
         await self._look_up(attempt)
+
+    async def append_all(self, prepare: Callable[[], Sequence[Append]], keys: Iterable[CommandKey]) -> None:
+        """Decide and append several commands as one, as ``GroupCommit.submit_all`` does."""
+        positions = await self._writer.submit_all(prepare, self.reload, keys=keys)
+        if last := max(positions, default=0):
+            self._committed(last)
 
     async def reload(self, streams: set[str]) -> None:
         """Load streams anew whose remembered states are not to be trusted."""

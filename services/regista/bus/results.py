@@ -1,0 +1,216 @@
+"""What is answered to commands from Kafka: written beside their events in the store, published from there exactly once.
+
+A second relay publishes it, with the same guarantees as the events: an outcome is in the store or it is not, and each is
+on Kafka once. The position of an answer is known only in the append, so it is filled in on the way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+
+import orjson
+
+from regista.bus.commands import decode_result, encode_result, source_header
+from regista.bus.dead_letters import dead_letter
+from regista.bus.envelope import Consumed
+from regista.bus.outbox import Entry
+from regista.bus.topology import Topics
+from regista.domain.errors import Damaged, Internal, RegistaError, TooLarge, Unavailable
+from regista.http.problems import document
+from regista.registrar.answers import Outcome
+from regista.registrar.taking import Delivery, Verdict, is_defect
+from regista.store.append import OutcomeRow, Outgoing
+from regista.store.headers import pack_headers
+from regista.store.log import LogReader
+from regista.store.lookup import ask
+from regista.wire.orders import CommandResult, Order
+
+_CHUNK = 50
+_POLL = 0.02
+
+
+class Teller:
+    """What is told of the deliveries of one partition: a result, and a dead letter where something is wrong with it."""
+
+    def __init__(self, source: str, max_bytes: int, clock: Callable[[], datetime]) -> None:
+        self._source = source
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self.records: Mapping[int, Consumed] = {}
+        """The records that are being decided, by offset."""
+
+    def tell(self, delivery: Delivery, verdict: Verdict) -> tuple[Outgoing, ...]:
+        """The outcomes of one delivery, position aside."""
+        now = self._clock()
+        time_ms = int(now.timestamp() * 1000)
+        told: list[Outgoing] = []
+        if isinstance(delivery.order, Order):
+            result = _result(delivery.order, verdict, now)
+            header = source_header(self._source, delivery.offset)
+            key = delivery.order.command_id.encode()
+            told.append(Outgoing("result", key, _encoded(result), (header,), time_ms))
+        if isinstance(verdict, Exception) and (is_defect(verdict) or not told):
+            record = self.records[delivery.offset]
+            told.append(
+                dead_letter(record, self._source, delivery.offset, verdict, time_ms=time_ms, max_bytes=self._max_bytes)
+            )
+        return tuple(told)
+
+
+def _result(order: Order, verdict: Verdict, now: datetime) -> CommandResult:
+    if isinstance(verdict, Outcome):
+        answer = verdict.answer
+        return CommandResult(
+            command_id=order.command_id,
+            actor=order.actor,
+            type=order.type,
+            status=verdict.status,
+            replayed=bool(answer.get("replayed")),
+            code=None,
+            position=answer.get("position"),
+            stream=answer.get("stream"),
+            sequence=answer.get("sequence"),
+            hash=answer.get("hash"),
+            body=orjson.dumps(answer).decode(),
+            time=now,
+        )
+    error = _told(verdict)
+    body = document(error, error.status, f"urn:regista:command:{order.command_id}").decode()
+    return CommandResult(
+        order.command_id, order.actor, order.type, error.status, False, error.code, None, None, None, None, body, now
+    )
+
+
+def _told(error: Exception) -> RegistaError:
+    """The error as the sender sees it; of a defect, only what is written for people."""
+    if isinstance(error, RegistaError):
+        return error
+    return Internal(
+        "Regista failed to decide this command",
+        hint="This is a defect: the dead letter of the command and the server's log have the cause.",
+    )
+
+
+def _encoded(result: CommandResult) -> bytes:
+    try:
+        return encode_result(result)
+    except TooLarge:
+        kept = {**result.answer, "reasons": [], "detail": "The answer is too large to be told whole."}
+        return encode_result(replace(result, body=orjson.dumps(kept).decode()))
+
+
+class ResultsOutbox:
+    """What a relay publishes of results and dead letters. The position of an entry is the id of the outcome.
+
+    ``acknowledged`` gives the newest position that answers may name: where an answer waits until its events are on
+    Kafka, so does a result.
+    """
+
+    name = "results"
+    guarded = None
+
+    def __init__(
+        self,
+        store: LogReader,
+        topics: Topics,
+        *,
+        acknowledged: Callable[[], int] | None = None,
+        poll: float = _POLL,
+        max_bytes: int = 4 * 2**20,
+    ) -> None:
+        """``poll``: seconds between looks for what other processes wrote; ``max_bytes`` of values in one read."""
+        self._store = store
+        self._topics = {"result": topics.results, "dead-letter": topics.dead_letters}
+        self._acknowledged = acknowledged
+        self._poll = poll
+        self._max_bytes = max_bytes
+        self._grown = asyncio.Event()
+
+    @property
+    def log_id(self) -> str:
+        """The log whose commands they answer."""
+        return self._store.log_id
+
+    def read(self, from_inclusive: int, limit: int) -> list[Entry]:
+        """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
+        entries: list[Entry] = []
+        size = 0
+        while len(entries) < limit and size < self._max_bytes:
+            asked = min(_CHUNK, limit - len(entries))
+            found = self._store.outcomes(from_inclusive, asked)
+            for row in found:
+                if not self._may_be_told(row):
+                    return entries
+                entries.append(self._entry(row))
+                size += len(row.outgoing.value or b"")
+            if len(found) < asked:
+                break
+            from_inclusive = found[-1].id + 1
+        return entries
+
+    def newest(self) -> int:
+        """The id of the newest outcome."""
+        return self._store.max_outcome()
+
+    def notify(self) -> None:
+        """Something was told."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            grown = self._grown
+            if await self._beyond(position) or (left := deadline - loop.time()) <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, self._poll)):
+                    await grown.wait()
+
+    async def _beyond(self, position: int) -> bool:
+        try:
+            found = await ask(self._store, self._store.outcomes, position + 1, 1)
+        except (Unavailable, Damaged):
+            return False
+        return bool(found) and self._may_be_told(found[0])
+
+    def _may_be_told(self, row: OutcomeRow) -> bool:
+        if self._acknowledged is None:
+            return True
+        position = row.position
+        if position is None and row.outgoing.kind == "result":
+            position = decode_result(row.outgoing.value).position  # the answer to a command of before
+        return (position or 0) <= self._acknowledged()
+
+    def _entry(self, row: OutcomeRow) -> Entry:
+        told = row.outgoing
+        value = told.value or b""
+        if told.kind == "result" and row.position is not None:
+            value = _placed(value, row.position)
+        headers = [(name, held or b"") for name, held in told.headers]
+        return Entry(row.id, _hash(row), self._topics[told.kind], told.key or b"", value, headers, told.time_ms)
+
+
+def _placed(value: bytes, position: int) -> bytes:
+    """A result with the position that its event got."""
+    result = decode_result(value)
+    body = orjson.dumps({**result.answer, "position": position}).decode()
+    return encode_result(replace(result, position=position, body=body))
+
+
+def _hash(row: OutcomeRow) -> bytes:
+    """What proves that the store still has an outcome: over what it holds, not over how it is published."""
+    told = row.outgoing
+    parts = (told.kind.encode(), told.key or b"", told.value or b"", pack_headers(told.headers))
+    covered = sha256(f"{row.id}/{row.position}/{told.time_ms}".encode())
+    for part in parts:
+        covered.update(len(part).to_bytes(8, "big"))
+        covered.update(part)
+    return covered.digest()

@@ -1,0 +1,82 @@
+"""Orders: commands as they are sent through a queue, and what is answered. What a request of the API says, as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+SENT = {
+    ("POST", "models"): "RegisterModel",
+    ("PATCH", "models/{model}"): "UpdateModel",
+    ("DELETE", "models/{model}"): "RetireModel",
+    ("POST", "models/{model}/revive"): "ReviveModel",
+    ("POST", "models/{model}/versions"): "RegisterVersion",
+    ("PATCH", "models/{model}/versions/{ref}"): "UpdateVersion",
+    ("POST", "models/{model}/versions/{ref}/evaluations"): "RecordEvaluation",
+    ("POST", "models/{model}/versions/{ref}/checks"): "ReportCheck",
+    ("POST", "models/{model}/versions/{ref}/promote"): "Promote",
+    ("POST", "models/{model}/rollback"): "RollBack",
+    ("POST", "models/{model}/versions/{ref}/archive"): "Archive",
+    ("PUT", "models/{model}/aliases/{alias}"): "AssignAlias",
+    ("DELETE", "models/{model}/aliases/{alias}"): "RemoveAlias",
+}
+"""The type of each write of the API: by its method and its path below ``/v1/``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One command.
+
+    ``command_id`` is chosen by the sender: the same id with the same content is carried out once, by whichever way it
+    came. ``target`` and ``parameters`` are what the API has in the path and in the query, ``body`` is the JSON that it
+    takes; ``if_match``, ``if_none_match`` and ``traceparent`` are its headers. ``reason`` may stand here instead of
+    where the API has it. First seen after ``expires_at``, the order is refused.
+    """
+
+    command_id: str
+    actor: str
+    type: str
+    target: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    reason: str | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    traceparent: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What became of an order: what the API would have answered.
+
+    ``status`` is the HTTP status, ``body`` the JSON document: the resource, or a problem (RFC 9457) whose ``code`` is
+    here too. ``position``, ``stream``, ``sequence`` and ``hash`` are those of the last event; None where there is none.
+    """
+
+    command_id: str
+    actor: str
+    type: str
+    status: int
+    replayed: bool
+    code: str | None
+    position: int | None
+    stream: str | None
+    sequence: int | None
+    hash: str | None
+    body: str
+    time: datetime
+
+    @property
+    def done(self) -> bool:
+        """Whether it was carried out, now or before."""
+        return self.status < 300
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The answer, or the problem."""
+        answer: dict[str, Any] = json.loads(self.body)
+        return answer
