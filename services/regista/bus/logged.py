@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from regista.domain.events import Event, Identity
+from regista.domain.records import to_json, to_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,25 @@ class LoggedEvent:
         """What it came from."""
         return Command(self.actor, self.command_id)
 
+    def as_json(self) -> dict[str, Any]:
+        """The event as the API shows it, and its log; data that could not be read are in hex."""
+        return {
+            "position": self.position,
+            "stream": self.stream,
+            "sequence": self.sequence,
+            "type": self.type,
+            "time": self.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "actor": self.actor,
+            "identity": self.identity,
+            "reason": self.reason,
+            "command_id": self.command_id,
+            "cause": self.cause,
+            "previous_hash": self.previous_hash,
+            "hash": self.hash,
+            "data": _shown(self.data),
+            "log_id": self.log_id,
+        }
+
     async def done(self) -> None:
         """Store that this event and all before it are done with: after a crash, what follows it comes first.
 
@@ -78,3 +98,9 @@ class LoggedEvent:
             Exception: what storing the position raises.
         """
         await self.acknowledge(self)
+
+
+def _shown(data: Data) -> dict[str, Any]:
+    if isinstance(data, Event):
+        return to_json(to_record(data))
+    return {"avro": data.hex()} if isinstance(data, bytes) else dict(data)

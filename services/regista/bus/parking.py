@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 from regista.bus.logged import LoggedEvent
 from regista.bus.positions import sync_folder
-from regista.domain.events import Event
-from regista.domain.records import to_json, to_record
 
 _TAIL = 2**20
 """Bytes from the end of the file in which its last line is looked for; an event has up to 512 KiB."""
@@ -31,22 +29,8 @@ class Parked:
 
     def as_json(self) -> dict[str, Any]:
         """All of it in JSON's own types."""
-        event = self.event
         return {
-            "position": event.position,
-            "stream": event.stream,
-            "sequence": event.sequence,
-            "type": event.type,
-            "time": event.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            "actor": event.actor,
-            "identity": event.identity,
-            "reason": event.reason,
-            "command_id": event.command_id,
-            "cause": event.cause,
-            "previous_hash": event.previous_hash,
-            "hash": event.hash,
-            "log_id": event.log_id,
-            "data": _data(event),
+            **self.event.as_json(),
             "error": "".join(traceback.format_exception(self.error)),
             "attempts": self.attempts,
             "parked_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -91,9 +75,3 @@ def _is_of(line: bytes, event: LoggedEvent) -> bool:
         return (last["log_id"], last["position"]) == (event.log_id, event.position)
     except (ValueError, KeyError, TypeError):
         return False
-
-
-def _data(event: LoggedEvent) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(event.data, Event):
-        return to_json(to_record(event.data))
-    return event.data.hex() if isinstance(event.data, bytes) else dict(event.data)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regista.cli import parse
 from regista.cli.arguments import Model
 from regista.cli.command import command
-from regista.cli.exits import UNREACHABLE, code_of
 from regista.cli.printer import Printer, cell
 from regista.cli.sentences import sentence
 from regista.cli.shell import Shell
-from regista.domain.errors import RegistaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
+    from regista.domain.errors import RegistaError
     from regista.wire.resources import Event
 
 PANEL = "Looking"
@@ -94,23 +94,40 @@ def log(  # the filters of the API
     last = _print_lines(shell.out, past, after or 0)
     # All up to the position that the past was read at has been shown, whether or not the last event passed the filter.
     begin = max(last, client.position)
-    _print_lines(shell.out, _follow(shell, begin, model=model, stream=stream, actor=who, type=kind), begin)
+    asyncio.run(_follow(shell, begin, models=model, streams=stream, actors=who, types=kind))
 
 
-def _follow(shell: Shell, begin: int, **filters: str | None) -> Iterator[Event]:
-    """Events without end: a registry that was there and is gone is waited for, as through a restart."""
-    told = False
-    while True:
-        try:
-            for event in shell.client.follow(after=begin, **filters):
-                begin, told = event.position, False
-                yield event
-        except RegistaError as error:
-            if code_of(error) != UNREACHABLE:
-                raise
-            if not told:
-                shell.out.note("The registry does not answer; going on when it does. Ctrl+C ends this.")
-            told = True
+async def _follow(shell: Shell, begin: int, **filters: Any) -> None:
+    """Print events without end: a registry that was there and is gone is waited for, as through a restart."""
+    from regista.bus.subscriber import Subscriber  # noqa: PLC0415 - only where events are followed
+    from regista.wire.resources import Event  # noqa: PLC0415 - as above
+
+    wait = _Waiting(shell.out)
+    settings = shell.client.settings
+    subscriber = Subscriber(
+        settings.url, token=settings.token, actor=settings.actor, from_=begin, on_outage=wait.failed, **filters
+    )
+    async with subscriber:
+        async for event in subscriber:
+            wait.over()
+            _print_lines(shell.out, [Event.model_validate(event.as_json())], event.position)
+            await event.done()
+
+
+class _Waiting:
+    """Says once that the registry is away. One failure alone is a connection that ended, and is opened again."""
+
+    def __init__(self, out: Printer) -> None:
+        self._out = out
+        self._failures = 0
+
+    def failed(self, _error: RegistaError) -> None:
+        self._failures += 1
+        if self._failures == 2:
+            self._out.note("The registry does not answer; going on when it does. Ctrl+C ends this.")
+
+    def over(self) -> None:
+        self._failures = 0
 
 
 def _print_events(out: Printer, events: Iterable[Event], *, empty: str) -> None:
