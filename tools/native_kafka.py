@@ -27,7 +27,7 @@ import kafka_properties
 import kafka_ready
 import leash
 
-READY_WITHIN = 60.0
+READY_WITHIN = 90.0
 STOP_WITHIN = 20.0
 # Below the ports that systems hand out by themselves: a dead broker's port stays free for it, and no client that tries
 # to reach it can get it as its own end and talk to itself.

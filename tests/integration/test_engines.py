@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import psycopg
 import pytest
@@ -15,21 +17,26 @@ from tests.support.secure_broker import SecureBroker
 from tests.support.tcp_proxy import TcpProxy
 
 
+def administrator(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+
 def create(client: AdminClient, topic: str, copies: int = 1) -> None:
     (created,) = client.create_topics([NewTopic(topic, 1, copies)]).values()
     created.result(10)
 
 
-def write(bootstrap: str, topic: str, values: list[bytes], copies: int = 1) -> None:
-    create(AdminClient({"bootstrap.servers": bootstrap}), topic, copies)
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
+def write(bootstrap: str, topic: str, values: list[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0})
     for value in values:
         producer.produce(topic, value)
     assert producer.flush(20) == 0
 
 
 def read(bootstrap: str, topic: str, number: int) -> list[bytes | None]:
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False, "log_level": 0}
+    )
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         return [message.value() for message in consumer.consume(number, timeout=20)]
@@ -47,12 +54,14 @@ def gone(end: socket.socket) -> bool:
 
 @pytest.mark.engine("kafka")
 def test_the_sessions_broker_keeps_what_is_written(kafka: KafkaCluster, kafka_prefix: str) -> None:
+    create(administrator(kafka.bootstrap), f"{kafka_prefix}.numbers")
     write(kafka.bootstrap, f"{kafka_prefix}.numbers", [b"1", b"2", b"3"])
     assert read(kafka.bootstrap, f"{kafka_prefix}.numbers", 3) == [b"1", b"2", b"3"]
 
 
 @pytest.mark.engine("kafka-3.9")
 def test_the_old_line_is_there_too(kafka_old: KafkaCluster) -> None:
+    create(administrator(kafka_old.bootstrap), "numbers")
     write(kafka_old.bootstrap, "numbers", [b"1"])
     assert read(kafka_old.bootstrap, "numbers", 1) == [b"1"]
 
@@ -60,6 +69,7 @@ def test_the_old_line_is_there_too(kafka_old: KafkaCluster) -> None:
 @pytest.mark.engine("kafka-native")
 def test_a_killed_broker_comes_back_on_its_port_with_its_data(own_broker: MakeBroker) -> None:
     broker = own_broker()
+    create(administrator(broker.bootstrap), "numbers")
     write(broker.bootstrap, "numbers", [b"1", b"2"])
     before = broker.bootstrap
     broker.kill()
@@ -88,18 +98,100 @@ def test_a_killed_postgres_comes_back_with_what_was_committed(own_postgres: Make
         assert connection.execute("SELECT number FROM kept").fetchone() == (7,)
 
 
-def test_a_proxy_passes_on_what_it_gets_until_it_is_cut() -> None:
+@pytest.fixture
+def proxied() -> Iterator[Proxied]:
+    """Both ends of a connection through a proxy, and more of them."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        proxy = stack.enter_context(TcpProxy(*server.getsockname()))
-        near = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), 5))
-        far = stack.enter_context(server.accept()[0])
-        near.sendall(b"there")
-        assert far.recv(5) == b"there"
-        far.sendall(b"back")
-        assert near.recv(4) == b"back"
-        proxy.cut()
+        server.settimeout(10)
+        yield Proxied(stack, server, stack.enter_context(TcpProxy(*server.getsockname())))
+
+
+@dataclass
+class Proxied:
+    stack: ExitStack
+    server: socket.socket
+    proxy: TcpProxy
+
+    def connect(self) -> socket.socket:
+        return self.stack.enter_context(socket.create_connection(("127.0.0.1", self.proxy.port), 10))
+
+    def pair(self) -> tuple[socket.socket, socket.socket]:
+        near = self.connect()
+        far = self.stack.enter_context(self.server.accept()[0])
+        far.settimeout(10)
+        return near, far
+
+
+def test_a_proxy_passes_on_what_it_gets_until_it_is_cut(proxied: Proxied) -> None:
+    near, far = proxied.pair()
+    near.sendall(b"there")
+    assert far.recv(5) == b"there"
+    far.sendall(b"back")
+    assert near.recv(4) == b"back"
+    proxied.proxy.cut()
+    assert gone(near)
+    assert gone(far)
+    near, far = proxied.pair()
+    near.sendall(b"again")
+    assert far.recv(5) == b"again"
+
+
+def test_a_proxy_that_refuses_keeps_what_is_open(proxied: Proxied) -> None:
+    near, far = proxied.pair()
+    proxied.proxy.refuse()
+    assert gone(proxied.connect())
+    near.sendall(b"still")
+    assert far.recv(5) == b"still"
+    proxied.proxy.accept()
+    proxied.pair()
+
+
+def test_a_frozen_proxy_holds_bytes_back_and_loses_none(proxied: Proxied) -> None:
+    near, far = proxied.pair()
+    proxied.proxy.freeze()
+    near.sendall(b"held back")
+    far.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        far.recv(9)
+    proxied.proxy.thaw()
+    far.settimeout(10)
+    assert far.recv(9) == b"held back"
+
+
+def test_a_proxy_before_nothing_drops_its_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    with TcpProxy(*address) as proxy, socket.create_connection(("127.0.0.1", proxy.port), 10) as near:
         assert gone(near)
+
+
+@pytest.mark.engine("kafka-native")
+def test_clients_of_a_proxied_broker_know_no_other_way(own_broker: MakeBroker) -> None:
+    broker = own_broker(proxied=True)
+    (proxy,) = broker.proxies
+    assert broker.bootstrap == proxy.address
+    create(administrator(broker.bootstrap), "numbers")
+    write(broker.bootstrap, "numbers", [b"1"])
+    proxy.refuse()
+    proxy.cut()
+    client = administrator(broker.bootstrap)
+    with pytest.raises(KafkaException):
+        client.list_topics(timeout=1)
+    proxy.accept()
+    assert read(broker.bootstrap, "numbers", 1) == [b"1"]
+
+
+@pytest.mark.engine("kafka-native")
+def test_three_nodes_go_on_when_one_is_killed(own_broker: MakeBroker) -> None:
+    broker = own_broker(3)
+    create(administrator(broker.bootstrap), "numbers", copies=3)
+    write(broker.bootstrap, "numbers", [b"1"])
+    broker.nodes[0].kill()
+    write(broker.bootstrap, "numbers", [b"2"])
+    broker.nodes[0].start()
+    write(broker.bootstrap, "numbers", [b"3"])
+    assert read(broker.bootstrap, "numbers", 3) == [b"1", b"2", b"3"]
 
 
 @pytest.mark.engine("kafka-native")
