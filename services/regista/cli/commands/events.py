@@ -94,10 +94,10 @@ def log(  # the filters of the API
     last = _print_lines(shell.out, past, after or 0)
     # All up to the position that the past was read at has been shown, whether or not the last event passed the filter.
     begin = max(last, client.position)
-    asyncio.run(_follow(shell, begin, models=model, streams=stream, actors=who, types=kind))
+    asyncio.run(_follow(shell, begin, {"models": model, "streams": stream, "actors": who, "types": kind}))
 
 
-async def _follow(shell: Shell, begin: int, **filters: Any) -> None:
+async def _follow(shell: Shell, begin: int, filters: dict[str, Any]) -> None:
     """Print events without end: a registry that was there and is gone is waited for, as through a restart."""
     from regista.bus.subscriber import Subscriber  # noqa: PLC0415 - only where events are followed
     from regista.wire.resources import Event  # noqa: PLC0415 - as above
