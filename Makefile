@@ -14,7 +14,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up up-kafka test soak demo bench check format build lock newcomer clean
+.PHONY: help up up-kafka test compose-test soak demo bench check format build lock newcomer clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -28,6 +28,9 @@ up-kafka: $(VENV)/.dev  ## Kafka and the spread-out services without Docker, the
 
 test: $(VENV)/.dev  ## run all tiers whose engine is present, and say what was left out
 	$(BIN)/python -m pytest $(ARGS)
+
+compose-test: $(VENV)/.dev  ## bring docker-compose.yml up, follow the README against it, and take it down
+	$(BIN)/python tools/compose_test.py $(ARGS)
 
 soak: $(VENV)/.dev  ## run the long tests
 	$(BIN)/python -m pytest -m soak $(ARGS)

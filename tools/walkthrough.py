@@ -160,7 +160,7 @@ class Server:
 
     def __init__(self, command: str, folder: Path, environment: Mapping[str, str]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (close() closes it)
-        self._process = subprocess.Popen(  # noqa: S603  (the project's own document says what is run)
+        self._process = subprocess.Popen(
             ["bash", "--norc", "--noprofile", "-c", command],  # noqa: S607  (found on the PATH, as a reader's shell is)
             cwd=folder,
             env=dict(environment),
@@ -265,6 +265,17 @@ class Reader:
                 self._run(step)
         except Mismatch as error:
             raise Mismatch(f"line {step.line}: $ {step.command}\n{error}") from None
+
+    def output(self, command: str) -> str:
+        """What a command prints that the document does not have.
+
+        Raises:
+            Mismatch: it failed.
+        """
+        status, output = self._session.run(command, self._timeout)
+        if status:
+            raise Mismatch(f"$ {command}\nexited with {status}; it printed:\n{output}")
+        return output
 
     def _start(self, step: Step) -> None:
         if answers(f"{self._url}/healthz"):

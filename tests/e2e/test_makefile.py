@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"up", "up-kafka", "test", "demo", "check", "format", "bench", "soak", "lock", "build", "newcomer", "clean"}
+TARGETS = {
+    "up",
+    "up-kafka",
+    "test",
+    "compose-test",
+    "demo",
+    "check",
+    "format",
+    "bench",
+    "soak",
+    "lock",
+    "build",
+    "newcomer",
+    "clean",
+}
 
 pytestmark = pytest.mark.engine("make")
 
@@ -42,7 +56,9 @@ def test_make_alone_lists_every_target(checkout: Path) -> None:
     assert set(listed) == TARGETS | {"help"}
 
 
-@pytest.mark.parametrize("target", ["up", "up-kafka", "test", "demo", "check", "format", "bench", "soak", "build"])
+@pytest.mark.parametrize(
+    "target", ["up", "up-kafka", "test", "compose-test", "demo", "check", "format", "bench", "soak", "build"]
+)
 def test_a_bare_python_gets_pinned_packages_with_hashes_before_anything_runs(checkout: Path, target: str) -> None:
     lines = make(checkout, "-n", target).stdout.splitlines()
     first = next(number for number, line in enumerate(lines) if "-m pip" in line)

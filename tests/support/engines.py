@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NoReturn
 
 import pytest
-from tests.support import containers, postgres_server
+from tests.support import compose, containers, postgres_server
 
 import kafka_jars
 
@@ -49,6 +49,7 @@ LOOKS: dict[str, Look] = {
     "git": executable("git"),
     "make": executable("make"),
     "openssl": executable("openssl"),
+    "compose": compose.why_not,
     "kcat": executable("kcat"),
     "kafka": _kafka(kafka_jars.MAIN, "REGISTA_TEST_KAFKA"),
     "kafka-3.9": _kafka(kafka_jars.OLD, None),
