@@ -17,7 +17,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 .PHONY: help up up-kafka test compose-test soak demo bench check format build lock newcomer clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 up: $(VENV)/.server  ## install the server and run it on http://127.0.0.1:8080, its data in ./.regista
 	@echo 'Regista is installed. In another terminal:  . $(BIN)/activate  and then  regista --help'
