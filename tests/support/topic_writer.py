@@ -88,7 +88,7 @@ class TopicWriter:
         ]
         written = await asyncio.gather(*sent)
         await (producer.commit_transaction() if commit else producer.abort_transaction())
-        return max(record.offset for record in written)
+        return max(int(record.offset) for record in written)
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -21,7 +21,7 @@ from regista.bus.feed_cursor import Cursor
 from regista.bus.seek import seek_to_position
 from regista.bus.settings import KafkaSettings
 from regista.bus.topology import Topics
-from regista.domain.errors import Damaged, RegistaError, Unavailable
+from regista.domain.errors import Damaged, Unavailable
 from regista.projections.feed import Batch, Mark, diverged
 
 _ROLE = "projector"
@@ -83,7 +83,7 @@ class KafkaFeed:
                     await cursor.wait(deadline)
         except TimeoutError:
             return
-        except RegistaError:
+        except Exception:  # noqa: BLE001 - whatever it is, the next read meets it too, and says so
             await asyncio.sleep(max(0.0, deadline - asyncio.get_running_loop().time()))
 
     async def close(self) -> None:
