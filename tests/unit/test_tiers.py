@@ -42,6 +42,17 @@ def test_a_test_is_skipped_where_its_engine_is_missing_and_the_reason_is_told(pr
     result.stdout.fnmatch_lines(["left out: *reactor (it is switched off)"])
 
 
+def test_an_engine_that_does_not_start_is_missing_after_all(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile("from tests.support import engines\ndef test_it():\n    engines.lost('vapour', 'it evaporated')")
+    result = project.runpytest_inprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*engine vapour: it evaporated*"])
+    monkeypatch.setenv("REGISTA_TEST_REQUIRE", "all")
+    project.runpytest_inprocess().assert_outcomes(failed=1)
+
+
 @pytest.mark.parametrize("required", ["all", "reactor", "git, reactor"])
 def test_a_required_engine_that_is_missing_is_a_failure(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, required: str
