@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from regista.bus.logged import Bookmark, LoggedEvent
     from regista.bus.parking import Parked, ParkingFile
     from regista.bus.positions import FilePositions, MemoryPositions, Positions
+    from regista.bus.publisher import CommandPublisher, Published
     from regista.bus.settings import KafkaSettings
     from regista.bus.subscriber import Subscriber
     from regista.client import AsyncClient, Client, Unreachable, capture
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Unavailable,
         UnsupportedMedia,
     )
+    from regista.wire.orders import CommandResult, Order
 
     __version__: str
 
@@ -48,6 +50,8 @@ __all__ = [
     "BeyondLog",
     "Bookmark",
     "Client",
+    "CommandPublisher",
+    "CommandResult",
     "Damaged",
     "FilePositions",
     "Forbidden",
@@ -59,10 +63,12 @@ __all__ = [
     "Malformed",
     "MemoryPositions",
     "NotFound",
+    "Order",
     "Parked",
     "ParkingFile",
     "Positions",
     "PreconditionFailed",
+    "Published",
     "Reason",
     "Refused",
     "RegistaError",
@@ -80,13 +86,17 @@ __all__ = [
 
 _HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client") | {
     "Bookmark": "regista.bus.logged",
+    "CommandPublisher": "regista.bus.publisher",
+    "CommandResult": "regista.wire.orders",
     "FilePositions": "regista.bus.positions",
     "KafkaSettings": "regista.bus.settings",
     "LoggedEvent": "regista.bus.logged",
     "MemoryPositions": "regista.bus.positions",
+    "Order": "regista.wire.orders",
     "Parked": "regista.bus.parking",
     "ParkingFile": "regista.bus.parking",
     "Positions": "regista.bus.positions",
+    "Published": "regista.bus.publisher",
     "Retries": "regista.bus.handling",
     "Subscriber": "regista.bus.subscriber",
 }
