@@ -13,7 +13,7 @@ import pytest
 from tests.support import engines
 
 HERE = Path(__file__).parent
-pytest_plugins = ["pytester", "tests.fixtures.kafka", "tests.fixtures.postgres"]
+pytest_plugins = ["pytester", "tests.fixtures.kafka", "tests.fixtures.postgres", "tests.fixtures.views"]
 CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
 deselected = pytest.StashKey[Counter[str]]()
 

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 from tests.support.histories import History, digest, wander
-from tests.support.projecting import Projection, memory_feed, running
+from tests.support.projecting import Place, Places, Projection, folded_at, memory_feed, running
 
 from regista.domain import commands as c
 from regista.domain.chain import event_hash
 from regista.projections.api.events import events as read_events
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import ROUTES
+from regista.projections.sqlite.reader import SQLiteReader
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,22 @@ def history() -> History:
     return history
 
 
+@pytest.fixture(scope="module")
+def folded(history: History, shared_places: Places) -> Place:
+    return folded_at(shared_places(), history.sets)
+
+
 @pytest.fixture
-async def projection(history: History, tmp_path: Path) -> AsyncIterator[Projection]:
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+async def projection(history: History, folded: Place) -> AsyncIterator[Projection]:
+    """Only for reading: it is the same for all tests of this module."""
+    async with running(memory_feed(history.sets), folded) as projection:
+        yield projection
+
+
+@pytest.fixture
+async def growing(history: History, places: Places) -> AsyncIterator[Projection]:
+    """The same for a test that appends."""
+    async with running(memory_feed(history.sets), places()) as projection:
         yield projection
 
 
@@ -96,7 +110,7 @@ async def test_the_document_describes_every_route_and_parameter(projection: Proj
         assert "200" in operation["responses"]
 
 
-async def test_a_version_is_found_by_every_form_of_reference(tmp_path: Path) -> None:
+async def test_a_version_is_found_by_every_form_of_reference(places: Places) -> None:
     history = History()
     history.register_model("Fraud")
     number = history.register("Fraud", 1)
@@ -104,19 +118,19 @@ async def test_a_version_is_found_by_every_form_of_reference(tmp_path: Path) -> 
     history.do(c.Promote("Fraud", number, "staging"))
     history.do(c.Promote("Fraud", number, "production"))
     history.do(c.AssignAlias("Fraud", "Champion", number))
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         forms = ("1.0.0", "v1.0.0", "1", "@champion", "@Champion", "@production", "stage:production")
         for ref in (*forms, digest("Fraud-1"), digest("file-Fraud-1")):
             for model in ("fraud", "FRAUD"):
                 assert (await get(projection, f"/v1/models/{model}/versions/{ref}"))["version"] == "1.0.0"
 
 
-async def test_a_digest_of_several_versions_is_refused_with_their_list(tmp_path: Path) -> None:
+async def test_a_digest_of_several_versions_is_refused_with_their_list(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     history.register("fraud", 1)
     history.register("fraud", 1)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         response = await projection.client.get(f"/v1/models/fraud/versions/{digest('fraud-1')}")
     assert (response.status_code, response.json()["code"]) == (409, "ambiguous_reference")
     assert len(response.json()["reasons"]) == 2
@@ -138,6 +152,7 @@ async def test_the_hot_path_answers_from_one_moment(tmp_path: Path) -> None:
             if statement.startswith("SELECT dataset, slice"):
                 rival.execute("DELETE FROM evaluations_v1_g1")
 
+        assert isinstance(queries._reader, SQLiteReader)
         queries._reader._connection.set_trace_callback(interfere)
         found = await queries.holder("fraud", "production")
         rival.close()
@@ -146,12 +161,12 @@ async def test_the_hot_path_answers_from_one_moment(tmp_path: Path) -> None:
     assert json.loads(found[0])["evaluations"] == before["evaluations"]
 
 
-async def test_of_many_versions_with_one_digest_the_newest_are_named(tmp_path: Path) -> None:
+async def test_of_many_versions_with_one_digest_the_newest_are_named(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for _ in range(25):
         history.register("fraud", 1)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         body = (await projection.client.get(f"/v1/models/fraud/versions/{digest('fraud-1')}")).json()
         newest = (await get(projection, "/v1/models/fraud"))["latest_version"]
     assert len(body["reasons"]) == 20
@@ -159,12 +174,12 @@ async def test_of_many_versions_with_one_digest_the_newest_are_named(tmp_path: P
     assert body["detail"].endswith("and more")
 
 
-async def test_a_page_of_large_events_ends_early_and_is_gone_on_with(tmp_path: Path) -> None:
+async def test_a_page_of_large_events_ends_early_and_is_gone_on_with(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for _ in range(40):
         history.do(c.UpdateModel("fraud", description="x" * 400_000))
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         for order in ("asc", "desc"):
             positions: list[int] = []
             after: dict[str, int] = {}
@@ -191,9 +206,14 @@ async def test_a_page_of_large_events_ends_early_and_is_gone_on_with(tmp_path: P
         {"model": "fraud", "version": "1", "actor": "ada", "type": "version.registered"},
     ],
 )
-async def test_no_page_of_events_is_sorted(projection: Projection, filters: dict[str, str], order: str) -> None:
+async def test_no_page_of_events_is_sorted(
+    history: History, tmp_path_factory: pytest.TempPathFactory, filters: dict[str, str], order: str
+) -> None:
+    place = tmp_path_factory.getbasetemp() / "unsorted.db"
+    if not place.exists():
+        await asyncio.to_thread(folded_at, place, history.sets)
+    reader = SQLiteReader(place)
     statements: list[str] = []
-    reader = projection.database.reader()
     reader._connection.set_trace_callback(statements.append)
     read_events(reader, {**filters, "order": order})
     [asked] = [statement for statement in statements if "ORDER BY" in statement and "e.value" in statement]
@@ -254,17 +274,17 @@ async def test_latest_is_refused_with_the_highest_number(projection: Projection)
     assert highest in response.json()["hint"]
 
 
-async def test_a_read_waits_for_the_position_it_names(projection: Projection) -> None:
-    position = projection.feed.end + 1
+async def test_a_read_waits_for_the_position_it_names(growing: Projection) -> None:
+    position = growing.feed.end + 1
     other = History()
     [row] = other.register_model("late")
-    projection.feed.append(type(row)(position, row.stream, row.sequence, row.type, row.value))
-    answer = await get(projection, "/v1/models/late", min_position=position)
+    growing.feed.append(type(row)(position, row.stream, row.sequence, row.type, row.value))
+    answer = await get(growing, "/v1/models/late", min_position=position)
     assert answer["model"] == "late"
 
 
-async def test_a_position_that_does_not_come_is_503_with_a_time_to_try_again(tmp_path: Path, history: History) -> None:
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+async def test_a_position_that_does_not_come_is_503_with_a_time_to_try_again(places: Places, history: History) -> None:
+    async with running(memory_feed(history.sets), places()) as projection:
         await projection.projector.close()
         position = projection.feed.end + 1
         projection.feed.append(type(history.rows[0])(position, "model/x", 1, "t", b""))
@@ -274,7 +294,7 @@ async def test_a_position_that_does_not_come_is_503_with_a_time_to_try_again(tmp
 
 @pytest.mark.parametrize("path", ["/v1/models/fraud", "/v1/models/fraud/versions/2"])
 async def test_an_etag_changes_with_every_event_that_touches_the_resource_and_no_other(
-    path: str, tmp_path: Path
+    path: str, places: Places
 ) -> None:
     history = History()
     for model in ("fraud", "churn"):
@@ -282,7 +302,7 @@ async def test_an_etag_changes_with_every_event_that_touches_the_resource_and_no
     for seed in range(2):
         history.register("fraud", seed)
     history.register("churn", 5)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
 
         async def tag() -> str:
             return str((await projection.client.get(path)).headers["ETag"])
@@ -303,13 +323,13 @@ async def test_an_etag_changes_with_every_event_that_touches_the_resource_and_no
         assert third == f'"{sequence}"'
 
 
-async def test_the_hot_path_shows_every_change_at_once(tmp_path: Path) -> None:
+async def test_the_hot_path_shows_every_change_at_once(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for seed in range(3):
         history.register("fraud", seed)
     path = "/v1/models/fraud/versions/@production"
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         assert (await projection.client.get(path)).status_code == 404
         for number in ("1.0.0", "1.1.0", "1.2.0"):
             for stage in ("staging", "production"):
@@ -336,12 +356,12 @@ async def test_pages_hold_everything_once_and_in_order(projection: Projection, l
     assert [t["since_position"] for t in tenures] == sorted((t["since_position"] for t in tenures), reverse=True)
 
 
-async def test_pages_stay_stable_while_others_write(tmp_path: Path) -> None:
+async def test_pages_stay_stable_while_others_write(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for seed in range(30):
         history.register("fraud", seed)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         seen, following = [], None
         for round_ in range(100):
             page: dict[str, str] = {} if following is None else {"page": following}
@@ -412,7 +432,7 @@ async def test_event_filters_agree_with_a_look_at_every_event(
     assert await events(projection, order="desc", **parameters) == expected[::-1]
 
 
-async def test_the_history_of_a_version_names_what_displaced_it_and_what_took_its_alias(tmp_path: Path) -> None:
+async def test_the_history_of_a_version_names_what_displaced_it_and_what_took_its_alias(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for seed in range(2):
@@ -421,7 +441,7 @@ async def test_the_history_of_a_version_names_what_displaced_it_and_what_took_it
         for stage in ("staging", "production"):
             history.do(c.Promote("fraud", number, stage))
         history.do(c.AssignAlias("fraud", "champion", number))
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         types = [
             e["type"].split(".")[2] + ":" + e["data"]["version"]
             for e in await events(projection, model="fraud", version="1")
@@ -436,11 +456,11 @@ async def test_the_history_of_a_version_names_what_displaced_it_and_what_took_it
     ]
 
 
-async def test_many_readers_at_once_while_the_log_grows_see_whole_snapshots(tmp_path: Path) -> None:
+async def test_many_readers_at_once_while_the_log_grows_see_whole_snapshots(places: Places) -> None:
     history = History()
     history.register_model("fraud")
 
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
 
         async def look() -> None:
             for _ in range(20):

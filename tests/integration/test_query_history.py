@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.support.histories import START, History, wander
 from tests.support.naive import replay
-from tests.support.projecting import Projection, memory_feed, running
+from tests.support.projecting import Place, Places, Projection, folded_at, memory_feed, running
 
 from regista.schemas.codec import decode
 
@@ -25,9 +24,22 @@ def history() -> History:
     return history
 
 
+@pytest.fixture(scope="module")
+def folded(history: History, shared_places: Places) -> Place:
+    return folded_at(shared_places(), history.sets)
+
+
 @pytest.fixture
-async def projection(history: History, tmp_path: Path) -> AsyncIterator[Projection]:
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+async def projection(history: History, folded: Place) -> AsyncIterator[Projection]:
+    """Only for reading: it is the same for all tests of this module."""
+    async with running(memory_feed(history.sets), folded) as projection:
+        yield projection
+
+
+@pytest.fixture
+async def growing(history: History, places: Places) -> AsyncIterator[Projection]:
+    """The same for a test that appends."""
+    async with running(memory_feed(history.sets), places()) as projection:
         yield projection
 
 
@@ -111,17 +123,17 @@ async def test_now_and_the_last_position_are_the_same_but_for_the_mark(
     ],
 )
 async def test_a_moment_that_a_write_has_just_answered_is_waited_for(
-    projection: Projection, path: str, parameter: str
+    growing: Projection, path: str, parameter: str
 ) -> None:
     [row] = History().register_model("late")
-    position = projection.feed.end + 1
-    projection.feed.append(type(row)(position, row.stream, row.sequence, row.type, row.value))
+    position = growing.feed.end + 1
+    growing.feed.append(type(row)(position, row.stream, row.sequence, row.type, row.value))
     joint = "&" if "?" in path else "?"
-    response = await projection.client.get(f"{path}{joint}{parameter}={position}")
+    response = await growing.client.get(f"{path}{joint}{parameter}={position}")
     assert response.status_code == 200, response.text
     assert int(response.headers["Regista-Position"]) >= position
 
-    beyond = await projection.client.get(f"{path}{joint}{parameter}={position + 1}")
+    beyond = await growing.client.get(f"{path}{joint}{parameter}={position + 1}")
     assert (beyond.status_code, beyond.json()["code"]) == (400, "beyond_log")
     assert parameter in beyond.json()["detail"]
 

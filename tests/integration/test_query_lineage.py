@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.histories import History, digest, registration
-from tests.support.projecting import Projection, memory_feed, running
+from tests.support.projecting import Places, Projection, memory_feed, running
 
 from regista.domain import commands as c
 from regista.domain import metadata as m
@@ -49,8 +48,8 @@ def edges(found: dict[str, Any]) -> set[tuple[str, str, str]]:
     return {(edge["source"], edge["target"], edge["relation"]) for edge in found["edges"]}
 
 
-async def test_upstream_is_what_it_was_made_from_and_downstream_what_was_made_of_it(tmp_path: Path) -> None:
-    async with running(memory_feed(family().sets), tmp_path / "views.db") as projection:
+async def test_upstream_is_what_it_was_made_from_and_downstream_what_was_made_of_it(places: Places) -> None:
+    async with running(memory_feed(family().sets), places()) as projection:
         up = await graph(projection, "version:distilled/1.0.0", direction="upstream", depth=10)
         assert {
             ("version:base/1.0.0", "version:tuned/1.0.0", "fine-tuned"),
@@ -66,12 +65,12 @@ async def test_upstream_is_what_it_was_made_from_and_downstream_what_was_made_of
         assert ("version:distilled/1.0.0", "model:distilled", "version-of") in edges(down)
 
 
-async def test_a_version_is_linked_to_what_it_was_evaluated_on_whenever_that_was(tmp_path: Path) -> None:
+async def test_a_version_is_linked_to_what_it_was_evaluated_on_whenever_that_was(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     slices = tuple(m.Evaluation(m.Dataset("holdout"), part, {"auc": 0.9}) for part in ("DE", "IT"))
     history.register("fraud", evaluations=(*slices, m.Evaluation(None, None, {"auc": 0.8})))
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         version = "version:fraud/1.0.0"
         later = [c.RecordEvaluation("fraud", "1", {"auc": 0.7}, data) for data in (m.Dataset("fresh", "2"), None)]
         await projection.append([history.do(command) for command in later])
@@ -82,8 +81,8 @@ async def test_a_version_is_linked_to_what_it_was_evaluated_on_whenever_that_was
             assert edges(await graph(projection, dataset, depth=1)) == {(dataset, version, "evaluated-on")}
 
 
-async def test_any_thing_can_be_the_root(tmp_path: Path) -> None:
-    async with running(memory_feed(family().sets), tmp_path / "views.db") as projection:
+async def test_any_thing_can_be_the_root(places: Places) -> None:
+    async with running(memory_feed(family().sets), places()) as projection:
         whole = await graph(projection, "version:distilled/1.0.0")
         for node in whole["nodes"]:
             found = await graph(projection, node["id"], depth=1)
@@ -93,8 +92,8 @@ async def test_any_thing_can_be_the_root(tmp_path: Path) -> None:
         assert {e[1] for e in edges(used_by)} == {"version:distilled/1.0.0"}
 
 
-async def test_depth_cuts_and_says_so(tmp_path: Path) -> None:
-    async with running(memory_feed(family().sets), tmp_path / "views.db") as projection:
+async def test_depth_cuts_and_says_so(places: Places) -> None:
+    async with running(memory_feed(family().sets), places()) as projection:
         near = await graph(projection, "version:distilled/1.0.0", direction="upstream", depth=1)
         far = await graph(projection, "version:distilled/1.0.0", direction="upstream", depth=3)
     assert near["truncated"]
@@ -102,7 +101,7 @@ async def test_depth_cuts_and_says_so(tmp_path: Path) -> None:
     assert edges(near) < edges(far)
 
 
-async def test_a_cycle_ends(tmp_path: Path) -> None:
+async def test_a_cycle_ends(places: Places) -> None:
     history = family()
     history.register_model("loop")
     artifact = KnownArtifact(m.Artifact("s3://x", digest("x"), 1, "onnx"))
@@ -113,28 +112,28 @@ async def test_a_cycle_ends(tmp_path: Path) -> None:
     first = replace(decided, parents=tuple(m.Parent("loop", v, "derived-from") for v in ("1.0.0", "2.0.0")))
     second = replace(first, version="2.0.0", ordinal=2, parents=(m.Parent("loop", "1.0.0", "derived-from"),))
     history.append("model/loop", [first, second])
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         found = await graph(projection, "version:loop/1.0.0", depth=50)
     loop = {("version:loop/1.0.0", "version:loop/2.0.0"), ("version:loop/2.0.0", "version:loop/1.0.0")}
     assert loop <= {(source, target) for source, target, _ in edges(found)}
     assert not found["truncated"]
 
 
-async def test_a_graph_too_large_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_graph_too_large_is_cut_and_says_so(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "MAX_NODES", 10)
     history = History()
     history.register_model("fraud")
     for seed in range(30):
         history.register("fraud", seed)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         found = await graph(projection, "model:fraud")
     assert found["truncated"]
     assert len(found["nodes"]) <= 10
 
 
 @pytest.mark.parametrize("form", ["mermaid", "dot"])
-async def test_the_same_graph_as_text(form: str, tmp_path: Path) -> None:
-    async with running(memory_feed(family().sets), tmp_path / "views.db") as projection:
+async def test_the_same_graph_as_text(form: str, places: Places) -> None:
+    async with running(memory_feed(family().sets), places()) as projection:
         query = {"node": "version:tuned/1.0.0", "format": form}
         response = await projection.client.get("/v1/lineage", params=query)
         found = await graph(projection, "version:tuned/1.0.0")

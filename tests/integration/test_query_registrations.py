@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tests.support.histories import History
-from tests.support.projecting import PATIENCE, memory_feed, running
+from tests.support.projecting import PATIENCE, Places, memory_feed, running
 from tests.support.sample_events import minimal
 
 from regista.domain import events as e
@@ -45,10 +44,10 @@ def imported() -> History:
     return history
 
 
-async def test_what_an_incomplete_import_got_later_is_part_of_the_version_now_and_from_then_on(tmp_path: Path) -> None:
+async def test_what_an_incomplete_import_got_later_is_part_of_the_version_now_and_from_then_on(places: Places) -> None:
     history = imported()
     first, second, last = (row.position for row in history.rows[-3:])
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         path = "/v1/models/fraud/versions/1.0.0"
         now, *past = [
             (await projection.client.get(f"{path}{query}")).json()
@@ -62,7 +61,7 @@ async def test_what_an_incomplete_import_got_later_is_part_of_the_version_now_an
     assert (now["metrics"], now["description"]) == ({"auc": 0.9, "f1": 0.5}, "as it was registered")
 
 
-async def test_a_version_whose_event_the_view_of_events_lacks_is_unavailable_and_others_are_not(tmp_path: Path) -> None:
+async def test_a_version_whose_event_the_view_of_events_lacks_is_unavailable_and_others_are_not(places: Places) -> None:
     history = History()
     history.register_model("fraud")
     for seed in range(2):
@@ -76,7 +75,7 @@ async def test_a_version_whose_event_the_view_of_events_lacks_is_unavailable_and
 
     views = tuple(replace(view, fold=fold) if view.name == "events" else view for view in VIEWS)
     feed = memory_feed(history.sets[:-1])
-    async with running(feed, tmp_path / "views.db", views) as projection:
+    async with running(feed, places(), views) as projection:
         feed.append(*history.sets[-1])
         async with asyncio.timeout(PATIENCE):
             assert await projection.projector.wait_for(end, PATIENCE, ["versions"])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 import httpx
 from fastapi import FastAPI, Request
@@ -18,17 +19,32 @@ from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
 from regista.projections.database import ViewsDatabase
 from regista.projections.memory import MemoryFeed
+from regista.projections.postgres import PostgresViewsDatabase
 from regista.projections.runner import Projector
+from regista.projections.storage import ViewsStorage
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 
 PATIENCE = 20.0
+Place: TypeAlias = Path | str
+"""Where views lie: a file of SQLite, or the URL of a database in PostgreSQL."""
+
+
+class Places(Protocol):
+    """Gives places for views, on the engine that the test runs on."""
+
+    def __call__(self, name: str = "views") -> Place: ...
+
+
+def open_views(place: Place) -> ViewsStorage:
+    """The views that lie there."""
+    return ViewsDatabase(place) if isinstance(place, Path) else PostgresViewsDatabase(place)
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
     feed: MemoryFeed
-    database: ViewsDatabase
+    database: ViewsStorage
     projector: Projector
     client: httpx.AsyncClient
 
@@ -61,11 +77,22 @@ def application(queries: Queries) -> FastAPI:
     return app
 
 
+def folded_at(place: Place, sets: Sequence[Sequence[Row]]) -> Place:
+    """The place, with views of these events; for tests that only read them."""
+
+    async def fold() -> None:
+        async with running(memory_feed(sets), place):
+            pass
+
+    asyncio.run(fold())
+    return place
+
+
 @asynccontextmanager
 async def running(
-    feed: MemoryFeed, path: Path, views: Sequence[View] = VIEWS, *, catch_up: bool = True
+    feed: MemoryFeed, place: Place, views: Sequence[View] = VIEWS, *, catch_up: bool = True
 ) -> AsyncIterator[Projection]:
-    database = ViewsDatabase(path)
+    database = open_views(place)
     projector = Projector(feed, database, views)
     queries = Queries(database, projector, lambda: feed.end)
     task = asyncio.create_task(projector.run())

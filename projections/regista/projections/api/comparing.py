@@ -25,7 +25,7 @@ _SERVING = f" AND stage NOT IN ('{DEFAULT_STAGES[0]}', '{DEFAULT_STAGES[-1]}')"
 _MOVED = """
     SELECT DISTINCT model_key, {name} FROM {table}
     WHERE ((from_position > ?1 AND from_position <= ?2) OR (to_position > ?1 AND to_position <= ?2))
-    AND (?3 IS NULL OR model_key = ?3){serving} ORDER BY 1, 2 LIMIT ?4"""
+    {condition}{serving} ORDER BY 1, 2 LIMIT {limit}"""
 _HELD = (
     "SELECT version FROM {table} WHERE model_key = ? AND {name} = ? AND to_position > ? AND from_position <= ? "
     "ORDER BY from_position DESC, ordinal"
@@ -102,7 +102,9 @@ def diff(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
 def _changes(
     reader: Reader, table: str, name: str, moments: tuple[int, int], key: str | None, serving: str
 ) -> Iterator[dict[str, Any]]:
-    moved = reader.rows(_MOVED.format(table=table, name=name, serving=serving), (*moments, key, MAX_CHANGES))
+    condition, values = ("", moments) if key is None else ("AND model_key = ?3", (*moments, key))
+    sql = _MOVED.format(table=table, name=name, condition=condition, serving=serving, limit=MAX_CHANGES)
+    moved = reader.rows(sql, values)
     held = _HELD.format(table=table, name=name)
     for model, thing in moved:
         before, after = ([v for (v,) in reader.rows(held, (model, thing, at, at))] for at in moments)
