@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
@@ -133,22 +132,24 @@ def test_what_the_image_is_built_from_is_sent_and_nothing_else() -> None:
 
 
 class Process:
-    """A service of the file as a process on this machine."""
+    """A service of the file as a process on this machine, started anew when it ends, as the file's policy says."""
 
     def __init__(self, name: str, service: Service, exchanged: dict[str, str], folder: Path) -> None:
-        self.name, self._log = name, folder / f"{name}.log"
+        assert service["restart"] == "unless-stopped"
+        self.name, self._folder, self._log = name, folder, folder / f"{name}.log"
         (folder / name).mkdir()
         here = {"REGISTA_HOST": "127.0.0.1", "REGISTA_PORT": "0", "REGISTA_DATA": str(folder / name), **exchanged}
         environment = {variable: str(value) for variable, value in service["environment"].items()}
         assert here.keys() - environment.keys() <= {"REGISTA_KAFKA_PREFIX"}, "what is exchanged must stand in the file"
-        self._output: IO[str] = self._log.open("w")
-        self._process = subprocess.Popen(
-            [REGISTA, *service["command"]],
-            cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment, **here},
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-        )
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **environment, **here}
+        self._command = [REGISTA, *service["command"]]
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("w") as output:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+            )
 
     @property
     def output(self) -> str:
@@ -156,7 +157,8 @@ class Process:
 
     def url(self) -> str | None:
         """Where it answers, once it says so."""
-        assert self._process.poll() is None, f"{self.name} ended with {self._process.returncode}:\n{self.output}"
+        if self._process.poll() is not None:
+            self.start()
         found = re.search(r"http://127\.0\.0\.1:\d+", self.output)
         return found[0] if found else None
 
@@ -169,34 +171,47 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        self._output.close()
 
 
 @contextmanager
 def running(services: dict[str, Service], exchanged: dict[str, str], folder: Path) -> Iterator[dict[str, Process]]:
+    """The services of the file, all started at once; what they said stands beside a failure."""
     processes: dict[str, Process] = {}
     try:
         for name in OWN:
             processes[name] = Process(name, services[name], exchanged, folder)
         yield processes
+    except BaseException as error:
+        for name, process in processes.items():
+            error.add_note(f"{name} said:\n{process.output}")
+        raise
     finally:
         for process in processes.values():
             process.close()
 
 
-def ready(process: Process) -> str:
-    """The address of a process whose health check, word for word that of the file, says that it is well."""
+def all_ready(processes: dict[str, Process]) -> dict[str, str]:
+    """The addresses of all processes, once the place where the file's health checks look says that each is well."""
     until = time.monotonic() + START_WITHIN
-    said = "nothing"
+    waiting = dict.fromkeys(processes, "has not said where it is")
+    urls: dict[str, str] = {}
     with httpx.Client(timeout=5) as client:
-        while time.monotonic() < until:
-            url = process.url()
-            if url is not None:
-                answer = client.get(f"{url}/readyz")
+        while waiting:
+            assert time.monotonic() < until, waiting
+            for name in list(waiting):
+                url = processes[name].url()
+                if url is None:
+                    continue
+                try:
+                    answer = client.get(f"{url}/readyz")
+                except httpx.TransportError as error:
+                    waiting[name] = str(error)
+                    continue
+                waiting[name] = answer.text
                 if answer.status_code == httpx.codes.OK:
-                    return url
-                said = answer.text
-    raise AssertionError(f"{process.name} is not ready: {said}\n{process.output}")
+                    urls[name] = url
+                    del waiting[name]
+    return urls
 
 
 @pytest.mark.engine("kafka")
@@ -213,7 +228,7 @@ def test_the_services_work_together_with_the_commands_and_the_environment_of_the
     model = tmp_path / "model.bin"
     model.write_bytes(b"weights")
     with running(services, exchanged, tmp_path) as processes:
-        urls = {name: ready(process) for name, process in processes.items()}
+        urls = all_ready(processes)
         with regista.Client(urls["api"], token=token, actor="m.rossi") as client:
             register(client, model)
             client.promote("fraud", "1.0.0", to="staging", reason="good")
