@@ -115,8 +115,10 @@ def test_whoever_follows_the_log_while_several_write_sees_every_event_in_order(p
     PostgresLogStore(postgres_database).close()
     with ThreadPoolExecutor(WRITERS + 1) as threads:
         following = threads.submit(follow)
-        list(threads.map(write, range(WRITERS)))
-        done.set()
+        try:
+            list(threads.map(write, range(WRITERS)))
+        finally:
+            done.set()
         following.result(timeout=30)
     with closing(PostgresLogReader(postgres_database)) as reader:
         assert seen == reader.read(0, 10_000)

@@ -19,6 +19,7 @@ from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
 from regista.store.group_commit import GroupCommit
 from regista.store.log import LogStore
+from regista.store.postgres import PostgresLogStore
 from regista.store.sqlite import SQLiteLogStore
 
 ANN = Caller("ann", "asserted")
@@ -75,9 +76,9 @@ def registrar_on(log: LogStore, folder: Path) -> Running:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Running]:
-    """A registrar on the log of ``folder``, closed with the block."""
-    log = SQLiteLogStore(folder)
+async def running(folder: Path, database: str | None = None) -> AsyncIterator[Running]:
+    """A registrar on the log of ``folder``, or in a PostgreSQL ``database``, closed with the block."""
+    log: LogStore = SQLiteLogStore(folder) if database is None else PostgresLogStore(database)
     one = registrar_on(log, folder)
     try:
         yield one

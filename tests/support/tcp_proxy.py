@@ -70,8 +70,7 @@ class TcpProxy:
     def close(self) -> None:
         """Drop all connections and stop listening. A second call does nothing."""
         if not self._loop.is_closed():
-            self._server.close()
-            self._do(self._cut())
+            self._do(self._shut())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_DONE_WITHIN)
             self._loop.close()
@@ -84,6 +83,11 @@ class TcpProxy:
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_DONE_WITHIN)
+
+    async def _shut(self) -> None:
+        # In the loop's own thread: a connection that ends at the same time also looks whether the server is closed.
+        self._server.close()
+        await self._cut()
 
     async def _cut(self) -> None:
         connections = list(self._connections)
