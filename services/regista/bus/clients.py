@@ -1,7 +1,7 @@
 """aiokafka's clients as this project uses them: settings that were measured, and an end that always comes.
 
-Two traits of aiokafka 0.14 are handled here and nowhere else: ``stop()`` may never return while the broker is away,
-and a consumer's ``stop()`` may raise ``CancelledError`` though nobody cancelled the task that called it.
+Two traits of aiokafka 0.14 are handled here and nowhere else: ``stop()`` may not return while the broker is away, and
+a client may raise ``CancelledError`` though nobody cancelled the task that uses it.
 """
 
 from __future__ import annotations
@@ -34,19 +34,25 @@ class Client(Protocol):
         """Connect."""
 
 
-async def stop_quietly(client: object, timeout: float = STOP) -> None:  # noqa: ASYNC109 - a bound, whatever happens
-    """Stop a producer, consumer or admin client, or leave it after ``timeout`` seconds. No failure is raised.
+_leaving: set[asyncio.Task[None]] = set()
+# An event loop holds its tasks weakly: what still stops when nobody waits any more must be kept by somebody.
 
-    Raises:
-        asyncio.CancelledError: only when the task that calls this was cancelled.
+
+async def stop_quietly(client: object, timeout: float = STOP) -> None:  # noqa: ASYNC109 - a bound, whatever happens
+    """Stop a producer, consumer or admin client; after ``timeout`` seconds it goes on stopping by itself.
+
+    No failure of it is raised.
     """
     stop = getattr(client, "stop", None) or getattr(client, "close")  # noqa: B009 - a client has one or the other
-    try:
-        async with asyncio.timeout(timeout):
-            await stop()
-    except asyncio.CancelledError:
-        raise_if_cancelled()
-    except Exception as error:  # noqa: BLE001 - the client is not used again, whatever it says
+    task = asyncio.create_task(stop())
+    _leaving.add(task)
+    task.add_done_callback(_left)
+    await asyncio.wait([task], timeout=timeout)
+
+
+def _left(task: asyncio.Task[None]) -> None:
+    _leaving.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
         _log.debug("A Kafka client did not stop in order: %r", error)
 
 
@@ -79,7 +85,8 @@ async def start(client: Client) -> None:
 def committed_consumer(settings: KafkaSettings, role: str, **options: object) -> AIOKafkaConsumer:
     """A consumer, not started, of committed records only. It belongs to no group: assign partitions and seek.
 
-    Nothing is ever skipped in silence: an offset that does not exist is an error.
+    Nothing is ever skipped in silence: an offset that does not exist is an error. Who seeks often chooses a small
+    ``fetch_max_wait_ms``: a seek takes effect only when the fetch before it was answered (``looking``).
     """
     chosen: dict[str, object] = {
         "isolation_level": "read_committed",
@@ -110,6 +117,17 @@ async def reading(
         yield consumer
     finally:
         await stop_quietly(consumer)
+
+
+@asynccontextmanager
+async def looking(settings: KafkaSettings, role: str, *partitions: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+    """As ``reading``, for those who jump about instead of following: no fetch waits for records that are to come.
+
+    Raises:
+        aiokafka.errors.KafkaError: Kafka cannot be reached.
+    """
+    async with reading(settings, role, *partitions, fetch_max_wait_ms=10) as consumer:
+        yield consumer
 
 
 @asynccontextmanager

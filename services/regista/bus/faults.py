@@ -12,6 +12,8 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -19,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from regista.bus.settings import KafkaSettings
-from regista.domain.errors import Forbidden, RegistaError, Unauthenticated, Unavailable
+from regista.domain.errors import Forbidden, RegistaError, TooLarge, Unauthenticated, Unavailable
 
 AUTHORIZATION = (
     ClusterAuthorizationFailedError,
@@ -51,6 +53,12 @@ def in_our_words(settings: KafkaSettings, error: Exception) -> RegistaError:
             f"Kafka does not accept who this client says it is: {_said(error)}.",
             code="kafka_unauthenticated",
             hint="Look at REGISTA_KAFKA_SECURITY, _SASL, _USERNAME and _PASSWORD.",
+        )
+    if isinstance(error, (MessageSizeTooLargeError, RecordListTooLargeError)):
+        return TooLarge(
+            f"Kafka does not take a record of this size: {_said(error)}.",
+            code="kafka_record_too_large",
+            hint="Raise max.message.bytes of the topic to REGISTA_KAFKA_MAX_MESSAGE; what waits goes out by itself then.",
         )
     return Unavailable(
         f"Kafka at {settings.kafka} does not do what it should: {_said(error)}.",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from regista.bus.envelope import Envelope, Headers, undecodable
 from regista.domain.chain import Row, event_hash
@@ -19,8 +17,7 @@ _CHUNK = 250
 _POLL = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record to publish. ``position`` rises strictly; ``hash`` (32 bytes) proves what stands at it.
 
     ``timestamp_ms`` None means the time of publishing. The partition follows from the key.
@@ -104,12 +101,13 @@ class EventsOutbox:
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
         entries: list[Entry] = []
-        for members in self._sets(self._rows(max(from_inclusive, 1), limit)):
+        make, topic = self._envelope.headers, self._topic
+        for members in _sets(self._rows(max(from_inclusive, 1), limit)):
             size = len(members)
             for index, (row, meta) in enumerate(members, 1):
-                headers = self._envelope.headers(row, meta, index, size)
                 proof = event_hash(row.stream, row.sequence, row.value)
-                entries.append(Entry(row.position, proof, self._topic, row.stream.encode(), row.value, headers))
+                headers = make(row, meta, index, size)
+                entries.append(Entry(row.position, proof, topic, row.stream.encode(), row.value, headers))
         return entries
 
     def newest(self) -> int:
@@ -169,10 +167,20 @@ class EventsOutbox:
             position = following[-1].position + 1
         return missing
 
-    def _sets(self, rows: list[Row]) -> Iterator[list[tuple[Row, dict[str, Any]]]]:
-        decoded = [(row, _meta(row)) for row in rows]
-        for _, members in groupby(decoded, key=lambda pair: _command(pair[1])):
-            yield list(members)
+
+def _sets(rows: list[Row]) -> Iterator[list[tuple[Row, dict[str, Any]]]]:
+    members: list[tuple[Row, dict[str, Any]]] = []
+    command = None
+    for row in rows:
+        meta = _meta(row)
+        its = _command(meta)
+        if members and its != command:
+            yield members
+            members = []
+        members.append((row, meta))
+        command = its
+    if members:
+        yield members
 
 
 def _meta(row: Row) -> dict[str, Any]:

@@ -81,26 +81,26 @@ def _commands(settings: KafkaSettings, allowed: list[Right]) -> Iterator[str]:
 
 def _terraform(settings: KafkaSettings, allowed: list[Right]) -> Iterator[str]:
     for spec in specs(settings):
-        yield f'resource "kafka_topic" {_text(_WORD.sub("_", spec.name))} {{'
-        yield f"  name               = {_text(spec.name)}"
+        yield f'resource "kafka_topic" {_quoted(_WORD.sub("_", spec.name))} {{'
+        yield f"  name               = {_quoted(spec.name)}"
         yield f"  partitions         = {spec.partitions}"
         yield f"  replication_factor = {spec.replication}"
         yield "  config = {"
-        yield from (f"    {_text(name)} = {_text(value)}" for name, value in spec.configs.items())
+        yield from (f"    {_quoted(name)} = {_quoted(value)}" for name, value in spec.configs.items())
         yield "  }"
         yield "}"
         yield ""
     for right in allowed:
         for operation in right.operations:
             label = _WORD.sub("_", f"{right.user}_{right.resource}_{right.name}_{right.pattern}_{operation}")
-            yield f'resource "kafka_acl" {_text(label)} {{'
-            yield f"  acl_principal                = {_text(f'User:{right.user}')}"
+            yield f'resource "kafka_acl" {_quoted(label)} {{'
+            yield f"  acl_principal                = {_quoted(f'User:{right.user}')}"
             yield '  acl_host                     = "*"'
-            yield f"  acl_operation                = {_text(operation)}"
+            yield f"  acl_operation                = {_quoted(operation)}"
             yield '  acl_permission_type          = "Allow"'
-            yield f"  resource_type                = {_text(right.resource)}"
-            yield f"  resource_name                = {_text(right.name)}"
-            yield f"  resource_pattern_type_filter = {_text(right.pattern)}"
+            yield f"  resource_type                = {_quoted(right.resource)}"
+            yield f"  resource_name                = {_quoted(right.name)}"
+            yield f"  resource_pattern_type_filter = {_quoted(right.pattern)}"
             yield "}"
             yield ""
 
@@ -144,7 +144,12 @@ def _strimzi_head(kind: str, name: str) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    """A string as JSON has it: YAML reads it so too, and Terraform, once it looks for no template in it."""
+    """A string of YAML."""
+    return json.dumps(value)
+
+
+def _quoted(value: str) -> str:
+    """A string of Terraform, which would look for templates in it."""
     return json.dumps(value).replace("${", "$${")
 
 

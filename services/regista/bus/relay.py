@@ -26,7 +26,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from regista.bus.checkpoint import Checkpoint
-from regista.bus.clients import raise_if_cancelled, reading
+from regista.bus.clients import looking, raise_if_cancelled
 from regista.bus.faults import in_our_words
 from regista.bus.fenced import FencedProducer
 from regista.bus.leadership import Leadership
@@ -158,7 +158,7 @@ class Relay:
             await producer.close()
 
     async def _lead(self, producer: FencedProducer, checkpoint: Checkpoint) -> None:
-        self._set("leading", position=checkpoint.position)
+        self._state = replace(self._state, position=checkpoint.position)
         following: asyncio.Task[Sequence[Entry]] | None = None
         try:
             while not self._closing.is_set():
@@ -166,6 +166,7 @@ class Relay:
                 following = None
                 entries = self._new(checkpoint, await read)
                 if not entries:
+                    self._leading()
                     await self._outbox.wait(checkpoint.position, _IDLE)
                     continue
                 if len(entries) >= _AHEAD:
@@ -195,8 +196,15 @@ class Relay:
             raise diverged(self._outbox, checkpoint, entries[0].position if entries else None)
         return entries[1:]
 
-    def _published(self, checkpoint: Checkpoint, count: int) -> None:
+    def _leading(self) -> None:
+        """All is well; what went wrong before is over only now, since a new producer alone repairs nothing."""
         self._failures = 0
+        if self._state.state != "leading":
+            _log.info("The relay of the %s leads, at position %d", self._outbox.name, self._state.position)
+            self._set("leading")
+
+    def _published(self, checkpoint: Checkpoint, count: int) -> None:
+        self._leading()
         self._limit = min(self._largest, self._limit * 2)
         self._state = replace(
             self._state,
@@ -219,7 +227,7 @@ class Relay:
         """Return when entries wait and, for a while, nobody publishes them."""
         self._set("waiting", Unavailable("Another relay publishes; this one stands by.", code="relay_stands_by"))
         clock = asyncio.get_running_loop().time
-        async with reading(self._settings, f"relay.{self._outbox.name}.standby", self._notes) as consumer:
+        async with looking(self._settings, f"relay.{self._outbox.name}.standby", self._notes) as consumer:
             seen, since = -1, clock()
             while not self._closing.is_set() and clock() - since < _GONE:
                 found = await newest_checkpoint(consumer, self._notes, self._outbox.name)
@@ -248,15 +256,12 @@ class Relay:
         except TimeoutError:
             return
 
-    def _set(self, state: State, error: RegistaError | None = None, *, position: int | None = None) -> None:
+    def _set(self, state: State, error: RegistaError | None = None) -> None:
         if error is not None and error.code != self._state.code:
             _log.warning("The relay of the %s is %s: %s %s", self._outbox.name, state, error, error.hint or "")
-        elif state == "leading":
-            _log.info("The relay of the %s goes on from position %d", self._outbox.name, position or 0)
         self._state = replace(
             self._state,
             state=state,
-            position=self._state.position if position is None else position,
             error=error.detail if error else None,
             code=error.code if error else None,
             hint=error.hint if error else None,

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from regista.bus.backwards import newest
 from regista.bus.checkpoint import Barrier, Checkpoint, parsed
-from regista.bus.clients import reading
+from regista.bus.clients import looking
 from regista.bus.envelope import Received, received
 from regista.bus.fenced import FencedProducer
 from regista.bus.outbox import Outbox
@@ -36,7 +36,7 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
     barrier = Barrier(outbox.name, uuid4().hex)
     await producer.publish((), barrier)
     partitions = [notes] if outbox.guarded is None else [notes, TopicPartition(outbox.guarded, 0)]
-    async with reading(settings, f"relay.{outbox.name}.start", *partitions) as consumer:
+    async with looking(settings, f"relay.{outbox.name}.start", *partitions) as consumer:
         await _appeared(consumer, notes, barrier)
         checkpoint = await newest_checkpoint(consumer, notes, outbox.name)
         if checkpoint is not None and checkpoint.log_id != outbox.log_id:
