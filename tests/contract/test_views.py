@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.histories import History, wander
 from tests.support.naive import replay
-from tests.support.projecting import Projection, memory_feed, running
+from tests.support.projecting import Place, Places, Projection, memory_feed, open_views, running
 
 from regista.projections.catalogue import Entry
-from regista.projections.database import ViewsDatabase
 from regista.projections.digest import view_digest
 from regista.projections.member import Member, apply
 from regista.projections.views.catalogue import VIEWS
@@ -25,9 +23,9 @@ def random_history(seed: int, steps: int = 150) -> History:
     return history
 
 
-def folded(path: Path, history: History, batch: int, rng: random.Random | None = None) -> dict[str, str]:
+def folded(place: Place, history: History, batch: int, rng: random.Random | None = None) -> dict[str, str]:
     """The digests of all views after folding in batches of some sets."""
-    database = ViewsDatabase(path)
+    database = open_views(place)
     members = []
     for view in VIEWS:
         entry = Entry(view.name, view.version, 1, "building")
@@ -47,22 +45,22 @@ def folded(path: Path, history: History, batch: int, rng: random.Random | None =
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, tmp_path: Path) -> None:
+def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, places: Places) -> None:
     history = random_history(seed)
-    whole = folded(tmp_path / "whole.db", history, 10_000)
-    single = folded(tmp_path / "single.db", history, 1)
-    mixed = folded(tmp_path / "mixed.db", history, 40, random.Random(seed))
+    whole = folded(places("whole"), history, 10_000)
+    single = folded(places("single"), history, 1)
+    mixed = folded(places("mixed"), history, 40, random.Random(seed))
     assert whole == single == mixed
 
 
 def test_the_digest_does_not_depend_on_how_a_batch_is_cut_into_chunks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = random_history(7)
-    whole = folded(tmp_path / "whole.db", history, 10_000)
+    whole = folded(places("whole"), history, 10_000)
     monkeypatch.setattr("regista.projections.member.CHUNK", 7)
     monkeypatch.setattr("regista.projections.member._carefully", None)  # which would hide what the quick way cannot do
-    assert folded(tmp_path / "chunks.db", history, 10_000) == whole
+    assert folded(places("chunks"), history, 10_000) == whole
 
 
 async def resource(projection: Projection, path: str) -> dict[str, Any]:
@@ -73,9 +71,9 @@ async def resource(projection: Projection, path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_views_equal_the_simplest_replay(seed: int, tmp_path: Path) -> None:
+async def test_views_equal_the_simplest_replay(seed: int, places: Places) -> None:
     history = random_history(seed)
-    async with running(memory_feed(history.sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(history.sets), places()) as projection:
         for key, naive in replay(history.rows).items():
             model = await resource(projection, f"/v1/models/{key}")
             assert (model["model"], model["description"], model["tags"]) == (naive.name, naive.description, naive.tags)
@@ -96,10 +94,10 @@ async def test_views_equal_the_simplest_replay(seed: int, tmp_path: Path) -> Non
                 assert version["sequence"] == expected.sequence
 
 
-async def test_a_rebuild_gives_equal_digests_while_the_log_goes_on(tmp_path: Path) -> None:
+async def test_a_rebuild_gives_equal_digests_while_the_log_goes_on(places: Places) -> None:
     history = random_history(11, 300)
     early, late = history.sets[:200], history.sets[200:]
-    async with running(memory_feed(early), tmp_path / "views.db") as projection:
+    async with running(memory_feed(early), places()) as projection:
         steps: list[tuple[int, int]] = []
 
         def progress(position: int, goal: int) -> None:
@@ -113,4 +111,4 @@ async def test_a_rebuild_gives_equal_digests_while_the_log_goes_on(tmp_path: Pat
         assert {c.view: c.equal for c in compared} == {view.name: True for view in VIEWS}
         assert steps
         digests = await projection.projector.digests()
-    assert digests == folded(tmp_path / "again.db", history, 17)
+    assert digests == folded(places("again"), history, 17)

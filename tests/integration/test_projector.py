@@ -15,19 +15,20 @@ from pathlib import Path
 
 import pytest
 from tests.support.histories import History, wander
-from tests.support.projecting import PATIENCE, Projection, memory_feed, running
+from tests.support.projecting import PATIENCE, Place, Places, Projection, administer, memory_feed, open_views, running
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, NotFound, Refused
 from regista.projections import runner
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
-from regista.projections.database import Overtaken, ViewsDatabase
+from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import Item
 from regista.projections.feed import Batch, Mark
 from regista.projections.generations import ViewState
 from regista.projections.memory import MemoryFeed
 from regista.projections.runner import Projector
+from regista.projections.storage import Overtaken
 from regista.projections.views import aliases, models
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
@@ -70,17 +71,17 @@ def state_of(projection: Projection, name: str) -> ViewState:
     return next(view for view in projection.projector.status().views if view.name == name)
 
 
-async def healthy_digests(history: History, path: Path) -> dict[str, str]:
-    async with running(memory_feed(history.sets), path) as projection:
+async def healthy_digests(history: History, place: Place) -> dict[str, str]:
+    async with running(memory_feed(history.sets), place) as projection:
         return await projection.projector.digests()
 
 
-async def test_a_view_that_cannot_apply_an_event_stops_there_and_serves_while_others_go_on(tmp_path: Path) -> None:
+async def test_a_view_that_cannot_apply_an_event_stops_there_and_serves_while_others_go_on(places: Places) -> None:
     history = random_history()
-    async with running(memory_feed(history.sets[:50]), tmp_path / "views.db"):
+    async with running(memory_feed(history.sets[:50]), places()):
         pass
     feed = memory_feed(history.sets)
-    async with running(feed, tmp_path / "views.db", with_aliases(broken_at(80)), catch_up=False) as projection:
+    async with running(feed, places(), with_aliases(broken_at(80)), catch_up=False) as projection:
         await reach(projection, feed.end)
         stopped = state_of(projection, "aliases")
         assert (stopped.state, stopped.position) == ("degraded", 79)
@@ -91,9 +92,9 @@ async def test_a_view_that_cannot_apply_an_event_stops_there_and_serves_while_ot
         assert not await projection.projector.wait_for(feed.end, 0)
 
 
-async def test_a_degraded_view_goes_on_after_an_upgrade_and_equals_the_others(tmp_path: Path) -> None:
+async def test_a_degraded_view_goes_on_after_an_upgrade_and_equals_the_others(places: Places) -> None:
     history = random_history()
-    path = tmp_path / "views.db"
+    path = places()
     async with running(memory_feed(history.sets[:50]), path):
         pass
     feed = memory_feed(history.sets)
@@ -102,13 +103,13 @@ async def test_a_degraded_view_goes_on_after_an_upgrade_and_equals_the_others(tm
     async with running(feed, path) as projection:
         assert state_of(projection, "aliases").state == "live"
         digests = await projection.projector.digests()
-    assert digests == await healthy_digests(history, tmp_path / "other.db")
+    assert digests == await healthy_digests(history, places("other"))
 
 
-async def test_a_recorded_skip_lets_a_degraded_view_go_on(tmp_path: Path) -> None:
+async def test_a_recorded_skip_lets_a_degraded_view_go_on(places: Places) -> None:
     history = random_history()
     feed = memory_feed(history.sets[:50])
-    async with running(feed, tmp_path / "views.db", with_aliases(broken_at(80)), catch_up=False) as projection:
+    async with running(feed, places(), with_aliases(broken_at(80)), catch_up=False) as projection:
         await projection.caught_up()
         for rows in history.sets[50:]:
             feed.append(*rows)
@@ -130,9 +131,9 @@ async def test_a_skip_outlives_the_views(tmp_path: Path) -> None:
         assert [skip.position for skip in projection.database.recorded_skips()] == [80]
 
 
-async def test_a_skip_is_of_one_log_and_one_version_of_a_view(tmp_path: Path) -> None:
+async def test_a_skip_is_of_one_log_and_one_version_of_a_view(places: Places) -> None:
     history = random_history()
-    path, defect = tmp_path / "views.db", broken_at(80)
+    path, defect = places(), broken_at(80)
     async with running(memory_feed(history.sets), path) as projection:
         await projection.projector.skip(80, "a defect of this release", "aliases", actor="ann")
     for log_id, view in (("log-1", replace(defect, version=2)), ("log-2", defect)):
@@ -141,9 +142,9 @@ async def test_a_skip_is_of_one_log_and_one_version_of_a_view(tmp_path: Path) ->
             await stopped_before(projection, 80)
 
 
-async def test_only_views_that_stand_still_there_pass_over_a_position_unless_named(tmp_path: Path) -> None:
+async def test_only_views_that_stand_still_there_pass_over_a_position_unless_named(places: Places) -> None:
     feed = memory_feed(random_history().sets)
-    async with running(feed, tmp_path / "views.db", with_aliases(broken_at(80)), catch_up=False) as projection:
+    async with running(feed, places(), with_aliases(broken_at(80)), catch_up=False) as projection:
         await stopped_before(projection, 80)
         with pytest.raises(Refused) as refused:
             await projection.projector.skip(81, "a slip of the hand", actor="ann")
@@ -177,11 +178,11 @@ async def test_a_file_of_another_format_is_made_anew(tmp_path: Path) -> None:
         assert (await projection.client.get("/v1/models/fraud")).status_code == 200
 
 
-async def test_an_event_that_this_release_does_not_know_stops_every_view_before_it(tmp_path: Path) -> None:
+async def test_an_event_that_this_release_does_not_know_stops_every_view_before_it(places: Places) -> None:
     history = random_history()
     feed = memory_feed(history.sets)
     feed.append(Row(feed.end + 1, "model/new", 1, "regista.model.invented.v9", b"\xc3\x01" + bytes(8) + b"?"))
-    async with running(feed, tmp_path / "views.db", catch_up=False) as projection:
+    async with running(feed, places(), catch_up=False) as projection:
         for view in VIEWS:
             assert await projection.projector.wait_for(feed.end - 1, 0.01, [view.name]) in (True, False)
         while any(view.error is None for view in projection.projector.status().views):
@@ -189,10 +190,10 @@ async def test_an_event_that_this_release_does_not_know_stops_every_view_before_
         assert {view.position for view in projection.projector.status().views} == {feed.end - 1}
 
 
-async def test_a_log_that_lost_what_was_folded_is_reported_and_nothing_is_folded_from_it(tmp_path: Path) -> None:
+async def test_a_log_that_lost_what_was_folded_is_reported_and_nothing_is_folded_from_it(places: Places) -> None:
     history, other = random_history(1), random_history(2)
     feed = memory_feed(history.sets)
-    async with running(feed, tmp_path / "views.db") as projection:
+    async with running(feed, places()) as projection:
         before = await projection.projector.digests()
         feed.replace(other.rows)
         while projection.projector.status().error is None:
@@ -213,13 +214,13 @@ class Faulty(MemoryFeed):
 
 
 async def test_a_defect_is_reported_and_does_not_end_the_projector(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "BACK_OFF", 0.01)
     feed = Faulty("log-1")
     for rows in random_history(steps=10).sets:
         feed.append(*rows)
-    async with running(feed, tmp_path / "views.db", catch_up=False) as projection:
+    async with running(feed, places(), catch_up=False) as projection:
         async with asyncio.timeout(PATIENCE):
             while projection.projector.status().error is None:
                 await projection.projector.wait_for(feed.end, 0.01)
@@ -229,12 +230,12 @@ async def test_a_defect_is_reported_and_does_not_end_the_projector(
         assert projection.projector.status().error is None
 
 
-async def test_views_of_another_log_are_built_anew(tmp_path: Path) -> None:
+async def test_views_of_another_log_are_built_anew(places: Places) -> None:
     first, second = random_history(1), History("log-2")
     second.register_model("other")
-    async with running(memory_feed(first.sets), tmp_path / "views.db"):
+    async with running(memory_feed(first.sets), places()):
         pass
-    async with running(memory_feed(second.sets, "log-2"), tmp_path / "views.db") as projection:
+    async with running(memory_feed(second.sets, "log-2"), places()) as projection:
         names = [item["model"] for item in (await projection.client.get("/v1/models")).json()["items"]]
     assert names == ["other"]
 
@@ -246,8 +247,8 @@ async def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
         assert (await projection.client.get("/v1/models/fraud")).status_code == 200
 
 
-def test_an_offset_that_another_projector_moved_is_not_moved_twice(tmp_path: Path) -> None:
-    database = ViewsDatabase(tmp_path / "views.db")
+def test_an_offset_that_another_projector_moved_is_not_moved_twice(places: Places) -> None:
+    database = open_views(places())
     entry = Entry("models", 1, 1, "live")
     database.create(models.VIEW, entry)
     moved = entry.at(replace(entry.progress, head=replace(entry.progress.head, position=7, count=7)))
@@ -259,13 +260,13 @@ def test_an_offset_that_another_projector_moved_is_not_moved_twice(tmp_path: Pat
     database.close()
 
 
-async def test_two_projectors_on_one_database_fold_every_event_once(tmp_path: Path) -> None:
+async def test_two_projectors_on_one_database_fold_every_event_once(places: Places) -> None:
     history = random_history(9, 200)
     feed = MemoryFeed("log-1")
     feed.append(*history.sets[0])
-    path = tmp_path / "views.db"
+    path = places()
     async with running(feed, path) as one:
-        database = ViewsDatabase(path)
+        database = open_views(path)
         rival = Projector(feed, database)
         task = asyncio.create_task(rival.run())
         for rows in history.sets[1:]:
@@ -277,12 +278,12 @@ async def test_two_projectors_on_one_database_fold_every_event_once(tmp_path: Pa
         await rival.close()
         await task
         database.close()
-    assert digests == await healthy_digests(history, tmp_path / "alone.db")
+    assert digests == await healthy_digests(history, places("alone"))
 
 
-async def test_a_new_version_of_a_view_is_built_beside_and_takes_over(tmp_path: Path) -> None:
+async def test_a_new_version_of_a_view_is_built_beside_and_takes_over(places: Places) -> None:
     history = random_history()
-    path = tmp_path / "views.db"
+    path = places()
     async with running(memory_feed(history.sets), path) as projection:
         before = await projection.projector.digests()
     upgraded = replace(aliases.VIEW, version=2)
@@ -293,18 +294,18 @@ async def test_a_new_version_of_a_view_is_built_beside_and_takes_over(tmp_path: 
     assert [(e.version, e.state) for e in entries if e.view == "aliases"] == [(2, "live")]
 
 
-async def test_a_rebuild_never_waits_for_the_next_poll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rebuild_never_waits_for_the_next_poll(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "POLL", 3600.0)
-    async with running(memory_feed(random_history(steps=10).sets), tmp_path / "views.db") as projection:
+    async with running(memory_feed(random_history(steps=10).sets), places()) as projection:
         async with asyncio.timeout(PATIENCE):
             for _ in range(3):
                 compared = await projection.projector.rebuild()
                 assert all(view.equal for view in compared)
 
 
-async def test_a_rebuild_that_fails_leaves_the_live_views_alone(tmp_path: Path) -> None:
+async def test_a_rebuild_that_fails_leaves_the_live_views_alone(places: Places) -> None:
     history = random_history()
-    path = tmp_path / "views.db"
+    path = places()
     async with running(memory_feed(history.sets), path) as projection:
         before = await projection.projector.digests()
     async with running(memory_feed(history.sets), path, with_aliases(broken_at(30))) as projection:
@@ -315,8 +316,8 @@ async def test_a_rebuild_that_fails_leaves_the_live_views_alone(tmp_path: Path) 
         assert len(projection.database.entries()) == len(VIEWS)
 
 
-async def test_a_rebuild_goes_on_once_a_position_is_skipped_for_it(tmp_path: Path) -> None:
-    path = tmp_path / "views.db"
+async def test_a_rebuild_goes_on_once_a_position_is_skipped_for_it(places: Places) -> None:
+    path = places()
     history = random_history()
     async with running(memory_feed(history.sets), path):
         pass
@@ -328,14 +329,12 @@ async def test_a_rebuild_goes_on_once_a_position_is_skipped_for_it(tmp_path: Pat
         assert len(await projection.projector.rebuild()) == len(VIEWS)
 
 
-async def test_a_rebuild_that_cannot_be_compared_is_given_up(tmp_path: Path) -> None:
+async def test_a_rebuild_that_cannot_be_compared_is_given_up(places: Places) -> None:
     history = random_history()
-    path = tmp_path / "views.db"
+    path = places()
     feed = memory_feed(history.sets[:-1])
     async with running(feed, path) as projection:
-        damage = sqlite3.connect(path, isolation_level=None)
-        damage.execute("DROP TABLE evaluations_v1_g1")
-        damage.close()
+        administer(path, "DROP TABLE evaluations_v1_g1")
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(Damaged) as caught:
                 await projection.projector.rebuild()
@@ -346,13 +345,13 @@ async def test_a_rebuild_that_cannot_be_compared_is_given_up(tmp_path: Path) -> 
         assert await projection.projector.wait_for(feed.end, PATIENCE, ["models"])
 
 
-def _project(path: Path, seed: int, pipe: Connection) -> None:
+def _project(place: Place, seed: int, pipe: Connection) -> None:
     """A projector process that says after every batch how far it is."""
 
     async def main() -> None:
         history = random_history(seed, 400)
         feed = MemoryFeed("log-1")
-        database = ViewsDatabase(path)
+        database = open_views(place)
         projector = Projector(feed, database)
         task = asyncio.create_task(projector.run())
         for rows in history.sets:
@@ -365,10 +364,10 @@ def _project(path: Path, seed: int, pipe: Connection) -> None:
 
 
 @pytest.mark.parametrize("kill_after", [40, 200, 330])
-async def test_kill_9_between_batches_loses_and_doubles_nothing(kill_after: int, tmp_path: Path) -> None:
+async def test_kill_9_between_batches_loses_and_doubles_nothing(kill_after: int, places: Places) -> None:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    path = tmp_path / "views.db"
+    path = places()
     process = context.Process(target=_project, args=(path, 21, there))
     process.start()
     reported = 0
@@ -382,9 +381,9 @@ async def test_kill_9_between_batches_loses_and_doubles_nothing(kill_after: int,
     here.close()
     there.close()
     history = random_history(21, 400)
-    database = ViewsDatabase(path)
+    database = open_views(path)
     assert {entry.position >= reported for entry in database.entries()} == {True}
     database.close()
     async with running(memory_feed(history.sets), path) as projection:
         digests = await projection.projector.digests()
-    assert digests == await healthy_digests(history, tmp_path / "whole.db")
+    assert digests == await healthy_digests(history, places("whole"))

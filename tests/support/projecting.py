@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import httpx
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -75,6 +77,17 @@ def application(queries: Queries) -> FastAPI:
         return JSONResponse(body, error.status)
 
     return app
+
+
+def administer(place: Place, statement: str) -> None:
+    """Do something to the tables that no projector would."""
+    if isinstance(place, Path):
+        with closing(sqlite3.connect(place, isolation_level=None)) as file:
+            file.execute(statement)
+        return
+    with psycopg.connect(place, autocommit=True) as connection:
+        connection.execute("SET search_path = regista_views")
+        connection.execute(statement.encode())
 
 
 def folded_at(place: Place, sets: Sequence[Sequence[Row]]) -> Place:

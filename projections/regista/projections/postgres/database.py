@@ -165,12 +165,15 @@ class PostgresViewsDatabase:
             )
 
     def drop(self, view: View, entry: Entry) -> None:
-        """As ``ViewsStorage.drop``: the tables go when whoever may still look at them is done."""
+        """As ``ViewsStorage.drop``. Tables that served go when whoever may still look at them is done."""
         if entry.version != view.version:
             names = [f"{table.name}_v{entry.version}" for table in view.tables]
             self._inside.execute("DELETE FROM exposed WHERE name = ANY(%s)", (names,))
-        tables = schema.tables_of(self._inside, view, entry.version, entry.generation)
-        self._inside.execute("INSERT INTO retired SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", (tables,))
+        for table in schema.tables_of(self._inside, view, entry.version, entry.generation):
+            if entry.readable:
+                self._inside.execute("INSERT INTO retired (name) VALUES (%s)", (table,))
+            else:
+                self._inside.execute(f"DROP TABLE {table}")
         self._inside.execute(bound_text(catalogue.DELETE), entry.key)
 
     def advance(self, before: Entry, after: Entry) -> None:
