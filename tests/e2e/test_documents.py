@@ -5,14 +5,20 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.sample_events import example
 from tests.support.server import running_server
 from typer.main import get_command
 
+from regista.bus.envelope import Envelope
 from regista.bus.settings import PREFIX
 from regista.cli.app import build
+from regista.domain.chain import Row
+from regista.domain.events import VersionPromoted
+from regista.domain.records import meta_to_record
 from regista.settings import Settings
 from walkthrough import Reader, steps
 
@@ -44,6 +50,32 @@ def test_the_program_of_the_sdk_runs(tmp_path: Path) -> None:
         )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert (tmp_path / "served" / "model.json").read_bytes() == (tmp_path / "model.json").read_bytes()
+
+
+def test_the_program_about_subscribing_runs(tmp_path: Path) -> None:
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text("subscribing.md"), re.MULTILINE | re.DOTALL))
+    (tmp_path / "program.py").write_text(program)
+    with running_server(tmp_path / "data") as server:
+        answer = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=environment(tmp_path, REGISTA_URL=server.url),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "taken over team-risk" in answer.stdout
+
+
+def test_every_header_of_a_record_is_in_the_table() -> None:
+    table = text("subscribing.md").partition("| header |")[2].partition("\n\n")[0]
+    named = {
+        name for cell in re.findall(r"^\|([^|]+)\|", table, re.MULTILINE) for name in re.findall(r"`([^`]+)`", cell)
+    }
+    traced = meta_to_record(replace(example(VersionPromoted, "full")[0], traceparent="00-1-2-01"))
+    row = Row(1, "model/fraud", 1, VersionPromoted.TYPE, b"\xc3\x01" + bytes(8))
+    assert named == {name for name, _ in Envelope("log").headers(row, traced, 1, 2)}
 
 
 def test_a_registry_is_backed_up_and_restored_as_written(tmp_path: Path) -> None:
