@@ -134,6 +134,8 @@ def test_a_command_is_found_with_its_events_after_a_restart(reopen: Open) -> Non
     assert [row.stream for row in store.rows_of_command(found)] == ["model/a", "model/b"]
     assert store.find_command("ci", "unknown") is None
     assert store.find_command("other", "set") is None
+    assert store.find_commands([("ci", "set"), ("other", "set"), ("ci", "unknown")]) == {("ci", "set"): found}
+    assert store.find_commands([]) == {}
     assert [(actor, command) for actor, command, _ in store.commands()] == [
         ("ci", "set"),
         ("ci", "x"),

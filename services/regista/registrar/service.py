@@ -25,7 +25,7 @@ from regista.registrar.states import States
 from regista.store.append import Append, CommandFound, CommandKey, Duplicate
 from regista.store.group_commit import GroupCommit
 from regista.store.log import LogReader
-from regista.store.lookup import ask
+from regista.store.lookup import CommandLookup, ask
 from regista.store.mapper import AvroMapper
 
 MODELS = "model/"
@@ -56,6 +56,7 @@ class Registrar:
         capacity: int = 10_000,
     ) -> None:
         self._log = log
+        self._commands = CommandLookup(log)
         self._writer = writer
         self._artifacts = artifacts
         self._committed = committed
@@ -98,7 +99,7 @@ class Registrar:
 
     async def find(self, actor: str, command_id: str) -> Outcome | None:
         """What an earlier command of this actor led to; None when there was none."""
-        found = await ask(self._log, self._log.find_command, actor, check_command_id(command_id))
+        found = await self._commands.find(actor, check_command_id(command_id))
         if found is None or not (await self._last_row(found)).stream.startswith(MODELS):
             return None
         return await self._answer(found, command_id)
@@ -138,7 +139,7 @@ class Registrar:
 
     async def done(self, key: CommandKey) -> CommandFound | None:
         """Where the log has the events of a command, if it was carried out."""
-        return await ask(self._log, self._log.find_command, *key.scoped)
+        return await self._commands.find(*key.scoped)
 
     async def replay(self, found: CommandFound, key: CommandKey) -> Outcome:
         """The first answer again.

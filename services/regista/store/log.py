@@ -7,7 +7,7 @@ Errors of all methods: ``Unavailable`` with the code ``log_full``, ``log_read_on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from regista.domain.chain import Row
@@ -43,6 +43,9 @@ class LogReader(Protocol):
 
     def find_command(self, actor: str, command_id: str) -> CommandFound | None:
         """Where the events of a command are, if it was carried out."""
+
+    def find_commands(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], CommandFound]:
+        """Those of several commands, by actor and command id, that were carried out."""
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
         """The whole command index as (actor, command id, found), in the order of actor and command id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from regista.domain.chain import Row
@@ -29,6 +29,12 @@ _COMMAND = "SELECT digest, position, count, hash FROM regista.commands WHERE act
 _COMMANDS = (
     "SELECT actor, command_id, digest, position, count, hash FROM regista.commands "
     "WHERE (actor, command_id) > (%s, %s) ORDER BY actor, command_id LIMIT %s"
+)
+_WANTED = (
+    "SELECT wanted.actor, wanted.command_id, known.digest, known.position, known.count, known.hash "
+    "FROM unnest(%s::text[], %s::text[]) AS wanted (actor, command_id) "
+    "CROSS JOIN LATERAL (SELECT * FROM regista.commands WHERE commands.actor = wanted.actor "
+    "AND commands.command_id = wanted.command_id LIMIT 1) AS known"
 )
 _INTAKE = "SELECT next_offset FROM regista.intake WHERE source = %s"
 _OUTCOMES = (
@@ -104,6 +110,12 @@ class PostgresLogReader:
         """Where a command's events are."""
         found = self._fetch(_COMMAND, (actor, command_id))
         return CommandFound(*found[0]) if found else None
+
+    def find_commands(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], CommandFound]:
+        """Where the events of several commands are."""
+        columns = ([actor for actor, _ in keys], [command_id for _, command_id in keys])
+        entries = self._fetch(_WANTED, columns)
+        return {(actor, command_id): CommandFound(*found) for actor, command_id, *found in entries}
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
         """The command index, in chunks."""

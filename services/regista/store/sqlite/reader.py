@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,11 @@ class SQLiteLogReader:
         """Where a command's events are."""
         found = self._one(_COMMAND, (actor, command_id))
         return CommandFound(*found) if found else None
+
+    def find_commands(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], CommandFound]:
+        """Where the events of several commands are."""
+        found = {key: self.find_command(*key) for key in keys}
+        return {key: command for key, command in found.items() if command is not None}
 
     def commands(self) -> Iterator[tuple[str, str, CommandFound]]:
         """The command index, in chunks."""
