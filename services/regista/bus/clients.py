@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Client(Protocol):
     """What producers, consumers and admin clients have in common."""
 
-    async def start(self) -> None:
+    def start(self) -> Coroutine[None, None, None]:
         """Connect."""
 
 
@@ -38,16 +38,28 @@ _leaving: set[asyncio.Task[None]] = set()
 # An event loop holds its tasks weakly: what still stops when nobody waits any more must be kept by somebody.
 
 
-async def stop_quietly(client: object, timeout: float = STOP) -> None:  # noqa: ASYNC109 - a bound, whatever happens
+async def stop_quietly(client: Client, timeout: float = STOP) -> None:  # noqa: ASYNC109 - a bound, whatever happens
     """Stop a producer, consumer or admin client; after ``timeout`` seconds it goes on stopping by itself.
 
     No failure of it is raised.
     """
-    stop = getattr(client, "stop", None) or getattr(client, "close")  # noqa: B009 - a client has one or the other
-    task = asyncio.create_task(stop())
+    await _leave(_stop(client), timeout)
+
+
+async def _leave(stopping: Coroutine[None, None, None], timeout: float) -> None:  # noqa: ASYNC109 - as above
+    task = asyncio.create_task(stopping)
     _leaving.add(task)
     task.add_done_callback(_left)
     await asyncio.wait([task], timeout=timeout)
+
+
+async def _stop(client: Client, starting: asyncio.Task[None] | None = None) -> None:
+    if starting is not None:
+        await asyncio.wait([starting], timeout=START)
+        if starting.cancel() or starting.cancelled() or starting.exception():
+            _log.debug("A Kafka client that was to be stopped had not started.")
+    stop = getattr(client, "stop", None) or getattr(client, "close")  # noqa: B009 - a client has one or the other
+    await stop()
 
 
 def _left(task: asyncio.Task[None]) -> None:
@@ -74,11 +86,13 @@ async def start(client: Client) -> None:
         TimeoutError: it did not start within ``START`` seconds.
         aiokafka.errors.KafkaError: whatever keeps it from it.
     """
+    # A start that is cancelled leaves a connection open: who is cancelled leaves it to end by itself.
+    starting = asyncio.create_task(client.start())
     try:
         async with asyncio.timeout(START):
-            await client.start()
+            await asyncio.shield(starting)
     except BaseException:
-        await stop_quietly(client)
+        await _leave(_stop(client, starting), STOP)
         raise
 
 
