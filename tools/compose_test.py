@@ -135,6 +135,7 @@ def run(overrides: Sequence[Path]) -> int:
                 reader.follow(step)
                 print(f"{time.monotonic() - begun:6.1f} s  $ {step.command}", flush=True)
             survives(compose, reader)
+            print(reader.output("regista verify --kafka"), flush=True)
         compose("ps")
     return len(commands)
 
