@@ -1,7 +1,7 @@
-"""Verify, rebuild, export and import on a data directory without a server.
+"""Verify, rebuild, export, import and heal where the settings say that the log is, without a server.
 
-Reading needs no lock and works beside a running registry or on a copy. Rebuilding and importing take the directory's
-lock, so they refuse while a registry has it. Everything blocks.
+Reading needs no lock and works beside a running registry or on a copy. What changes a data directory takes its lock, and
+so refuses while a registry has it; on PostgreSQL, see that nothing writes. Everything blocks.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO
 
+from regista.copies import compare_with_kafka
 from regista.domain.errors import Damaged
 from regista.http.administrator import RegistryAdministrator, verification
-from regista.projections.database import ViewsDatabase
 from regista.projections.runner import Projector
+from regista.settings import Settings
+from regista.storage import open_log, open_log_reader, open_views
 from regista.store.birth import Importer
 from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.feed import StoreFeed
-from regista.store.sqlite.reader import SQLiteLogReader
-from regista.store.sqlite.store import LOG_FILE, SQLiteLogStore
 from regista.store.verify import verify
 from regista.wire.administration import Imported, Rebuilt, Verification, ViewDigests
 
-VIEWS_FILE = "views.db"
 _PATIENCE = 1.0
 """Seconds between two looks at whether the projector still moves."""
 Report = Callable[[int, int], None]
@@ -36,29 +34,33 @@ def _silent(_done: int, _total: int) -> None:
     """Report nothing."""
 
 
-def offline_verify(data: Path, *, head: str | None = None, report: Report = _silent) -> Verification:
-    """Check every stored event, against a remembered head where one is given.
+def offline_verify(
+    settings: Settings, *, head: str | None = None, kafka: bool = False, report: Report = _silent
+) -> Verification:
+    """Check every stored event, against a remembered head where one is given, and against Kafka where that is wanted.
 
     Raises:
         NotFound: there is no log.
-        Damaged: the file is no log, or one of a newer release.
+        Damaged: the file is no log, or one of a newer release; or the topic holds what is no event.
+        Unavailable: the log or Kafka cannot be read now.
     """
-    with closing(SQLiteLogReader(data / LOG_FILE)) as log:
-        return verification(verify(log, head=head, progress=report))
+    with closing(open_log_reader(settings)) as log:
+        found = verify(log, head=head, progress=report)
+        return verification(found, compare_with_kafka(log, settings, report) if kafka else None)
 
 
-def offline_export(data: Path, *, report: Report = _silent) -> Iterator[str]:
+def offline_export(settings: Settings, *, report: Report = _silent) -> Iterator[str]:
     """The log as lines, each with its newline.
 
     Raises:
         NotFound, Damaged: as ``offline_verify``.
     """
-    with closing(SQLiteLogReader(data / LOG_FILE)) as log:
+    with closing(open_log_reader(settings)) as log:
         yield from export_lines(log, progress=report)
 
 
 def offline_import(
-    data: Path,
+    settings: Settings,
     source: IO[bytes],
     *,
     actor: str,
@@ -66,7 +68,7 @@ def offline_import(
     copy: bool = False,
     report: Report = _silent,
 ) -> Imported:
-    """Make the exported log the log of an empty or new data directory.
+    """Make the exported log the log of an empty or new registry.
 
     Raises:
         Refused: ``registry_not_empty``.
@@ -74,12 +76,12 @@ def offline_import(
         Unavailable: ``data_in_use``, or the directory cannot be written.
     """
     importer = Importer(actor, "asserted", datetime.now(UTC), reason)
-    with closing(SQLiteLogStore(data)) as log:
+    with closing(open_log(settings)) as log:
         done = import_lines(log, bounded_lines(source), importer, copy=copy, progress=report)
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)
 
 
-def offline_rebuild(data: Path, *, report: Report = _silent) -> Rebuilt:
+def offline_rebuild(settings: Settings, *, report: Report = _silent) -> Rebuilt:
     """Fold the views anew from the first event; where there were none, fold them.
 
     Raises:
@@ -89,13 +91,13 @@ def offline_rebuild(data: Path, *, report: Report = _silent) -> Rebuilt:
     """
 
     async def rebuild() -> Rebuilt:
-        async with _folded(data) as administrator:
+        async with _folded(settings) as administrator:
             return await administrator.rebuild(report)
 
     return asyncio.run(rebuild())
 
 
-def offline_digests(data: Path) -> ViewDigests:
+def offline_digests(settings: Settings) -> ViewDigests:
     """The digests of the views, folded up to the log's end.
 
     Raises:
@@ -103,17 +105,17 @@ def offline_digests(data: Path) -> ViewDigests:
     """
 
     async def digests() -> ViewDigests:
-        async with _folded(data) as administrator:
+        async with _folded(settings) as administrator:
             return await administrator.digests()
 
     return asyncio.run(digests())
 
 
 @asynccontextmanager
-async def _folded(data: Path) -> AsyncIterator[RegistryAdministrator]:
-    """The administration of a directory that nobody else has, once its views have reached the log's end."""
-    SQLiteLogReader(data / LOG_FILE).close()
-    with closing(SQLiteLogStore(data)) as log, closing(ViewsDatabase(data / VIEWS_FILE)) as views:
+async def _folded(settings: Settings) -> AsyncIterator[RegistryAdministrator]:
+    """The administration of a registry that does not run, once its views have reached the log's end."""
+    open_log_reader(settings).close()
+    with closing(open_log(settings)) as log, closing(open_views(settings)) as views:
         projector = Projector(StoreFeed(log), views)
         running = asyncio.create_task(projector.run())
         try:

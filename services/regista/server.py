@@ -1,27 +1,27 @@
 """The composition root: every part of a registry, made from the settings and wired by hand.
 
-``run`` is the process of ``regista up``. ``Application`` is the registry without a socket: opened it holds the data
-directory, entered it works, left it has finished every write it took.
+``run`` is the process of ``regista up``, ``serve`` that of ``regista serve``. ``Application`` is the registry without a
+socket: opened it holds its log, entered it works, left it has finished every write it took. The processes that only relay
+or project are wired in ``workers``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from importlib.metadata import version
-from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from regista.artifacts.directory import DirectoryBlobStore
 from regista.artifacts.routes import artifact_routes
 from regista.artifacts.uploads import ArtifactStore
-from regista.domain.errors import Invalid, NotFound, Refused, RegistaError, Unavailable
+from regista.copies import compare_with_kafka
+from regista.domain.errors import Invalid, NotFound, Refused, Unavailable
 from regista.http.admin import admin_routes, import_upload
 from regista.http.administrator import RegistryAdministrator
 from regista.http.application import Api, Shell, create_app
@@ -29,56 +29,33 @@ from regista.http.condition import RegistryCondition
 from regista.http.event_source import ViewedEvents
 from regista.http.limits import Upload
 from regista.http.metrics import Metrics
-from regista.http.serving import Server, listen, url_of
+from regista.http.parts import Part
 from regista.http.sse import EventStreams, stream_routes
 from regista.http.status import Readiness, status_routes
-from regista.offline import VIEWS_FILE, offline_digests, offline_export, offline_import, offline_rebuild, offline_verify
 from regista.orphans import OrphanCollector
+from regista.process import running, serve_until_signal
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
-from regista.projections.database import ViewsDatabase
+from regista.projections.follower import ViewsFollower
+from regista.projections.projection import Projection
 from regista.projections.runner import Projector
+from regista.registrar.acknowledge import Acknowledged, Executor
 from regista.registrar.artifacts import Artifacts, Described
 from regista.registrar.routes import command_routes
 from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
 from regista.settings import Settings
-from regista.store.append import Append
+from regista.storage import open_log, open_views, wakeups
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
-from regista.store.sqlite.probe import check_writable
-from regista.store.sqlite.store import SQLiteLogStore
+from regista.tasks import CANCELLING, Tasks
+
+if TYPE_CHECKING:
+    from regista.kafka_parts import KafkaSide
 
 SNAPSHOTS_FILE = "snapshots.db"
 VIEWS_WITHIN = 1.0
 """Seconds that the start waits for the views."""
-logger = logging.getLogger("regista.server")
-
-__all__ = [
-    "Application",
-    "build",
-    "greeting",
-    "offline_digests",
-    "offline_export",
-    "offline_import",
-    "offline_rebuild",
-    "offline_verify",
-    "run",
-]
-
-
-class _MeasuredStore(SQLiteLogStore):
-    """The log store, with every commit counted and timed."""
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._metrics = metrics
-        super().__init__(settings.data)
-
-    def append(self, appends: Sequence[Append]) -> list[int]:
-        started = perf_counter()
-        positions = super().append(appends)
-        self._metrics.commit(len(appends), perf_counter() - started)
-        return positions
 
 
 class _StoredArtifacts:
@@ -105,30 +82,33 @@ class _StoredArtifacts:
 
 
 class Application:
-    """One registry: made, it holds its data directory; entered, it works; left, everything taken is done and closed.
+    """One registry: made, it holds its log; entered, it works; left, everything taken is done and closed.
+
+    ``alone``: it projects and, with Kafka, relays by itself; else other processes do.
 
     Raises:
-        Unavailable: the data directory is in use, or cannot be written.
+        Unavailable: the log is in use, or cannot be reached or written.
         Damaged: what lies there is no log, or one of a newer release.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, alone: bool = True) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
         self._leaving = asyncio.Event()
         with ExitStack() as opened:
-            self._store = _MeasuredStore(settings, self.metrics)
+            settings.data.mkdir(parents=True, exist_ok=True)
+            self._store = open_log(settings)
             opened.callback(self._store.close)
-            self._views = ViewsDatabase(settings.data / VIEWS_FILE)
+            self._views = open_views(settings)
             opened.callback(self._views.close)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
             opened.callback(self._blobs.close)
             self._feed = StoreFeed(self._store)
-            self._projector = Projector(self._feed, self._views)
-            self._queries = Queries(self._views, self._projector, self._store.max_position)
+            self._projection: Projection = Projector(self._feed, self._views) if alone else ViewsFollower(self._views)
+            self._queries = Queries(self._views, self._projection, self._store.max_position)
             opened.callback(self._queries.close)
-            self._writer = GroupCommit(self._store, max_batch=settings.max_batch)
+            self._writer = GroupCommit(self._store, max_batch=settings.max_batch, observe=self.metrics.commit)
             snapshots = Snapshots(settings.data / SNAPSHOTS_FILE)
             opened.callback(snapshots.close)
             self._registrar = Registrar(
@@ -136,11 +116,11 @@ class Application:
                 self._writer,
                 Artifacts(_StoredArtifacts(self._blobs)),
                 snapshots,
-                committed=lambda _position: self._feed.notify(),
+                committed=lambda _position: self._grown(),
             )
-            age = timedelta(seconds=settings.orphan_age)
-            self.orphans = OrphanCollector(self._store, self._blobs, older_than=age)
-            source = ViewedEvents(self._projector, self._views, self._store)
+            self._kafka = self._kafka_side(publishes=alone)
+            self.orphans = OrphanCollector(self._store, self._blobs, older_than=timedelta(seconds=settings.orphan_age))
+            source = ViewedEvents(self._projection, self._views, self._store)
             opened.callback(source.close)
             self.streams = EventStreams(
                 source,
@@ -151,19 +131,28 @@ class Application:
             self.asgi = self._api()
             self._opened = opened.pop_all()
 
+    def _kafka_side(self, *, publishes: bool) -> KafkaSide | None:
+        if self.settings.kafka is None:
+            return None
+        from regista.kafka_parts import KafkaSide  # noqa: PLC0415 - an extra of its own
+
+        return KafkaSide(self.settings, self._store, self._registrar, self.metrics, publishes=publishes)
+
     def _api(self) -> Api:
         settings, release = self.settings, version("regista")
+        parts: tuple[Part, ...] = () if self._kafka is None else self._kafka.parts
         condition = RegistryCondition(
-            release, self._store, self._projector, check_writable=lambda: check_writable(self._store.path)
+            release, self._store, self._projection, check_writable=self._store.check_writable, parts=parts
         )
-        administrator = RegistryAdministrator(self._store, self._projector, replaced=self._feed.notify)
+        compare = None if self._kafka is None else lambda report: compare_with_kafka(self._store, settings, report)
+        administrator = RegistryAdministrator(self._store, self._projection, replaced=self._grown, compare=compare)
         self.metrics.observe(condition.log_position, condition.views)
         self.metrics.count_readers(lambda: self.streams.readers)
         uploads = (Upload("POST", "/v1/artifacts", settings.max_upload), import_upload(settings.max_upload))
         return create_app(
             Shell(settings, self.metrics, release, uploads),
             [
-                command_routes(self._registrar, self.metrics.write),
+                command_routes(self._executor(), self.metrics.write),
                 stream_routes(self.streams),
                 query_routes(self._queries),
                 artifact_routes(self._blobs, max_bytes=settings.max_upload),
@@ -172,79 +161,79 @@ class Application:
             ],
         )
 
+    def _executor(self) -> Executor:
+        if self._kafka is None or self._kafka.tail is None:
+            return self._registrar
+        return Acknowledged(self._registrar, self._kafka.tail, within=self.settings.acknowledge_timeout)
+
+    def _grown(self) -> None:
+        """Something was appended: whatever follows the log is told."""
+        self._feed.notify()
+        if self._kafka is not None:
+            self._kafka.notify()
+
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._watched(self._projector.run(), "the projector")),
-            asyncio.create_task(self._watched(self.orphans.run(self._leaving), "the collection of orphaned uploads")),
-        ]
+        if self._kafka is not None:
+            await self._kafka.start(self._tasks)
+        self._tasks.start("the projection", self._projection.run())
+        self._tasks.start("the collection of orphaned uploads", self.orphans.run(self._leaving))
+        for wakeup in wakeups(self.settings, self._grown):
+            self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
         # A registry of moderate size answers from its first request on; a large rebuild is not waited for.
-        await self._projector.wait_for(self._store.max_position(), VIEWS_WITHIN)
+        await self._projection.wait_for(self._store.max_position(), VIEWS_WITHIN)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._opened:
+            self._tasks.leave()
             self.streams.close()
             self._leaving.set()
+            if self._kafka is not None:
+                await self._kafka.close()
             await self._writer.close()
             await self._registrar.save_snapshots()
-            await self._projector.close()
-            await asyncio.wait(self._tasks)
+            await self._projection.close()
+            await self._tasks.ended()
 
     def close(self) -> None:
-        """Give the data directory back without having worked."""
+        """Give the log back without having worked."""
         self._opened.close()
 
-    async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
-        try:
-            await work
-        except Exception:
-            logger.exception("%s has stopped", name)
 
-
-def build(settings: Settings) -> Application:
+def build(settings: Settings, *, alone: bool = True) -> Application:
     """A registry, wired and opened.
 
     Raises:
         Unavailable, Damaged: as :class:`Application`, and ``data_unusable`` for whatever else the directory lacks.
     """
     try:
-        return Application(settings)
+        return Application(settings, alone=alone)
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"{settings.data} cannot be used: {error}", code="data_unusable") from error
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal; the exit code: 0 when everything was finished, 1 when it could not start."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings))
-    except RegistaError as error:
-        hint = f"\n  {error.hint}" if error.hint else ""
-        sys.stderr.write(f"regista: {error.detail}{hint}\n")
-        return 1
-    return 0
+    """``regista up``: serve until a signal; the exit code: 0 when everything was finished, 1 when it could not start."""
+    return running(settings, lambda: _serve(settings, alone=True))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        from uvloop import new_event_loop  # noqa: PLC0415 - not there on every platform
-    except ImportError:
-        return None
-    return new_event_loop
+def serve(settings: Settings) -> int:
+    """``regista serve``: as ``run``, while other processes project and relay."""
+    return running(settings, lambda: _serve(settings, alone=False))
 
 
-async def _serve(settings: Settings) -> None:
-    listener = listen(settings.host, settings.port)
-    with listener:
-        async with build(settings) as application:
-            server = Server(application.asgi, settings, before_shutdown=application.streams.close)
-            sys.stdout.write(greeting(url_of(listener), settings))
-            sys.stdout.flush()
-            await server.serve([listener])
+async def _serve(settings: Settings, *, alone: bool) -> None:
+    def greet(url: str) -> None:
+        sys.stdout.write(greeting(url, settings))
+
+    await serve_until_signal(
+        settings,
+        lambda: build(settings, alone=alone),
+        greet,
+        before_shutdown=lambda application: application.streams.close(),
+    )
 
 
 def greeting(url: str, settings: Settings) -> str:

@@ -90,7 +90,9 @@ class Settings(KafkaSettings):
     @field_validator("database", "views")
     @classmethod
     def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             msg = "the address of a database is postgresql://USER:PASSWORD@HOST:PORT/NAME"
             raise ValueError(msg)
         return value

@@ -93,6 +93,7 @@ async def test_commands_are_refused_while_the_disk_is_full_and_accepted_afterwar
 
     async def submit(number: int) -> int:
         append = big(number)
+        assert append.command is not None
         return (await commits.submit(lambda: append, forget, key=append.command)).position
 
     assert await submit(0) == 2

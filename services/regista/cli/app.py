@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from regista.cli.command import Actor, Json, Token, Url
-from regista.cli.commands import events, files, lifecycle, log, models, reads, server, versions
+from regista.cli.commands import events, files, kafka, lifecycle, log, models, reads, server, versions
 from regista.cli.shell import Options
 
 HELP = """A registry for machine-learning models: every change is an event that says who, why and when.
@@ -51,7 +51,7 @@ def build() -> typer.Typer:
     ) -> None:
         ctx.obj = Options(url, token, actor, json)
 
-    for part in (versions, lifecycle, models, reads, events, files, log, server):
+    for part in (versions, lifecycle, models, reads, events, files, log, kafka, server):
         part.add_to(app)
     return app
 

@@ -28,6 +28,10 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", he
 Untag = Annotated[list[str] | None, typer.Option("--untag", metavar="KEY", help="Remove a tag.")]
 Metrics = Annotated[list[str] | None, typer.Option("--metric", metavar="KEY=NUMBER", help="A metric; repeat it.")]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What is to be said of it.")]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="Work on this PostgreSQL, offline, instead of asking a registry."),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Work on this data directory, offline, instead of asking a registry."),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import typer
 
@@ -24,3 +26,16 @@ def server_part(name: str) -> ModuleType:
             raise
         sys.stderr.write(f"{_HINT}\n({error})\n")
         raise typer.Exit(USAGE) from None
+
+
+def offline_settings(data: Path | None, database: str | None) -> Any:  # noqa: ANN401 - of the server, if installed
+    """The settings of a log to work on without its registry; None where neither is named and a registry is asked.
+
+    What is named counts alone: with a directory, ``REGISTA_DATABASE`` says nothing.
+    """
+    if data is None and database is None:
+        return None
+    given: dict[str, object] = {"data": data, "database": database}
+    if database is None:
+        given |= {"database": "", "views": ""}
+    return server_part("regista.settings").load(**given)

@@ -196,12 +196,15 @@ class Administration:
     """The administration, of both clients."""
 
     @read
-    def verify(self, head: str | None = None, *, report: Report | None = None) -> Operation[Verification]:
+    def verify(
+        self, head: str | None = None, *, kafka: bool = False, report: Report | None = None
+    ) -> Operation[Verification]:
         """Read every stored event and check every hash; ``head`` (``POSITION:HASH``) proves what came before it.
 
-        Edited, removed, inserted and swapped events are found and named in the answer: it does not raise for them.
+        ``kafka``: compare with the topic as well, record by record. Edited, removed, inserted and swapped events are
+        found and named in the answer: it does not raise for them.
         """
-        return Operation(Verification, "verify", {"head": head}, report=report)
+        return Operation(Verification, "verify", {"head": head, "kafka": "true" if kafka else None}, report=report)
 
     @read
     def rebuild(self, *, report: Report | None = None) -> Operation[Rebuilt]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Annotated, Any, Protocol
@@ -47,8 +48,8 @@ _REPORTING: dict[int | str, dict[str, Any]] = {
 class Administrator(Protocol):
     """What can be done to the log and the views as a whole."""
 
-    async def verify(self, head: str | None, report: Report) -> Verification:
-        """Read every event and check every hash, against a remembered head where one is given."""
+    async def verify(self, head: str | None, report: Report, *, kafka: bool) -> Verification:
+        """Read every event and check every hash, against a remembered head and against Kafka where that is wanted."""
         ...
 
     async def rebuild(self, report: Report) -> Rebuilt:
@@ -114,9 +115,11 @@ def admin_routes(administrator: Administrator, spool: Path) -> APIRouter:
     async def verify_log(
         request: Request,
         head: Annotated[str | None, Query(description="`POSITION:HASH`, remembered from an earlier answer.")] = None,
+        kafka: Annotated[bool, Query(description="Compare with the topic as well, record by record.")] = False,
     ) -> Response:
         """Check every stored event: edited, removed, inserted or swapped ones are found and named."""
-        return await answer(request, guarded("a verification", lambda report: administrator.verify(head, report)))
+        operation = partial(administrator.verify, head, kafka=kafka)
+        return await answer(request, guarded("a verification", operation))
 
     @router.post("/rebuild", response_model=Rebuilt, responses=_REPORTING)
     async def rebuild_views(request: Request) -> Response:

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import IO
 
-from regista.domain.errors import NotFound, Unavailable
+from regista.domain.chain import Head as LogHead
+from regista.domain.errors import Invalid, NotFound, Unavailable
 from regista.http.authentication import Principal
 from regista.http.progress import Report
-from regista.projections.runner import Projector
+from regista.projections.projection import Projection
 from regista.store.birth import Importer
+from regista.store.compare import CopyReport
 from regista.store.export import bounded_lines, export_lines, import_lines
 from regista.store.log import LogStore
 from regista.store.verify import VerifyReport, verify
 from regista.wire.administration import (
     Imported,
+    KafkaCopy,
     LogProblem,
     Rebuilt,
     Skipped,
@@ -27,19 +30,23 @@ from regista.wire.administration import (
 )
 from regista.wire.resources import Head
 
+Compare = Callable[[Report], CopyReport]
 _CHUNK = 256 * 2**10
 _LOOK_EVERY = 1.0
 """Seconds between two looks at how far the views are."""
 
 
-def verification(found: VerifyReport) -> Verification:
-    """What a verification found, as the API tells it."""
+def verification(found: VerifyReport, copy: CopyReport | None = None) -> Verification:
+    """What a verification found, and the comparison with Kafka where there was one, as the API tells it."""
+    more = () if copy is None else copy.problems
+    total = found.found + (0 if copy is None else copy.found)
     return Verification(
-        ok=found.ok,
+        ok=not total,
         log_id=found.log_id,
-        head=Head(position=found.head.position, count=found.head.count, digest=found.head.digest.hex()),
+        head=_head(found.head),
         proven=found.proven,
-        found=found.found,
+        kafka=copy and KafkaCopy(log_id=copy.log_id, head=_head(copy.head), unpublished=copy.unpublished),
+        found=total,
         problems=[
             LogProblem(
                 kind=problem.kind,
@@ -48,9 +55,13 @@ def verification(found: VerifyReport) -> Verification:
                 stream=problem.stream or None,
                 sequence=problem.sequence or None,
             )
-            for problem in found.problems
+            for problem in (*found.problems, *more)
         ],
     )
+
+
+def _head(head: LogHead) -> Head:
+    return Head(position=head.position, count=head.count, digest=head.digest.hex())
 
 
 def export_chunks(log: LogStore) -> Iterator[bytes]:
@@ -67,16 +78,30 @@ def export_chunks(log: LogStore) -> Iterator[bytes]:
 
 
 class RegistryAdministrator:
-    """Implements ``Administrator``. ``replaced`` is called when the log has become another one."""
+    """Implements ``Administrator``. ``replaced`` is called when the log has become another one.
 
-    def __init__(self, log: LogStore, projector: Projector, *, replaced: Callable[[], None]) -> None:
+    ``compare`` compares the log with Kafka's copy, where there is one.
+    """
+
+    def __init__(
+        self, log: LogStore, projector: Projection, *, replaced: Callable[[], None], compare: Compare | None = None
+    ) -> None:
         self._log = log
+        self._compare = compare
         self._projector = projector
         self._replaced = replaced
 
-    async def verify(self, head: str | None, report: Report) -> Verification:
-        """Verify the log as it is now, in a thread."""
-        return verification(await asyncio.to_thread(verify, self._log, head=head, progress=report))
+    async def verify(self, head: str | None, report: Report, *, kafka: bool) -> Verification:
+        """Verify the log as it is now, and with ``kafka`` compare it with the topic, in a thread.
+
+        Raises:
+            Invalid: ``no_kafka``: there is none to compare with.
+        """
+        if kafka and self._compare is None:
+            raise Invalid("This registry has no Kafka.", code="no_kafka", hint="Start it with REGISTA_KAFKA=HOST:PORT.")
+        found = await asyncio.to_thread(verify, self._log, head=head, progress=report)
+        copy = await asyncio.to_thread(self._compare, report) if kafka and self._compare is not None else None
+        return verification(found, copy)
 
     async def rebuild(self, report: Report) -> Rebuilt:
         """Rebuild the views."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from regista.domain.errors import RegistaError, Unavailable
+from regista.domain.errors import Reason, RegistaError, Unavailable
+from regista.http.parts import Part
 from regista.projections.generations import ViewState
-from regista.projections.runner import Projector
+from regista.projections.projection import Projection, ProjectorState
 from regista.store.log import LogReader
 from regista.wire.resources import Head, Status, ViewStatus
 
@@ -18,12 +19,19 @@ class RegistryCondition:
     """Implements ``Condition`` over the parts of a running registry."""
 
     def __init__(
-        self, version: str, log: LogReader, projector: Projector, *, check_writable: Callable[[], None]
+        self,
+        version: str,
+        log: LogReader,
+        projector: Projection,
+        *,
+        check_writable: Callable[[], None],
+        parts: Sequence[Part] = (),
     ) -> None:
         self._version = version
         self._log = log
         self._projector = projector
         self._check_writable = check_writable
+        self._parts = parts
         self._started_at = datetime.now(UTC)
 
     def log_position(self) -> int:
@@ -35,19 +43,7 @@ class RegistryCondition:
 
     def views(self) -> list[ViewStatus]:
         """How the views stand."""
-        end = self.log_position()
-        return [
-            ViewStatus(
-                name=view.name,
-                version=view.version,
-                position=view.position,
-                lag=max(0, end - view.position),
-                state=view.state,
-                error=view.error,
-                hint=_hint(view),
-            )
-            for view in self._projector.status().views
-        ]
+        return view_statuses(self._projector.status(), self.log_position())
 
     def status(self, writes: str) -> Status:
         """All of it."""
@@ -65,9 +61,15 @@ class RegistryCondition:
                     "error": state.error,
                     "rebuilding": state.rebuilding,
                     "skips": [asdict(skip) for skip in state.skips],
-                }
+                },
+                **{part.name: dict(part.state().shown) for part in self._parts},
             },
         )
+
+    def hindrances(self) -> list[Reason]:
+        """What the parts beside the registrar and the views say hinders them."""
+        found = (part.state().hindrance for part in self._parts)
+        return [hindrance for hindrance in found if hindrance is not None]
 
     async def check_writes(self) -> None:
         """Take the log's write lock and give it back, in a thread.
@@ -87,6 +89,22 @@ class RegistryCondition:
         if not await self._projector.wait_for(end, within):
             why = self._projector.status().error or f"the views did not reach position {end} within {within:g} s"
             raise Unavailable(why, code="views_behind", hint="GET /v1/status shows every view")
+
+
+def view_statuses(state: ProjectorState, end: int) -> list[ViewStatus]:
+    """How views stand beside a log that ends at ``end``."""
+    return [
+        ViewStatus(
+            name=view.name,
+            version=view.version,
+            position=view.position,
+            lag=max(0, end - view.position),
+            state=view.state,
+            error=view.error,
+            hint=_hint(view),
+        )
+        for view in state.views
+    ]
 
 
 def _hint(view: ViewState) -> str | None:

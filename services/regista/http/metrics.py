@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from regista.wire.resources import ViewStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+RELAY_STATES = ("starting", "leading", "waiting", "halted", "stopped")
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
@@ -82,9 +83,59 @@ class Metrics:
         """Ask for the number of readers of the event stream whenever the metrics are read."""
         self.registry.register(_Readers(readers))
 
+    def observe_relay(self, name: str, state: Callable[[], RelayFigures]) -> None:
+        """Ask for how a relay stands whenever the metrics are read."""
+        self.registry.register(_Relay(name, state))
+
     def text(self) -> bytes:
         """The metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class RelayFigures(Protocol):
+    """What a relay tells of itself."""
+
+    @property
+    def state(self) -> str:
+        """One of ``RELAY_STATES``."""
+
+    @property
+    def position(self) -> int:
+        """The newest position that was published."""
+
+    @property
+    def lag(self) -> int:
+        """Positions that are still to be published."""
+
+    @property
+    def published(self) -> int:
+        """Entries published since its start."""
+
+
+class _Relay(Collector):
+    def __init__(self, name: str, state: Callable[[], RelayFigures]) -> None:
+        self._name = name
+        self._state = state
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        found = self._state()
+        for metric, text, value in (
+            ("position", "The newest position that is published.", found.position),
+            ("lag", "Positions that are still to be published.", found.lag),
+        ):
+            gauge = GaugeMetricFamily(f"regista_relay_{metric}", text, labels=("relay",))
+            gauge.add_metric((self._name,), value)
+            yield gauge
+        published = CounterMetricFamily("regista_relay_published", "Entries published.", labels=("relay",))
+        published.add_metric((self._name,), found.published)
+        yield published
+        state = GaugeMetricFamily("regista_relay_state", "1 for the state it is in.", labels=("relay", "state"))
+        for name in RELAY_STATES:
+            state.add_metric((self._name, name), found.state == name)
+        yield state
 
 
 class _Positions(Collector):

@@ -99,8 +99,8 @@ class EventStreams:
             RegistaError: what reading with these filters raises.
         """
         await self._compare(after, known)
-        if after > self._source.end():
-            raise BeyondLog(f"the log ends at {self._source.end()}, before position {after}")
+        if after > (end := await asyncio.to_thread(self._source.end)):
+            raise BeyondLog(f"the log ends at {end}, before position {after}")
         await self._source.read(after, 1, wanted)
 
     async def _compare(self, after: int, known: Known) -> None:

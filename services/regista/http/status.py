@@ -35,6 +35,10 @@ class Condition(Protocol):
         """How the views stand."""
         ...
 
+    def hindrances(self) -> Sequence[Reason]:
+        """What the other parts of the process say hinders it."""
+        ...
+
     async def check_writes(self) -> None:
         """Try whether the log can be written.
 
@@ -93,7 +97,7 @@ class Readiness:
             for view in self._condition.views()
             if view.state == "degraded"
         ]
-        return writes, reasons
+        return writes, [*reasons, *self._condition.hindrances()]
 
 
 async def _error(check: Awaitable[None]) -> RegistaError | None:

@@ -18,11 +18,11 @@ from regista.domain import commands as c
 from regista.domain.errors import Malformed, NotFound, RegistaError
 from regista.domain.events import Identity
 from regista.registrar import conversion as to
+from regista.registrar.acknowledge import Executor
 from regista.registrar.answers import Outcome
 from regista.registrar.direct import HEADERS, Documented, Parameter, add_route, read_body, read_flag, read_query
 from regista.registrar.request import Caller, IfMatch
 from regista.registrar.request import Request as CommandRequest
-from regista.registrar.service import Registrar
 from regista.wire import requests as q
 from regista.wire import resources as r
 
@@ -116,7 +116,7 @@ WRITES = (
 """Every write of the model stream."""
 
 
-def command_routes(registrar: Registrar, observe: Observe = lambda _command, _outcome, _seconds: None) -> APIRouter:
+def command_routes(registrar: Executor, observe: Observe = lambda _command, _outcome, _seconds: None) -> APIRouter:
     """The routes of all writes, and of what became of a command."""
     router = APIRouter()
     for write in WRITES:
@@ -139,7 +139,7 @@ def command_routes(registrar: Registrar, observe: Observe = lambda _command, _ou
     return router
 
 
-def _handler(registrar: Registrar, write: Write, observe: Observe) -> Callable[[Request], Any]:
+def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[Request], Any]:
     body_model = write.documented.body
     allowed = tuple(parameter.name for parameter in write.documented.query)
     name = write.documented.name

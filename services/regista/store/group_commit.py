@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from regista.domain.errors import Unavailable
@@ -28,9 +29,14 @@ from regista.store.log import LogStore
 Prepare: TypeAlias = Callable[[], Append | None]
 PrepareAll: TypeAlias = Callable[[], Sequence[Append]]
 Forget: TypeAlias = Callable[[set[str]], Awaitable[None]]
+Observe: TypeAlias = Callable[[int, float], None]
 _T = TypeVar("_T")
 
 _ATTEMPTS = 20
+
+
+def _unobserved(_commands: int, _seconds: float) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,12 @@ class _Member:
 class GroupCommit:
     """The one way by which commands reach the log store of this process."""
 
-    def __init__(self, store: LogStore, *, max_batch: int = 1000, max_waiting: int = 10_000) -> None:
+    def __init__(
+        self, store: LogStore, *, max_batch: int = 1000, max_waiting: int = 10_000, observe: Observe = _unobserved
+    ) -> None:
+        """``observe`` is told of every commit: the number of its commands, and the seconds it took in the store."""
         self._store = store
+        self._observe = observe
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._waiting: deque[_Member] = deque()
@@ -210,7 +220,7 @@ class GroupCommit:
         """Append what was decided; ``failures`` of these very members had met other writers before."""
         appends = [append for member in batch for append in member.appends]
         try:
-            positions = await self._blocking(self._store.append, appends) if appends else []
+            positions = await self._blocking(self._append, appends) if appends else []
         except (Conflict, Duplicate, IntakeMoved) as error:
             await self._again(batch, error, failures + 1)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers, the writer goes on
@@ -305,6 +315,12 @@ class GroupCommit:
                 for member in batch:
                     if member.on_conflict == on_conflict:
                         member.fail(error)
+
+    def _append(self, appends: Sequence[Append]) -> list[int]:
+        started = perf_counter()
+        positions = self._store.append(appends)
+        self._observe(len(appends), perf_counter() - started)
+        return positions
 
     async def _blocking(self, function: Callable[..., _T], *args: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)

@@ -21,18 +21,27 @@ class LogProblem(Resource):
     sequence: int | None = None
 
 
+class KafkaCopy(Resource):
+    """What Kafka has of the log: up to ``head``. ``unpublished`` events behind it are in the store alone."""
+
+    log_id: str
+    head: Head
+    unpublished: int
+
+
 class Verification(Resource):
     """``POST /v1/admin/verify``: whether every stored event is what was written, and every broken place if not.
 
     Keep ``head`` (``position:digest``) elsewhere: a later verification with it proves that nothing before was removed.
     ``proven``: what the head that was given proves, the whole log up to it or one stream. ``problems`` holds the first
-    1000 of all ``found``.
+    1000 of all ``found``. ``kafka``: the other copy, where it was compared with the store record by record.
     """
 
     ok: bool
     log_id: str
     head: Head
     proven: Literal["log", "stream"] | None = None
+    kafka: KafkaCopy | None = None
     found: int = 0
     problems: list[LogProblem] = []
 
@@ -82,6 +91,21 @@ class Imported(Resource):
     position: int
     events: int
     copied: bool
+
+
+class Healed(Resource):
+    """What ``regista heal`` did: events ``kept``, ``restored`` from Kafka, and put aside into the file ``quarantine``.
+
+    ``unpublished`` events, which Kafka does not have yet, stay. ``position`` is that of the newest event now.
+    """
+
+    log_id: str
+    position: int
+    kept: int
+    restored: int
+    quarantined: int
+    unpublished: int
+    quarantine: str | None
 
 
 class Progress(Resource):

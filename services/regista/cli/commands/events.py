@@ -102,14 +102,13 @@ async def _follow(shell: Shell, begin: int, filters: dict[str, Any]) -> None:
     from regista.bus.subscriber import Subscriber  # noqa: PLC0415 - only where events are followed
     from regista.wire.resources import Event  # noqa: PLC0415 - as above
 
-    wait = _Waiting(shell.out)
+    waiting = _Waiting(shell.out)
     settings = shell.client.settings
     subscriber = Subscriber(
-        settings.url, token=settings.token, actor=settings.actor, from_=begin, on_outage=wait.failed, **filters
+        settings.url, token=settings.token, actor=settings.actor, from_=begin, on_outage=waiting, **filters
     )
     async with subscriber:
         async for event in subscriber:
-            wait.over()
             _print_lines(shell.out, [Event.model_validate(event.as_json())], event.position)
             await event.done()
 
@@ -121,13 +120,10 @@ class _Waiting:
         self._out = out
         self._failures = 0
 
-    def failed(self, _error: RegistaError) -> None:
-        self._failures += 1
+    def __call__(self, error: RegistaError | None) -> None:
+        self._failures = 0 if error is None else self._failures + 1
         if self._failures == 2:
             self._out.note("The registry does not answer; going on when it does. Ctrl+C ends this.")
-
-    def over(self) -> None:
-        self._failures = 0
 
 
 def _print_events(out: Printer, events: Iterable[Event], *, empty: str) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regista.cli.arguments import Data, Reason
+from regista.cli.arguments import Data, Database, Reason
 from regista.cli.command import command
 from regista.cli.exits import REFUSED
-from regista.cli.offline import server_part
+from regista.cli.offline import offline_settings, server_part
 from regista.cli.shell import Shell
 from regista.domain.errors import Invalid, NotFound
 
@@ -40,15 +40,22 @@ def verify(
         str | None,
         typer.Option("--head", metavar="POSITION:HASH", help="Kept from before: proves that nothing up to it is gone."),
     ] = None,
+    kafka: Annotated[
+        bool,
+        typer.Option("--kafka", help="Compare with the topic as well, record by record; offline: REGISTA_KAFKA's."),
+    ] = False,
     data: Data = None,
+    database: Database = None,
 ) -> None:
     """Check the hash of every stored event; what was edited, removed, inserted or swapped is named (exit code 1)."""
     found: Verification
+    settings = offline_settings(data, database)
     with shell.out.progress("verifying") as report:
-        if data is None:
-            found = shell.client.verify(head, report=report)
+        if settings is None:
+            found = shell.client.verify(head, kafka=kafka, report=report)
         else:
-            found = server_part("regista.server").offline_verify(data, head=head, **_reporting(report))
+            offline = server_part("regista.offline")
+            found = offline.offline_verify(settings, head=head, kafka=kafka, **_reporting(report))
     if shell.out.as_json:
         shell.out.json(found)
     else:
@@ -69,18 +76,22 @@ def _print_verification(shell: Shell, found: Verification) -> None:
         if found.found > len(found.problems):
             shell.out.note(f"and {found.found - len(found.problems)} more")
     shell.out.fields([("log", found.log_id), ("head", f"{found.head.position}:{found.head.digest}")])
+    if found.kafka is not None:
+        behind = f", {found.kafka.unpublished} to come" if found.kafka.unpublished else ""
+        shell.out.fields([("kafka", f"{found.kafka.head.count} events up to {found.kafka.head.position}{behind}")])
     if found.ok:
         shell.out.note("Keep the head elsewhere: `regista verify --head` with it sees a log that was cut short.")
 
 
-def rebuild(shell: Shell, data: Data = None) -> None:
+def rebuild(shell: Shell, data: Data = None, database: Database = None) -> None:
     """Fold all views anew from the first event, and compare their digests (exit code 1 where they differ)."""
     found: Rebuilt
+    settings = offline_settings(data, database)
     with shell.out.progress("rebuilding") as report:
-        if data is None:
+        if settings is None:
             found = shell.client.rebuild(report=report)
         else:
-            found = server_part("regista.server").offline_rebuild(data, **_reporting(report))
+            found = server_part("regista.offline").offline_rebuild(settings, **_reporting(report))
     if shell.out.as_json:
         shell.out.json(found)
     else:
@@ -98,9 +109,10 @@ def _same(found: Rebuilt, name: str) -> str:
     return "equal" if before == found.digests[name] else "DIFFERENT"
 
 
-def digests(shell: Shell, data: Data = None) -> None:
+def digests(shell: Shell, data: Data = None, database: Database = None) -> None:
     """A digest over the content of every view: equal on every copy of the log."""
-    found = shell.client.digests() if data is None else server_part("regista.server").offline_digests(data)
+    settings = offline_settings(data, database)
+    found = shell.client.digests() if settings is None else server_part("regista.offline").offline_digests(settings)
     if shell.out.as_json:
         shell.out.json(found)
         return
@@ -131,10 +143,11 @@ def export(
     shell: Shell,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; - is stdout.", show_default=False)],
     data: Data = None,
+    database: Database = None,
 ) -> None:
     """Write the whole log as JSON Lines, with the very bytes of its events."""
-    if data is not None:
-        _export_offline(shell, file, data)
+    if (settings := offline_settings(data, database)) is not None:
+        _export_offline(shell, file, settings)
         return
     with shell.out.progress("exporting") as report, _place(file) as place:
         found = shell.client.export_log(place, report=report)
@@ -146,10 +159,10 @@ def export(
         )
 
 
-def _export_offline(shell: Shell, file: Path, data: Path) -> None:
+def _export_offline(shell: Shell, file: Path, settings: Any) -> None:  # noqa: ANN401 - of the server, if installed
     from regista.client.landing import beside, finish  # noqa: PLC0415 - loads the SDK
 
-    lines = server_part("regista.server").offline_export(data)
+    lines = server_part("regista.offline").offline_export(settings)
     if str(file) == "-":
         sys.stdout.writelines(lines)
         return
@@ -197,15 +210,16 @@ def import_(
     ] = False,
     reason: Reason = None,
     data: Data = None,
+    database: Database = None,
 ) -> None:
     """Fill an empty registry with an export: same positions, same hashes. All is checked before anything is visible."""
     found: Imported
     with shell.out.progress("importing") as report:
-        if data is None:
+        if (settings := offline_settings(data, database)) is None:
             found = shell.client.import_log(file, copy=copy, reason=reason, report=report)
             shell.client.visible()
         else:
-            found = _import_offline(shell, file, data, copy=copy, reason=reason, report=report)
+            found = _import_offline(shell, file, settings, copy=copy, reason=reason, report=report)
     if shell.out.as_json:
         shell.out.json(found)
         return
@@ -217,7 +231,7 @@ def import_(
 def _import_offline(
     shell: Shell,
     file: Path,
-    data: Path,
+    settings: Any,  # noqa: ANN401 - of the server, if installed
     *,
     copy: bool,
     reason: str | None,
@@ -225,7 +239,7 @@ def _import_offline(
 ) -> Imported:
     from regista.client.settings import default_actor  # noqa: PLC0415 - loads the SDK
 
-    server = server_part("regista.server")
+    offline = server_part("regista.offline")
     try:
         source = file.open("rb")
     except FileNotFoundError:
@@ -234,8 +248,8 @@ def _import_offline(
         raise Invalid(f"{file} cannot be read: {error.strerror}", code="cannot_read") from error
     with source:
         actor = shell.options.actor or default_actor()
-        found: Imported = server.offline_import(
-            data, source, actor=actor, reason=reason, copy=copy, **_reporting(report)
+        found: Imported = offline.offline_import(
+            settings, source, actor=actor, reason=reason, copy=copy, **_reporting(report)
         )
         return found
 

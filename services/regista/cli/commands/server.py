@@ -1,9 +1,9 @@
-"""Serving: up, serve, version."""
+"""Serving: up, and the processes of a registry that is spread out: serve, relay, project. And version."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,36 +13,95 @@ from regista.cli.shell import Shell
 
 PANEL = "Serving"
 
+Host = Annotated[
+    str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless REGISTA_HOST.")
+]
+Port = Annotated[
+    int | None, typer.Option("--port", metavar="PORT", help="8080 unless REGISTA_PORT; 0 takes a free one.")
+]
+DataDirectory = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Log, views and artifacts; ./.regista unless REGISTA_DATA."),
+]
+Kafka = Annotated[
+    str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Brokers of Kafka; none unless REGISTA_KAFKA.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="PostgreSQL of the log and the views, unless REGISTA_DATABASE."),
+]
+LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     command(app, "up", panel=PANEL)(up)
-    command(app, "serve", panel=PANEL)(up)
+    command(app, "serve", panel=PANEL)(serve)
+    command(app, "relay", panel=PANEL)(relay)
+    command(app, "project", panel=PANEL)(project)
     command(app, "version", panel=PANEL)(version)
 
 
 def up(
     shell: Shell,
-    host: Annotated[
-        str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless REGISTA_HOST.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option("--port", metavar="PORT", help="8080 unless REGISTA_PORT; 0 takes a free one.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Log, views and artifacts; ./.regista unless REGISTA_DATA."),
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    log_level: LogLevel = None,
 ) -> None:
-    """Run a registry in this process: log, views, artifacts and API."""
-    server = server_part("regista.server")
-    settings = server_part("regista.settings").load(
-        host=host, port=port, data=data, log_level=log_level, token=shell.options.token
-    )
-    raise typer.Exit(server.run(settings))
+    """Run a registry in this process: log, views, artifacts and API; with Kafka, relay and command intake as well."""
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.server", "run", given)
+
+
+def serve(
+    shell: Shell,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Answer writes and reads, and take commands from Kafka; `project` makes the views, `relay` publishes."""
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.server", "serve", given)
+
+
+def relay(
+    shell: Shell,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Publish the log and the results of commands on Kafka. A second one stands by."""
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.workers", "relay", given)
+
+
+def project(
+    shell: Shell,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Fold the log into the views, from Kafka where there is one. A second one stands by."""
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.workers", "project", given)
+
+
+def _run(shell: Shell, module: str, process: str, given: dict[str, Any]) -> None:
+    run = getattr(server_part(module), process)
+    settings = server_part("regista.settings").load(**given, token=shell.options.token)
+    raise typer.Exit(run(settings))
 
 
 def version(shell: Shell) -> None:

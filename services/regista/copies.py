@@ -1,0 +1,124 @@
+"""The two copies of a log, the store's and Kafka's: compare them, and make the store equal to Kafka again."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regista.domain.errors import Invalid, Unavailable
+from regista.storage import open_log
+from regista.store.birth import Importer
+from regista.store.compare import CopyReport, compare
+from regista.store.heal import Copy, heal
+from regista.wire.administration import Healed
+
+if TYPE_CHECKING:
+    from regista.bus.history import TopicHistory
+    from regista.domain.chain import Row
+    from regista.settings import Settings
+    from regista.store.log import LogReader
+
+Report = Callable[[int, int], None]
+"""Told how many of how many positions are done."""
+SOURCE = "kafka"
+
+
+def compare_with_kafka(log: LogReader, settings: Settings, report: Report) -> CopyReport:
+    """Compare the log with the topic, record by record, and walk the topic's hash chains.
+
+    Raises:
+        Invalid: ``no_kafka``.
+        Unavailable: Kafka cannot be read.
+        Damaged: the topic is empty, or holds what is no event.
+    """
+    topic = _topic(settings)
+    return compare(log, topic.log_id, topic.rows(), progress=report)
+
+
+def offline_heal(
+    settings: Settings,
+    *,
+    actor: str,
+    reason: str | None,
+    quarantine: Path | None,
+    report: Callable[[int], None] = lambda _at: None,
+) -> Healed:
+    """Make the log equal to what Kafka has of it; a log that is not there comes to be.
+
+    What Kafka contradicts is written to the file ``quarantine``, as lines of an export, before anything changes.
+
+    Raises:
+        Refused: ``foreign_log``: the store has events of another log.
+        Invalid: ``copy_damaged``; ``no_kafka``.
+        Unavailable: the data is in use or cannot be written, or Kafka cannot be read.
+        Damaged: the topic is empty, or holds what is no event.
+    """
+    topic = _topic(settings)
+    now = datetime.now(UTC)
+    place = quarantine or settings.data / f"quarantine-{now:%Y%m%dT%H%M%SZ}.jsonl"
+    with closing(open_log(settings)) as log:
+        done = heal(
+            log,
+            Copy(SOURCE, topic.log_id, topic.rows),
+            Importer(actor, "asserted", now, reason),
+            lambda rows: _write(place, rows),
+            progress=report,
+        )
+    return Healed(
+        log_id=done.log_id,
+        position=done.position,
+        kept=done.kept,
+        restored=done.restored,
+        quarantined=done.quarantined,
+        unpublished=done.unpublished,
+        quarantine=str(place) if done.quarantined else None,
+    )
+
+
+def _topic(settings: Settings) -> TopicHistory:
+    if settings.kafka is None:
+        raise Invalid(
+            "There is no Kafka to look at.", code="no_kafka", hint="Name its brokers: REGISTA_KAFKA=HOST:PORT."
+        )
+    try:
+        from regista.bus.history import TopicHistory  # noqa: PLC0415 - an extra of its own
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            "The packages for Kafka are not installed.",
+            code="extra_missing",
+            hint="pip install 'regista[server,kafka]'",
+        ) from error
+    return TopicHistory(settings)
+
+
+def _write(place: Path, rows: Iterable[Row]) -> None:
+    """Write rows as lines of an export into a new file; they are on the disk when it returns."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with place.open("x", encoding="utf-8") as file:
+            for row in rows:
+                line = {
+                    "position": row.position,
+                    "stream": row.stream,
+                    "sequence": row.sequence,
+                    "type": row.type,
+                    "value": b64encode(row.value).decode(),
+                }
+                file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        folder = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise Unavailable(
+            f"{place} cannot be written: {error.strerror}", code="quarantine_failed", hint="Name another --quarantine."
+        ) from error

@@ -1,0 +1,272 @@
+"""The processes beside the API of a registry that is spread out: ``regista relay`` and ``regista project``.
+
+Each works on its own, answers ``/healthz``, ``/readyz``, ``/v1/status`` and ``/metrics``, and stands by where another one
+of its kind is at work. One that cannot go on at all ends, for whoever watches it to start it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import TracebackType
+from typing import Self
+
+from regista.domain.chain import Head as LogHead
+from regista.domain.errors import Invalid, Reason, RegistaError, Unavailable
+from regista.http.application import Shell, create_app
+from regista.http.condition import view_statuses
+from regista.http.metrics import Metrics
+from regista.http.parts import Part
+from regista.http.status import Readiness, status_routes
+from regista.process import running, serve_until_signal
+from regista.projections.feed import Feed
+from regista.projections.runner import Projector
+from regista.settings import Settings
+from regista.storage import open_log_reader, open_views, wakeups
+from regista.store.feed import StoreFeed
+from regista.tasks import CANCELLING, Tasks
+from regista.wire.resources import Head, Status, ViewStatus
+
+_LOOK_EVERY = 1.0
+
+
+class Worker(ABC):
+    """A process that serves nothing but how it is. Entered it works; left, what it had in hand is done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._tasks = Tasks()
+        self._opened = ExitStack()
+        self._started_at = datetime.now(UTC)
+        self._release = version("regista")
+        self.asgi = create_app(
+            Shell(settings, self.metrics, self._release), [status_routes(self, Readiness(self), self.metrics)]
+        )
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What it runs."""
+        return ()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Run the parts."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Tell the parts to end."""
+
+    @abstractmethod
+    def log_id(self) -> str:
+        """The log that it works for; empty as long as it does not know."""
+
+    @abstractmethod
+    def head(self) -> LogHead:
+        """How far it has come."""
+
+    def end(self) -> int:
+        """The newest position that it knows of."""
+        return self.head().position
+
+    def views(self) -> Sequence[ViewStatus]:
+        """How the views stand, where it makes them."""
+        return ()
+
+    def status(self, writes: str) -> Status:
+        """All of it."""
+        head = self.head()
+        return Status(
+            version=self._release,
+            log_id=self.log_id(),
+            log_position=self.end(),
+            head=Head(position=head.position, count=head.count, digest=head.digest.hex()),
+            views=list(self.views()),
+            writes=writes,
+            started_at=self._started_at,
+            components={part.name: dict(part.state().shown) for part in self.parts},
+        )
+
+    def hindrances(self) -> Sequence[Reason]:
+        """What hinders it."""
+        found = (part.state().hindrance for part in self.parts)
+        return [hindrance for hindrance in found if hindrance is not None]
+
+    async def check_writes(self) -> None:
+        """It takes none: nothing to try."""
+        return
+
+    async def check_reads(self, within: float) -> None:  # noqa: ARG002 - the port's signature
+        """It answers none: nothing to try."""
+        return
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            self._opened.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._opened:
+            self._tasks.leave()
+            await self.stop()
+            await self._tasks.ended()
+
+
+class RelayWorker(Worker):
+    """Publishes the log and the results of commands."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        from regista.kafka_parts import Publishing  # noqa: PLC0415 - an extra of its own
+
+        self._log = open_log_reader(settings)
+        self._opened.callback(self._log.close)
+        self._publishing = Publishing(settings, self._log, self.metrics)
+        self.metrics.observe(self.end, self.views)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The relays."""
+        return self._publishing.parts
+
+    async def start(self) -> None:
+        """Check the topics and relay."""
+        from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+
+        await check_topics_at_start(self.settings)
+        self._publishing.start(self._tasks)
+        for wakeup in wakeups(self.settings, self._publishing.notify):
+            self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
+
+    async def stop(self) -> None:
+        """End the relays after the transaction in hand."""
+        await self._publishing.close()
+
+    def log_id(self) -> str:
+        """The log's identity."""
+        return self._log.log_id
+
+    def head(self) -> LogHead:
+        """What of the log is on Kafka."""
+        events = self._publishing.parts[0]
+        return LogHead(events.relay.state().position)
+
+    def end(self) -> int:
+        """The newest position of the log; 0 while it cannot be read."""
+        try:
+            return self._log.max_position()
+        except RegistaError:
+            return 0
+
+
+class ProjectWorker(Worker):
+    """Folds the log into the views: from Kafka where there is one, else from the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._grown: Callable[[], None] = _nothing
+        self._close_feed: Callable[[], Awaitable[None]] = _nothing_to_close
+        self._feed = self._open_feed()
+        self._views = open_views(settings)
+        self._opened.callback(self._views.close)
+        self._projector = Projector(self._feed, self._views)
+        self._log_id = ""
+        self.metrics.observe(self.end, self.views)
+
+    def _open_feed(self) -> Feed:
+        if self.settings.kafka is not None:
+            from regista.bus.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
+
+            topic = KafkaFeed(self.settings)
+            self._close_feed = topic.close
+            return topic
+        log = open_log_reader(self.settings)
+        self._opened.callback(log.close)
+        feed = StoreFeed(log)
+        self._grown = feed.notify
+        return feed
+
+    async def start(self) -> None:
+        """Check the topics and project."""
+        if self.settings.kafka is not None:
+            from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+
+            await check_topics_at_start(self.settings)
+        else:
+            for wakeup in wakeups(self.settings, self._grown):
+                self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
+        self._tasks.start("the projector", self._projector.run())
+        self._tasks.start("the look for the log", self._learn(), ends_by=CANCELLING)
+
+    async def stop(self) -> None:
+        """End the projector after the batch in hand."""
+        await self._projector.close()
+        await self._close_feed()
+
+    def log_id(self) -> str:
+        """The log that the views are of."""
+        return self._log_id
+
+    async def _learn(self) -> None:
+        """Find out which log it is, and stay."""
+        while not self._log_id:
+            try:
+                self._log_id = await self._feed.log_id()
+            except RegistaError:
+                await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.Event().wait()
+
+    def head(self) -> LogHead:
+        """How far the views are."""
+        return self._projector.status().head
+
+    def views(self) -> Sequence[ViewStatus]:
+        """How the views stand."""
+        return view_statuses(self._projector.status(), self.end())
+
+
+def relay(settings: Settings) -> int:
+    """``regista relay``: publish until a signal; the exit code."""
+    return running(settings, lambda: _work(settings, RelayWorker, "relays"))
+
+
+def project(settings: Settings) -> int:
+    """``regista project``: project until a signal; the exit code."""
+    return running(settings, lambda: _work(settings, ProjectWorker, "projects"))
+
+
+async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
+    if kind is RelayWorker and settings.kafka is None:
+        raise Invalid(
+            "A relay needs Kafka.", code="no_kafka", hint="Name its brokers: --kafka HOST:PORT, or REGISTA_KAFKA."
+        )
+
+    def build() -> Worker:
+        try:
+            return kind(settings)
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"{settings.data} cannot be used: {error}", code="data_unusable") from error
+
+    def greet(url: str) -> None:
+        sys.stdout.write(f"Regista {does}; how it stands: {url}/v1/status   (Ctrl+C stops it)\n")
+
+    await serve_until_signal(settings, build, greet)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+async def _nothing_to_close() -> None:
+    """The log is closed by itself."""
