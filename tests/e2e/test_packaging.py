@@ -111,6 +111,8 @@ def test_the_source_distribution_holds_the_same_package(distributions: tuple[Pat
     }
     assert found >= source
     assert {"README.md", "pyproject.toml", "Makefile", "requirements/dev.txt", "tests/conftest.py"} <= set(names)
+    assert {"Dockerfile", ".dockerignore", "docker-compose.yml", ".env.example"} <= set(names)
+    assert {f"deploy/kubernetes/{path.name}" for path in (ROOT / "deploy" / "kubernetes").iterdir()} <= set(names)
     assert [name for name in names if "__pycache__" in name or name.endswith("uv.lock")] == []
 
 
