@@ -1,6 +1,7 @@
 """Asking a log something small from the event loop: where it is answered in microseconds at once, else in a thread.
 
-What every request asks is asked together: with 32 callers on PostgreSQL a look-up each cost as much as their commits.
+What every request asks is asked together: with 32 callers on PostgreSQL, a look-up each cost the server more than all
+of their commits.
 """
 
 from __future__ import annotations

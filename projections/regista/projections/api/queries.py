@@ -87,7 +87,7 @@ class Queries:
         name, position = max(named.items(), key=lambda item: item[1])
         if await self._freshness.wait_for(position, 0):
             return
-        end = self._log_end()
+        end = await asyncio.to_thread(self._log_end)
         if position > end:
             raise BeyondLog(
                 f"{name}={position} is beyond the end of the log, {end}",
