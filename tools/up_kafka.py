@@ -21,7 +21,7 @@ from pathlib import Path
 
 import kafka_jars
 import leash
-from native_kafka import Cluster, Node, free_port
+from native_kafka import Cluster, Node, free_port, prepare
 
 READY_WITHIN = 60.0
 STOP_WITHIN = 40.0
@@ -87,6 +87,7 @@ def run(folder: Path, port: int, kafka_port: int, version: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     print(f"Starting Apache Kafka {version} and the services; what they write is in {folder}/*.log", flush=True)
     with ExitStack() as stack:
+        prepare(version)
         cluster = Cluster(folder / "kafka", version, ports=(kafka_port,))
         stack.callback(cluster.stop)
         cluster.start()
