@@ -21,6 +21,8 @@ from regista.projections.feed import START, Feed, Mark, is_missing
 from regista.projections.memory import MemoryFeed
 from regista.store.append import Append, CommandKey
 from regista.store.feed import StoreFeed
+from regista.store.log import LogStore
+from regista.store.postgres import PostgresLogStore
 from regista.store.sqlite import SQLiteLogStore
 
 
@@ -60,8 +62,8 @@ class OnKafka:
 
 
 class InStore:
-    def __init__(self, path: Path) -> None:
-        self._store = SQLiteLogStore(path)
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
         self.feed = StoreFeed(self._store, poll=0.02)
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -74,14 +76,20 @@ class InStore:
         self._store.close()
 
 
-@pytest.fixture(params=["memory", "store", pytest.param("kafka", marks=pytest.mark.engine("kafka"))])
+ENGINES = [pytest.param(engine, marks=pytest.mark.engine(engine)) for engine in ("postgres", "kafka")]
+
+
+@pytest.fixture(params=["memory", "sqlite", *ENGINES])
 async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Log]:
     match request.param:
         case "memory":
             yield InMemory()
-        case "store":
-            with closing(InStore(tmp_path / "data")) as in_store:
-                yield in_store
+        case "sqlite":
+            with closing(InStore(SQLiteLogStore(tmp_path / "data"))) as in_file:
+                yield in_file
+        case "postgres":
+            with closing(InStore(PostgresLogStore(request.getfixturevalue("postgres_database")))) as in_database:
+                yield in_database
         case _:
             with closing(OnKafka(request.getfixturevalue("kafka_settings"))) as on_kafka:
                 yield on_kafka
