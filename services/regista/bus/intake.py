@@ -1,7 +1,8 @@
 """Taking commands in from Kafka: the partitions that this registrar has of the consumer group, each a queue of its own.
 
-Several registrars on one log share the partitions. Which of them has one is a matter of comfort: the store takes each
-record in once, whoever brings it (``regista.registrar.taking``).
+Several registrars on one log share the partitions; one that has its log for itself takes all, without asking a group.
+Which of them has one is a matter of comfort: the store takes each record in once, whoever brings it
+(``regista.registrar.taking``).
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ KEPT = 7 * 24 * 3600.0
 """Seconds that outcomes stay in the store once they are published."""
 _PRUNING = 3600.0
 _LOOK = 1.0
-_SESSION_MS = 10_000
+_METADATA = 15.0
+_SESSION_MS = 6_000
 _HANDOVER = 5.0
 """Seconds that what is being appended may take before a partition goes to another registrar."""
 _log = logging.getLogger(__name__)
@@ -73,13 +75,18 @@ class CommandIntake:
         registrar: Registrar,
         store: LogStore,
         *,
+        alone: bool = False,
         told: Callable[[], None] = lambda: None,
         observe: Observe = lambda _type, _outcome, _seconds: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """``told`` is called when there are results to publish; ``observe`` for each command taken in."""
+        """``alone``: no other registrar can have this log, as where it is a file.
+
+        ``told`` is called when there are results to publish; ``observe`` for each command taken in.
+        """
         self._settings = settings
         self._store = store
+        self._alone = alone
         self._taker = Taker(registrar, observe=observe, clock=clock)
         self._told = told
         self._clock = clock
@@ -148,26 +155,50 @@ class CommandIntake:
             await asyncio.wait([pruning])
 
     async def _consume(self) -> None:
-        """Be a member of the group until it is closed, or something is wrong with the consumer."""
+        """Have partitions until it is closed, or something is wrong with the consumer."""
         consumer = committed_consumer(
             self._settings,
             self.name,
-            group_id=group_of(self._settings),
+            group_id=None if self._alone else group_of(self._settings),
             auto_offset_reset="earliest",
             session_timeout_ms=_SESSION_MS,
             heartbeat_interval_ms=_SESSION_MS // 4,
         )
         try:
             await start(consumer)
-            consumer.subscribe([self._topic], listener=_Rebalancing(self, consumer))
+            if self._alone:
+                await self._take_all(consumer)
+            else:
+                consumer.subscribe([self._topic], listener=_Rebalancing(self, consumer))
             self._started, self._error = True, None
-            while not self._closing.is_set():
-                # What keeps it out of the group is told to callers of getmany, of whom there are none without partitions.
-                consumer._coordinator.check_errors()  # noqa: SLF001 - aiokafka has no other way to ask
-                await self._pause(_LOOK)
+            await self._watch(consumer)
         finally:
             await self.release(list(self._queues))
             await stop_quietly(consumer)
+
+    async def _take_all(self, consumer: AIOKafkaConsumer) -> None:
+        """Take every partition there is."""
+        first = TopicPartition(self._topic, 0)
+        consumer.assign([first])
+        async with asyncio.timeout(_METADATA):
+            await consumer.end_offsets([first])  # learns the others on the way
+        every = [TopicPartition(self._topic, number) for number in sorted(consumer.partitions_for_topic(self._topic))]
+        consumer.assign(every)
+        self.assigned(consumer, every)
+
+    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
+        """Return when it is closed, or when there are partitions that nobody has.
+
+        Raises:
+            Exception: what keeps the consumer out of its group, or Kafka out of reach.
+        """
+        while not self._closing.is_set():
+            # Told to callers of getmany, of whom there are none without partitions.
+            consumer._coordinator.check_errors()  # noqa: SLF001 - aiokafka has no other way to ask
+            known = consumer.partitions_for_topic(self._topic)
+            if self._alone and known is not None and len(known) > len(self._queues):
+                return
+            await self._pause(_LOOK)
 
     def assigned(self, consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
         """Begin to take partitions in."""

@@ -31,6 +31,7 @@ from regista.store.lookup import ask
 from regista.wire.orders import CommandResult, Order
 
 _CHUNK = 50
+_NAME = 1_000
 _POLL = 0.02
 
 
@@ -52,8 +53,7 @@ class Teller:
         if isinstance(delivery.order, Order):
             result = _result(delivery.order, verdict, now)
             header = source_header(self._source, delivery.offset)
-            key = delivery.order.command_id.encode()
-            told.append(Outgoing("result", key, _encoded(result), (header,), time_ms))
+            told.append(Outgoing("result", result.command_id.encode(), _encoded(result), (header,), time_ms))
         if isinstance(verdict, Exception) and (is_defect(verdict) or not told):
             record = self.records[delivery.offset]
             told.append(
@@ -63,6 +63,8 @@ class Teller:
 
 
 def _result(order: Order, verdict: Verdict, now: datetime) -> CommandResult:
+    # What is longer is no id, actor or type, and is refused; the refusal must not be too large to be told.
+    order = replace(order, command_id=order.command_id[:_NAME], actor=order.actor[:_NAME], type=order.type[:_NAME])
     if isinstance(verdict, Outcome):
         answer = verdict.answer
         return CommandResult(

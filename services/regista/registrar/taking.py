@@ -118,7 +118,12 @@ class _Company:
         return replace(append, intake=intake, outcomes=outcomes), outcome
 
     def _told(self, member: _Ready, verdict: Verdict, intake: Intake, reads: dict[str, int]) -> tuple[Append, Verdict]:
-        return Append((), None, reads, intake, self.tell(member.delivery, verdict)), verdict
+        try:
+            outcomes = self.tell(member.delivery, verdict)
+        except Exception:  # the queue must go on all the same
+            logger.exception("what became of a command cannot be told, offset %d of %s", intake.after - 1, self.source)
+            outcomes = ()
+        return Append((), None, reads, intake, outcomes), verdict
 
 
 class Taker:
