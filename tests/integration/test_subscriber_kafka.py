@@ -159,11 +159,11 @@ async def test_what_it_knows_of_the_log_is_compared(topic: KafkaSettings, log: L
 
 
 async def test_it_waits_for_the_first_event_on_kafka(kafka_settings: KafkaSettings, log: LogStore) -> None:
-    heard: list[str] = []
+    heard: list[str | None] = []
 
     async def first() -> int:
         async with regista.Subscriber(
-            kafka=kafka_settings, from_="start", on_outage=lambda error: heard.append(error.code)
+            kafka=kafka_settings, from_="start", on_outage=lambda error: heard.append(error.code if error else None)
         ) as subscribed:
             return (await take(aiter(subscribed), 1))[0].position
 
@@ -172,7 +172,8 @@ async def test_it_waits_for_the_first_event_on_kafka(kafka_settings: KafkaSettin
         await asyncio.wait([waiting], timeout=1)
         await writer.published(*sets_of(log))
         assert await waiting == 1
-    assert heard
+    assert "kafka_empty" in heard
+    assert heard[-1] is None
 
 
 async def test_every_position_is_found_by_search(topic: KafkaSettings) -> None:

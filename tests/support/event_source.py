@@ -92,6 +92,7 @@ class EventSource:
         self.reads.append(after)
         self._fail()
         self._ended = False
+        yield ()
         sent = next((n for n, item in enumerate(self.items) if item.position > after.position), len(self.items))
         while True:
             changed = self._changed

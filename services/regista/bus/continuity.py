@@ -27,7 +27,7 @@ class Continuity:
         Raises:
             Damaged: ``gap``: one is missing before it; ``chain_broken``: the one before it was another.
         """
-        sequence, digest = self._last.pop(event.stream, (None, None))
+        sequence, digest = self._last.get(event.stream, (None, None))
         if sequence is None and self._knows_all:
             sequence = 0
         if sequence is not None and event.sequence != sequence + 1:
@@ -43,6 +43,7 @@ class Continuity:
                 hint="The log was changed under this subscriber: `regista verify` says where.",
             )
         self._last[event.stream] = (event.sequence, event.hash)
+        self._last.move_to_end(event.stream)
         if len(self._last) > _STREAMS:
             self._last.popitem(last=False)
             self._knows_all = False

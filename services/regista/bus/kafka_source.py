@@ -60,6 +60,7 @@ class KafkaSource:
         with translated(self._settings):
             async with reading(self._settings, _ROLE, self._partition) as consumer:
                 await self._find(consumer, after)
+                yield ()
                 async with aclosing(self._records(consumer)) as batches:
                     async for records in batches:
                         yield list(_items(map(received, records)))

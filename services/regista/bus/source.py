@@ -28,7 +28,8 @@ class Source(Protocol):
     def read(self, after: Bookmark) -> AsyncIterator[Sequence[Item]]:
         """What is behind a place, in order of position, and what comes, for as long as the connection lasts.
 
-        Events that nobody wants may be among them. An ended iteration is a connection that the other side has closed.
+        The first piece may be empty: it says that the connection stands. Events that nobody wants may be among them. An
+        ended iteration is a connection that the other side has closed.
 
         Raises:
             Refused: ``another_log``, ``log_diverged``: the log does not hold this place.

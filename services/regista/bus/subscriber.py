@@ -48,8 +48,8 @@ class Subscriber:
     from ``REGISTA_KAFKA_…``, or a ``KafkaSettings``. Without a stored position it begins at the log's end, or where
     ``from_`` says: ``"start"``, or behind a position. Filters of several values let any of them through; the position
     goes past what is held back. While the other side is away it waits, for ``give_up_after`` seconds at most where that
-    is given; ``on_outage`` hears of each failed attempt, which are logged otherwise. ``silence`` is how many seconds
-    without a sign of life make a connection count as broken.
+    is given; ``on_outage`` hears of each failed attempt, and by None that it is over, which is logged otherwise.
+    ``silence`` is how many seconds without a sign of life make a connection count as broken.
 
     Raises:
         Malformed: ``unknown_type``.
@@ -71,7 +71,7 @@ class Subscriber:
         actor: str | None = None,
         silence: float = 60.0,
         give_up_after: float | None = None,
-        on_outage: Callable[[RegistaError], None] | None = None,
+        on_outage: Callable[[RegistaError | None], None] | None = None,
         source: Source | None = None,
     ) -> None:
         self._interest = Interest.of(types, models, streams, actors)
@@ -83,6 +83,7 @@ class Subscriber:
         self._reading: AsyncIterator[Sequence[Item]] | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._stopped = False
+        self._broken: RegistaError | None = None
         self._ready: deque[LoggedEvent | None] = deque()
         self._stored = self._passed = Bookmark("", 0, "")
         self._last_wanted = 0
@@ -175,11 +176,14 @@ class Subscriber:
                 await self._outage.wait(error)
             else:
                 self._outage.over()
+                self._outage.came()
                 return answer
 
     async def _next(self) -> LoggedEvent | None:
         """The next event; None where an atomic set has ended."""
         while not self._ready and not self._stopped:
+            if self._broken is not None:
+                raise self._broken
             await self._receive()
             if time.monotonic() - self._stored_at >= _PASSED_EVERY:
                 await self._store_passed()
@@ -205,8 +209,8 @@ class Subscriber:
         if self._reading is None:
             self._reading = self._source.read(self._passed)
         try:
-            for item in await anext(self._reading):
-                self._take(item)
+            piece = await anext(self._reading)
+            self._take(piece)
         except StopAsyncIteration:
             self._reading = None
         except (Unavailable, Unreachable) as error:
@@ -216,10 +220,20 @@ class Subscriber:
             raise
         else:
             self._outage.over()
+            if piece:
+                self._outage.came()
             return
         await self._outage.wait(fault)
 
-    def _take(self, item: Item) -> None:
+    def _take(self, piece: Sequence[Item]) -> None:
+        try:
+            for item in piece:
+                self._take_one(item)
+        except RegistaError as error:
+            self._broken = error  # raised behind what came before it
+            self._ready.append(None)
+
+    def _take_one(self, item: Item) -> None:
         if item.log_id != self._passed.log_id:
             raise Refused(
                 f"an event of the log {item.log_id} came where those of {self._passed.log_id} are read",

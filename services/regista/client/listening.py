@@ -59,7 +59,9 @@ class Listener(AsyncDriver):
         return page.items[0] if page.items else None
 
     def read(self, after: int, query: Mapping[str, object]) -> AsyncIterator[Sequence[Told]]:
-        """What comes over one connection, in pieces, until the server ends it. ``query`` as of ``/v1/events/stream``.
+        """What comes over one connection, in pieces, until the server ends it; an empty one first, once it is open.
+
+        ``query`` is as of ``/v1/events/stream``.
 
         Raises:
             Unreachable: the connection broke, or was silent for too long.
@@ -71,6 +73,7 @@ class Listener(AsyncDriver):
         opened = yield from open_stream(request, self._session.patience)
         if opened.stream is None:
             return
+        yield Emit([[]])
         try:
             yield from _told(opened.stream)
         except TransportFault as fault:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.event_source import LOG_ID, EventSource, event, hash_of
 
 import regista
-from regista.bus import subscriber
+from regista.bus import outage, subscriber
 from regista.bus.logged import Bookmark, LoggedEvent
 from regista.bus.positions import MemoryPositions
 from regista.bus.subscriber import Subscriber
@@ -133,7 +133,7 @@ async def test_it_waits_for_a_registry_that_is_away_and_says_so(caplog: pytest.L
 
 async def test_it_gives_up_after_as_long_as_it_is_told_to() -> None:
     source = EventSource.of(1)
-    heard: list[regista.RegistaError] = []
+    heard: list[regista.RegistaError | None] = []
     async with Subscriber(source=source, from_="start", give_up_after=0.0, on_outage=heard.append) as subscribed:
         source.faults = [Unreachable("refused")]
         with pytest.raises(Unreachable):
@@ -241,6 +241,34 @@ async def test_a_set_that_was_not_told_whole_is_not_handed_out() -> None:
         subscribed.stop()
         with pytest.raises(StopAsyncIteration):
             await waiting
+
+
+async def test_each_outage_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, heard = EventSource.of(1), list[str | None]()
+
+    def hear(error: regista.RegistaError | None) -> None:
+        heard.append(error.code if error else None)
+
+    now = 0.0
+    monkeypatch.setattr(outage, "monotonic", lambda: now)
+    async with Subscriber(source=source, from_="start", give_up_after=10, on_outage=hear) as subscribed:
+        waiting = asyncio.ensure_future(positions_of(subscribed, 2))
+        for number in range(1, 4):
+            await until(lambda: len(source.reads) == number)  # noqa: B023 - awaited here
+            now += 8
+            source.hang_up(Unreachable("the connection broke"))
+        await until(lambda: len(source.reads) == 4)
+        source.add(event(2))
+        assert await waiting == [1, 2]
+    assert heard == ["unreachable", None] * 3
+
+
+async def test_what_came_before_a_gap_is_handed_out_and_the_gap_is_never_passed() -> None:
+    async with Subscriber(source=EventSource([event(1), event(2), event(4), event(5)]), from_="start") as subscribed:
+        assert await positions_of(subscribed, 2) == [1, 2]
+        for _ in range(3):
+            with pytest.raises(regista.Damaged):
+                await anext(subscribed)
 
 
 @pytest.mark.parametrize(
