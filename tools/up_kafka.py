@@ -51,10 +51,8 @@ class Service:
         except (urllib.error.URLError, OSError):
             return False
 
-    def stop(self) -> None:
-        """Ask it to end; kill it when it does not."""
-        if self.process.poll() is None:
-            self.process.terminate()
+    def ended(self) -> None:
+        """Wait for its end; kill it when that does not come."""
         try:
             leash.ended(self.process, STOP_WITHIN)
         except subprocess.TimeoutExpired:
@@ -70,6 +68,14 @@ def start(name: str, folder: Path, port: int, environment: Mapping[str, str]) ->
             [Path(sys.executable).with_name("regista"), name, "--port", str(port)], output, environment=environment
         )
     return Service(name, f"http://127.0.0.1:{port}", log, process)
+
+
+def stop(services: Sequence[Service]) -> None:
+    """Ask all to end, and wait for it."""
+    for service in services:
+        service.process.terminate()
+    for service in services:
+        service.ended()
 
 
 def await_all(services: Sequence[Service], path: str) -> None:
@@ -94,10 +100,10 @@ def run(folder: Path, port: int, kafka_port: int, version: str) -> None:
         (node,) = cluster.nodes
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("REGISTA_")}
         environment = inherited | {"REGISTA_DATA": str(folder / "data"), "REGISTA_KAFKA": cluster.bootstrap}
-        services = []
+        services: list[Service] = []
+        stack.callback(stop, services)
         for name, at in {"serve": port, "relay": free_port(), "project": free_port()}.items():
             service = start(name, folder, at, environment)
-            stack.callback(service.stop)
             services.append(service)
             # The first one makes the log that the others read; it is ready only with them.
             await_all([service], "/healthz")

@@ -16,7 +16,7 @@ from native_kafka import free_port
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "up_kafka.py"
-READY_WITHIN = 90.0
+READY_WITHIN = 180.0
 ENDED_WITHIN = 60.0
 
 pytestmark = pytest.mark.engine("kafka-native")
