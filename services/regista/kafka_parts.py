@@ -129,7 +129,11 @@ class KafkaSide:
     ) -> None:
         self._settings = settings
         self._publishing = Publishing(settings, store, metrics) if publishes else None
-        self._intake = IntakePart(CommandIntake(settings, registrar, store, told=self.notify, observe=metrics.write))
+        self._intake = IntakePart(
+            CommandIntake(
+                settings, registrar, store, alone=settings.log_url is None, told=self.notify, observe=metrics.write
+            )
+        )
         self.tail = CommittedTail(settings) if settings.acknowledge == "kafka" else None
 
     @property

@@ -100,7 +100,7 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
             topics.results: _WRITE,
             topics.dead_letters: _WRITE,
         },
-        "api": {topics.commands: _READ, topics.events: _READ},
+        "api": {topics.commands: _READ, topics.events: _READ, topics.relay: _READ},
         "projector": {topics.events: _READ},
         "subscriber": {topics.events: _READ},
         "pipeline": {topics.commands: _WRITE, topics.results: _READ},

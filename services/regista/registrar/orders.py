@@ -34,6 +34,8 @@ def type_of(write: Write) -> str:
 _WRITES: Final = {type_of(write): write for write in WRITES}
 TYPES: Final = tuple(sorted(_WRITES))
 """Every order there is."""
+NAMES: Final = {kind: write.documented.name for kind, write in _WRITES.items()}
+"""What the API calls the operation of each."""
 
 
 def request_of(order: Order) -> Request:

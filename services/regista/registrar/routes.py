@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
@@ -15,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain import commands as c
-from regista.domain.errors import Malformed, NotFound, RegistaError
+from regista.domain.errors import NotFound, RegistaError
 from regista.domain.events import Identity
 from regista.registrar import conversion as to
 from regista.registrar.acknowledge import Executor
 from regista.registrar.answers import Outcome
 from regista.registrar.direct import HEADERS, Documented, Parameter, add_route, read_body, read_flag, read_query
-from regista.registrar.request import Caller, IfMatch
+from regista.registrar.preconditions import if_none_match, read_if_match
+from regista.registrar.request import Caller
 from regista.registrar.request import Request as CommandRequest
 from regista.wire import requests as q
 from regista.wire import resources as r
@@ -31,8 +31,6 @@ Query: TypeAlias = dict[str, str]
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Called with the command's name, ``done`` or an error's code, and the seconds it took."""
 
-_TAG = re.compile('"([0-9]{1,18})"', re.ASCII)
-"""An entity tag of ours: the last sequence of the stream that touched the resource."""
 _IF_NONE_MATCH = "if_none_match"
 _DRY_RUN = Parameter("dry_run", bool, "Answer with the events that this would append, and append nothing.", False)
 _REASON = Parameter("reason", str | None, "Why.")
@@ -152,14 +150,14 @@ def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[R
             body = await read_body(request, body_model) if body_model is not None else None
             command = write.command(request.path_params, body, query)
             if _IF_NONE_MATCH in write.documented.headers:
-                command = _if_none_match(request, command)
+                command = if_none_match(request.headers.get("if-none-match"), command)
             answer = await registrar.execute(
                 CommandRequest(
                     command=command,
                     caller=_caller(request),
                     reason=query.get("reason") if body is None else getattr(body, "reason", None),
                     command_id=request.headers.get("idempotency-key"),
-                    if_match=_if_match(request),
+                    if_match=read_if_match(request.headers.get("if-match")),
                     dry_run=read_flag(query, "dry_run"),
                 )
             )
@@ -178,30 +176,6 @@ def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[R
 def _caller(request: Request) -> Caller:
     principal: Principal = request.state.principal
     return Caller(principal.actor, principal.identity, request.headers.get("traceparent"))
-
-
-def _if_match(request: Request) -> IfMatch:
-    header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
-        return None if header is None else "*"
-    tags = (tag.strip() for tag in header.split(","))
-    return tuple(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
-
-
-def _if_none_match(request: Request, command: c.Command) -> c.Command:
-    """The command with the precondition that nothing is there yet, where ``*`` asks for it (RFC 9110, 13.1.2).
-
-    Raises:
-        Malformed: it names entity tags, or the body expects somebody: both would be left out of account.
-    """
-    header = request.headers.get("if-none-match")
-    if header is None or not isinstance(command, c.AssignAlias):
-        return command
-    if header.strip() != "*":
-        raise Malformed("only * is understood here", code="bad_if_none_match", hint="If-Match takes the alias's ETag.")
-    if command.expect_current not in (c.UNSET, None):
-        raise Malformed("If-None-Match: * and expect_current cannot both hold", code="bad_if_none_match")
-    return replace(command, expect_current=None)
 
 
 def _response(outcome: Outcome) -> Response:

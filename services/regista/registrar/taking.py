@@ -19,14 +19,15 @@ from regista.domain.errors import Internal, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
 from regista.registrar.answers import Outcome
 from regista.registrar.attempt import Attempt, Stale
-from regista.registrar.orders import TYPES, check_not_expired, request_of
+from regista.registrar.orders import NAMES, check_not_expired, request_of
 from regista.registrar.service import ATTEMPTS, Registrar, utc_now
 from regista.store.append import Append, CommandKey, Duplicate, Intake, Outgoing
 from regista.wire.orders import Order
 
 logger = logging.getLogger(__name__)
 Observe: TypeAlias = Callable[[str, str, float], None]
-"""Called with the command's type, ``done``, ``replayed`` or an error's code, and the seconds it took."""
+"""Called with the operation's name, ``done``, ``replayed`` or an error's code, and the seconds it took."""
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class Taker:
     def _count(self, members: Sequence[_Ready], verdicts: Sequence[Verdict], seconds: float) -> None:
         for member, verdict in zip(members, verdicts, strict=False):
             order = member.delivery.order
-            name = order.type if isinstance(order, Order) and order.type in TYPES else "unknown"
+            name = NAMES.get(order.type, UNKNOWN) if isinstance(order, Order) else UNKNOWN
             self._observe(name, _code(verdict), seconds)
             if isinstance(verdict, Exception) and is_defect(verdict):
                 logger.error("a command could not be decided, offset %d", member.delivery.offset, exc_info=verdict)

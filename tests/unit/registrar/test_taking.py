@@ -227,14 +227,14 @@ async def test_offsets_may_have_gaps(one: Running) -> None:
     assert one.log.intake_offset(SOURCE) == 13
 
 
-async def test_every_taken_command_is_observed_by_its_type(one: Running) -> None:
+async def test_every_taken_command_is_observed_by_its_name(one: Running) -> None:
     seen: list[tuple[str, str]] = []
     queue = Queue(one, observe=lambda kind, outcome, _: seen.append((kind, outcome)))
     unreadable = Refused("no")
     await queue.take(deliveries(model("a"), model("a"), replace(model("b"), type="Nonsense"), unreadable))
     assert seen == [
-        ("RegisterModel", "done"),
-        ("RegisterModel", "replayed"),
+        ("register_model", "done"),
+        ("register_model", "replayed"),
         ("unknown", "unknown_command_type"),
         ("unknown", "refused"),
     ]
