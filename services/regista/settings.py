@@ -58,7 +58,7 @@ class Settings(KafkaSettings):
     max_upload: ByteSize = Field(ByteSize(100 * 2**30), gt=0, description="Largest upload of one artifact or import.")
     max_head: ByteSize = Field(ByteSize(32 * 2**10), ge=1024, description="Largest request line with headers.")
     max_batch: int = Field(1000, ge=1, le=10_000, description="Most commands in one commit of the log.")
-    max_streams: int = Field(256, ge=0, description="Most readers of the event stream at one time.")
+    max_streams: int = Field(512, ge=0, description="Most readers of the event stream at one time.")
 
     stream_heartbeat: Seconds = Field(15.0, description="Longest silence of an event stream.")
     stream_patience: Seconds = Field(30.0, description="How long a reader of the event stream may not read.")

@@ -90,7 +90,7 @@ async def test_the_registry_filters_and_the_position_goes_on_all_the_same(
     async with regista.Subscriber(server.url, positions=positions, from_="start", actors="ann") as subscribed:
         end = await written(server.url, "x", "y")
         waiting = asyncio.ensure_future(take(aiter(subscribed), 1))
-        await reached(lambda: subscribed._passed.position >= end)
+        await reached(lambda: subscribed._arrivals.passed.position >= end)
         mine = await written(server.url, "z", actor="ann")
         (found,) = await waiting
         assert found.position == mine

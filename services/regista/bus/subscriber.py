@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from regista.bus.continuity import Continuity
+from regista.bus.arrivals import Arrivals, Sets
 from regista.bus.handling import Handler, Retries, handle
 from regista.bus.interest import Interest, Names
 from regista.bus.logged import Bookmark, LoggedEvent
@@ -25,7 +23,7 @@ from regista.bus.parking import Park
 from regista.bus.positions import MemoryPositions, Positions
 from regista.bus.source import Item, Source, Start
 from regista.client.errors import Unreachable
-from regista.domain.errors import Refused, RegistaError, Unavailable
+from regista.domain.errors import RegistaError, Unavailable
 
 if TYPE_CHECKING:
     from regista.bus.settings import KafkaSettings
@@ -79,14 +77,11 @@ class Subscriber:
         self._positions = positions or MemoryPositions()
         self._from = from_
         self._outage = Outage(give_up_after, on_outage)
-        self._continuity = Continuity(from_start=False)
         self._reading: AsyncIterator[Sequence[Item]] | None = None
         self._receiving: asyncio.Task[None] | None = None
         self._stopped = False
-        self._broken: RegistaError | None = None
-        self._ready: deque[LoggedEvent | None] = deque()
-        self._stored = self._passed = Bookmark("", 0, "")
-        self._last_wanted = 0
+        self._stored = Bookmark("", 0, "")
+        self._arrivals = Arrivals(self._stored, self._interest, self._done)
         self._stored_at = time.monotonic()
 
     @property
@@ -143,7 +138,7 @@ class Subscriber:
 
         Filters apply to the events in them.
         """
-        return _Sets(self._next)
+        return Sets(self._next)
 
     async def run(self, handler: Handler, *, retries: Retries | None = None, parking: Park | None = None) -> None:
         """Give each event to a handler, and store the position behind it, until ``stop``.
@@ -164,9 +159,8 @@ class Subscriber:
         if found is None:
             found = await self._until_answered(lambda: self._source.begin(self._from))
             await self._positions.store(found)
-        self._stored = self._passed = found
-        self._last_wanted = found.position
-        self._continuity = Continuity(from_start=found.position == 0)
+        self._stored = found
+        self._arrivals = Arrivals(found, self._interest, self._done)
 
     async def _until_answered(self, ask: Callable[[], Awaitable[Bookmark]]) -> Bookmark:
         while True:
@@ -181,15 +175,15 @@ class Subscriber:
 
     async def _next(self) -> LoggedEvent | None:
         """The next event; None where an atomic set has ended."""
-        while not self._ready and not self._stopped:
-            if self._broken is not None:
-                raise self._broken
+        while not self._arrivals and not self._stopped:
+            if self._arrivals.broken is not None:
+                raise self._arrivals.broken
             await self._receive()
             if time.monotonic() - self._stored_at >= _PASSED_EVERY:
                 await self._store_passed()
         if self._stopped:
             raise StopAsyncIteration
-        return self._ready.popleft()
+        return self._arrivals.next()
 
     async def _receive(self) -> None:
         """Take in what comes next, over a new connection where the last has ended."""
@@ -207,10 +201,10 @@ class Subscriber:
         # What came is taken in without another await: a caller that stops waiting loses nothing.
         fault: RegistaError | None = None
         if self._reading is None:
-            self._reading = self._source.read(self._passed)
+            self._reading = self._source.read(self._arrivals.passed)
         try:
             piece = await anext(self._reading)
-            self._take(piece)
+            self._arrivals.take(piece)
         except StopAsyncIteration:
             self._reading = None
         except (Unavailable, Unreachable) as error:
@@ -225,44 +219,17 @@ class Subscriber:
             return
         await self._outage.wait(fault)
 
-    def _take(self, piece: Sequence[Item]) -> None:
-        try:
-            for item in piece:
-                self._take_one(item)
-        except RegistaError as error:
-            self._broken = error  # raised behind what came before it
-            self._ready.append(None)
-
-    def _take_one(self, item: Item) -> None:
-        if item.log_id != self._passed.log_id:
-            raise Refused(
-                f"an event of the log {item.log_id} came where those of {self._passed.log_id} are read",
-                code="another_log",
-                hint="Each log needs a prefix, and each subscriber to it a position, of its own.",
-            )
-        if isinstance(item, Bookmark):
-            if item.position >= self._passed.position:
-                self._passed = item
-                self._ready.append(None)
-            return
-        if item.position <= self._passed.position:
-            return
-        if self._interest.whole_streams:
-            self._continuity.check(item)
-        self._passed = item.bookmark
-        if self._interest.wants(item):
-            self._last_wanted = item.position
-            self._ready.append(replace(item, acknowledge=self._done))
-
     async def _done(self, event: LoggedEvent) -> None:
         if event.position > self._stored.position:
-            await self._store(self._passed if event.position >= self._last_wanted else event.bookmark)
+            finished = event.position >= self._arrivals.last_wanted
+            await self._store(self._arrivals.passed if finished else event.bookmark)
 
     async def _store_passed(self) -> None:
         """Store how far the log was read, if everything that was handed out is done with."""
         self._stored_at = time.monotonic()
-        if self._stored.position >= self._last_wanted and self._passed.position > self._stored.position:
-            await self._store(self._passed)
+        passed = self._arrivals.passed
+        if self._stored.position >= self._arrivals.last_wanted and passed.position > self._stored.position:
+            await self._store(passed)
 
     async def _store(self, bookmark: Bookmark) -> None:
         await self._positions.store(bookmark)
@@ -274,24 +241,3 @@ class Subscriber:
         close = getattr(reading, "aclose", None)
         if close is not None:
             await close()
-
-
-class _Sets:
-    """Puts together what came from one command."""
-
-    def __init__(self, following: Callable[[], Awaitable[LoggedEvent | None]]) -> None:
-        self._next = following
-        self._together: list[LoggedEvent] = []
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> tuple[LoggedEvent, ...]:
-        while True:
-            event = await self._next()
-            whole = self._together
-            if whole and (event is None or event.command != whole[0].command):
-                self._together = [] if event is None else [event]
-                return tuple(whole)
-            if event is not None:
-                whole.append(event)
