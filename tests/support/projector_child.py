@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.histories import History, wander
+from tests.support.projecting import Place, open_views
 
 from regista.bus.feed import KafkaFeed
 from regista.bus.settings import KafkaSettings
-from regista.projections.database import ViewsDatabase
 from regista.projections.feed import Batch, Feed, Mark
 from regista.projections.memory import MemoryFeed
 from regista.projections.runner import Projector
@@ -35,7 +35,7 @@ class Child:
 
     def __init__(
         self,
-        views: Path,
+        views: Place,
         kafka: KafkaSettings | None = None,
         *,
         stop_at: int | None = None,
@@ -121,7 +121,7 @@ class _Stopping:
 
 async def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("views", type=Path)
+    parser.add_argument("views")
     parser.add_argument("--kafka")
     parser.add_argument("--prefix", default="regista")
     parser.add_argument("--stop-at", type=int)
@@ -137,7 +137,7 @@ async def _main() -> None:
             memory.append(*rows)
     if given.stop_at is not None:
         feed = _Stopping(feed, given.stop_at)
-    projector = Projector(feed, ViewsDatabase(given.views))
+    projector = Projector(feed, open_views(given.views if "://" in given.views else Path(given.views)))
     running = asyncio.create_task(projector.run())
     said = False
     while not running.done():

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Refused, Unavailable
+from regista.projections.continuity import Continuity
 from regista.projections.feed import Feed, is_missing
 from regista.projections.generations import Generations
 from regista.projections.member import Member, apply, stands_before
@@ -53,6 +54,7 @@ class Folding:
         self._generations = generations
         self._blocking = blocking
         self._settle = settle
+        self._continuity = Continuity(database)
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
         self._rebuild: Rebuild | None = None
         self._loaded = False
@@ -75,6 +77,7 @@ class Folding:
     def close(self) -> None:
         """End the thread; whoever waits for a rebuild is answered that it was cancelled."""
         self.abandon(asyncio.CancelledError())
+        self._continuity.close()
         self._ahead.shutdown()
 
     def forget(self) -> None:
@@ -162,9 +165,15 @@ class Folding:
 
     async def _apply(self, group: Sequence[Member], rows: Sequence[Row]) -> None:
         self.moved_last, started = len(rows), asyncio.get_running_loop().time()
-        self._generations.moved(await self._blocking(lambda: apply(self._database, group, rows, self._ahead)))
+        self._generations.moved(await self._blocking(lambda: self._fold(group, rows)))
         self.took = asyncio.get_running_loop().time() - started
         self._settle()
+
+    def _fold(self, group: Sequence[Member], rows: Sequence[Row]) -> Sequence[Member]:
+        rows = self._continuity.whole(group, rows)
+        moved = apply(self._database, group, rows, self._ahead)
+        self._continuity.moved(group[0].entry.position, rows)
+        return moved
 
     async def _diverged(self, group: Sequence[Member], error: Damaged) -> bool:
         """Begin anew with views that are no fold of the log, where that is certain; else raise the error."""

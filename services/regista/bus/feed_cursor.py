@@ -1,4 +1,4 @@
-"""One place on the events topic that is read on from: whole atomic sets, every event once, none missing."""
+"""One place on the events topic that is read on from: whole atomic sets, every event once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ _RECORDS = 1_000
 _SILENCE = 5.0
 """Seconds without a word from the broker after which it is asked: a consumer says nothing of an outage by itself."""
 _ANSWER_WITHIN = 5.0
-_STREAMS = 200_000
-"""Streams whose last sequence is remembered: some 30 MB."""
 _TYPE, _POSITION, _SEQUENCE, _LOG_ID = 3, 8, 9, 10
 """Where the relay writes these headers (``envelope.Envelope``)."""
 _ALONE = (1, 1)
@@ -49,8 +47,6 @@ class Cursor:
         self._whole = 0
         self._next_in_set = _ALONE
         self._last = position
-        self._sequences: dict[str, int] = {}
-        self._knows_all = position == 0
         self._used = self._now()
 
     @property
@@ -143,7 +139,6 @@ class Cursor:
             return
         if (index, size) != self._next_in_set:
             self._check_set(row, index, size)
-        self._check_sequence(row)
         self._last = row.position
         self._rows.append(row)
         self._ends.append(index == size)
@@ -155,26 +150,13 @@ class Cursor:
 
     def _check_set(self, row: Row, index: int, size: int) -> None:
         if index != 1 or self._next_in_set != _ALONE:
-            raise self._missing(row, f"events of the atomic set that this is number {index} of {size} of")
-
-    def _check_sequence(self, row: Row) -> None:
-        before = self._sequences.get(row.stream)
-        if before is None and self._knows_all:
-            before = 0
-        if before is not None and row.sequence != before + 1:
-            raise self._missing(row, f"what is between {row.stream}@{before} and {row.stream}@{row.sequence}")
-        if len(self._sequences) >= _STREAMS:
-            self._sequences.clear()
-            self._knows_all = False
-        self._sequences[row.stream] = row.sequence
-
-    def _missing(self, row: Row, what: str) -> Damaged:
-        return Damaged(
-            f"{self._partition.topic} lacks {what}, before position {row.position}",
-            code="event_missing",
-            hint="regista verify --kafka compares the topic with the store. A topic that lacks events is made anew: "
-            "delete it and its checkpoint, and the relay publishes the log again from the first event.",
-        )
+            raise Damaged(
+                f"{self._partition.topic} lacks events of the atomic set of which position {row.position} is number "
+                f"{index} of {size}",
+                code="event_missing",
+                hint="regista verify --kafka compares the topic with the store. A topic that lacks events is made "
+                "anew: delete it and the relay's checkpoints, and the relay publishes the log again.",
+            )
 
     def _cut(self, limit: int) -> int:
         """How many of the rows to give out: a set is not split."""
