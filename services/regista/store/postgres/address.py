@@ -15,11 +15,11 @@ _DEFAULTS: dict[str, Any] = {
     "application_name": "regista",
     "client_encoding": "utf8",
     "connect_timeout": 5,
-    # A server that is gone without a word is noticed within half a minute, whether something was sent to it or not.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
+    # A server that is gone without a word is noticed within some ten seconds, whether something was sent to it or not.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 10_000,
 }
 
 

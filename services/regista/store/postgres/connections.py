@@ -20,8 +20,8 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _STATEMENT_TIMEOUT = 30_000
 """Milliseconds."""
-_IDLE_TIMEOUT = 60_000
-"""Milliseconds within a transaction: a session whose process hangs gives the write lock back."""
+_IDLE_TIMEOUT = 10_000
+"""Milliseconds within a transaction: a session whose process hangs gives the write lock to the next registrar."""
 _READERS = 16
 _PATIENCE = 10.0
 _SESSION = f"""

@@ -30,7 +30,7 @@ from regista.store.postgres.datastore import LogDatastore
 from regista.store.postgres.schema import CHANNEL
 from regista.store.postgres.statements import insert_outcomes, insert_rows, insert_sets, move_intakes, notify
 
-_LOCK = "LOCK TABLE regista.log IN EXCLUSIVE MODE"
+LOCK = "LOCK TABLE regista.log IN EXCLUSIVE MODE"
 _NEXT = (
     "SELECT greatest((SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM regista.events_position), "
     "(SELECT coalesce(max(position), 0) FROM regista.events)) + 1, "
@@ -77,13 +77,15 @@ class PostgresLogRecorder(PostgresApplicationRecorder):
             IntakeMoved: somebody else took from a queue.
             IntegrityError: without ``appends``: a place in a stream is taken.
         """
-        with self.writing() as connection:
-            if appends is not None:
+        if appends is not None:
+            with self.writing() as connection:
                 return _append(connection, appends)
-            try:
+        try:
+            # What was sent without waiting may be answered at the end of the block only.
+            with self.writing() as connection:
                 return _insert(connection, stored_events)
-            except errors.UniqueViolation as error:
-                raise IntegrityError(str(error)) from error
+        except errors.UniqueViolation as error:
+            raise IntegrityError(str(error)) from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -93,7 +95,7 @@ class PostgresLogRecorder(PostgresApplicationRecorder):
         had is not seen: each statement sees what was committed when it runs.
         """
         with self.datastore.writer() as connection, connection.pipeline(), connection.transaction():
-            connection.execute(_LOCK)
+            connection.execute(LOCK)
             yield connection
 
     def select_notifications(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -15,16 +16,19 @@ from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
 from regista.store.conditions import placed
 from regista.store.postgres.address import Address
-from regista.store.postgres.connections import Connection
+from regista.store.postgres.connections import Connection, connect
 from regista.store.postgres.datastore import LogDatastore
 from regista.store.postgres.faults import translated
 from regista.store.postgres.identity import identify
 from regista.store.postgres.reader import PostgresLogReader
-from regista.store.postgres.recorder import PostgresLogRecorder
+from regista.store.postgres.recorder import LOCK, PostgresLogRecorder
 from regista.store.postgres.schema import MIGRATIONS, SCHEMA_VERSION
 from regista.store.postgres.statements import insert_sets, notify
 
 _CHUNK = 1000
+_PROBE_TIMEOUT = 2.0
+_PATIENCE = 600_000
+"""Milliseconds for which the source of an import may say nothing."""
 _CREATION_LOCK = 0x52_47_53_54_4C_4F_47
 """Of the database: what has no tables yet cannot be locked by them."""
 _PRUNE = (
@@ -60,6 +64,7 @@ class PostgresLogStore(PostgresLogReader):
                 UTF-8; ``db_functions_enabled``: an option of the library that loses events is set.
         """
         address = Address(url)
+        self._probe_timeout = min(lock_timeout, _PROBE_TIMEOUT)
         self._datastore = LogDatastore(address, lock_timeout=lock_timeout)
         try:
             with translated(address), self._datastore.writer() as connection:
@@ -74,8 +79,16 @@ class PostgresLogStore(PostgresLogReader):
             raise
 
     def check_writable(self) -> None:
-        """Whether an append could be written now: the promise of ``LogStore.check_writable``."""
-        with translated(self.address), self._recorder.writing() as connection:
+        """Whether an append could be written now: the promise of ``LogStore.check_writable``.
+
+        On a connection of its own: it does not queue behind an append that hangs.
+        """
+        with (
+            translated(self.address),
+            closing(connect(self.address, lock_timeout=self._probe_timeout, to_write=True)) as connection,
+            connection.transaction(),
+        ):
+            connection.execute(LOCK)
             connection.execute("DELETE FROM regista.log WHERE false")
 
     def append(self, appends: Sequence[Append]) -> list[int]:
@@ -116,7 +129,7 @@ class PostgresLogStore(PostgresLogReader):
 
 def _replace(connection: Connection, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
     # The sets may be read from elsewhere for long, and the lock is held until all of them are here.
-    connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {_PATIENCE}")
     connection.execute("SET LOCAL statement_timeout = 0")
     connection.execute("DELETE FROM regista.events WHERE position > %s", (after,))
     connection.execute("DELETE FROM regista.commands WHERE position > %s", (after,))
