@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import sqlite3
+import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,18 +17,22 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from tests.support.intake import Taking, records_of, results, taking, until
+from tests.support.intake import Taking, intake_on, records_of, results, taking, until
 from tests.support.payloads import version_body
 
 import regista
 from regista import CommandPublisher, CommandResult, Order
+from regista.bus import queue
 from regista.bus.commands import encode_order, key_of
 from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
+from regista.bus.topics import ensure_topics
 from regista.bus.topology import Topics
 from regista.domain import commands as c
 from regista.domain.errors import Unavailable
 from regista.registrar.service import Registrar
+from regista.store.append import Append, Intake
+from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = pytest.mark.engine("kafka")
 
@@ -278,3 +287,59 @@ async def test_the_intake_says_how_it_stands(one: Taking, commands: CommandPubli
     assert one.intake.state().partitions == ()
     await until(lambda: one.intake.state().state == "stopped", "stopped")
     await asyncio.sleep(0)
+
+
+async def test_the_program_about_commands_runs(one: Taking, kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "sdk.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"^```python kafka\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    reach = {"REGISTA_KAFKA": kafka_settings.brokers, "REGISTA_KAFKA_PREFIX": kafka_settings.kafka_prefix}
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "program.py",
+        cwd=tmp_path,
+        env={**os.environ, **reach},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await running.communicate()
+    assert running.returncode == 0, said.decode()
+    assert [row.type for row in one.one.log.load("model/churn")] == [
+        "regista.model.registered.v1",
+        "regista.version.registered.v1",
+    ]
+
+
+async def test_a_log_that_cannot_be_written_holds_commands_up_and_answers_none_of_them(
+    one: Taking, commands: CommandPublisher, kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    await commands.create_model("first")
+    holder = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    with closing(holder):
+        holder.execute("BEGIN IMMEDIATE")
+        sent = [await commands.send("RegisterModel", None, {"name": f"m{n}"}) for n in range(10)]
+        await until(lambda: one.intake.state().code == "log_locked", "the intake says that the log is locked")
+        assert (one.intake.state().state, one.intake.state().taken) == ("waiting", 1)
+        holder.execute("ROLLBACK")
+    assert {(await each.result()).status for each in sent} == {201}
+    assert len(await results(kafka_settings, 11)) == 11
+    await until(lambda: one.intake.state().state == "taking", "the intake goes on")
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_SHRUNK_LOOKS", 2)
+    await ensure_topics(kafka_settings)
+    log = SQLiteLogStore(tmp_path)
+    try:
+        order = Order("k", "ann", "RegisterModel", body='{"name": "fraud"}')
+        async with CommandPublisher(kafka_settings) as commands:
+            sent = await commands.publish(order)
+            source, _, _ = sent.place.rpartition("/")
+            log.append([Append((), None, {}, Intake(source, 0, 5000))])
+            async with intake_on(log, tmp_path, kafka_settings, alone=True):
+                assert (await sent.result()).status == 201
+        assert log.intake_offset(source) == 1
+    finally:
+        log.close()
