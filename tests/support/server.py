@@ -21,7 +21,8 @@ import httpx
 from regista.server import Application
 from regista.settings import Settings
 
-PROGRAM = "import sys; from regista.server import run; from regista.settings import load; sys.exit(run(load()))"
+PROGRAM = "import sys; from regista.{} import {}; from regista.settings import load; sys.exit({}(load()))"
+PROCESSES = {"run": "server", "serve": "server", "relay": "workers", "project": "workers"}
 START_WITHIN = 30.0
 
 
@@ -49,10 +50,15 @@ async def client_of(running: Application, actor: str = "tester") -> AsyncIterato
 
 
 class RunningServer:
-    """A server process that is ready. ``url`` is new after ``restart``; ``errors`` is what it has written to stderr."""
+    """A server process that is ready. ``url`` is new after ``restart``; ``errors`` is what it has written to stderr.
 
-    def __init__(self, data: Path, **given: object) -> None:
+    ``process`` is ``run`` (``regista up``), ``serve``, ``relay`` or ``project``.
+    """
+
+    def __init__(self, data: Path, process: str = "run", *, ready: bool = True, **given: object) -> None:
         self.data = data
+        self._ready = ready
+        self._program = program(process)
         self._environment = environment(data, **given)
         self._stderr = TemporaryFile("w+")  # noqa: SIM115 - closed by close()
         self.restart()
@@ -60,7 +66,7 @@ class RunningServer:
     def restart(self) -> None:
         """Start it, again after ``kill`` or ``terminate`` on the same data."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", self._program],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -70,7 +76,8 @@ class RunningServer:
         # Whoever writes to a pipe that nobody reads comes to stand still.
         self._reader = threading.Thread(target=_read_to_the_end, args=(self.process,))
         self._reader.start()
-        self._await_ready()
+        if self._ready:
+            self.await_ready()
 
     @property
     def errors(self) -> str:
@@ -116,7 +123,8 @@ class RunningServer:
         self.process.stdout.close()
         raise AssertionError(f"the server did not start: {self.errors}")
 
-    def _await_ready(self) -> None:
+    def await_ready(self) -> None:
+        """Return when it works."""
         # The listener is open before the URL is printed: a request waits in its backlog until it is answered.
         with httpx.Client(timeout=START_WITHIN) as client:
             while client.get(f"{self.url}/readyz").status_code != httpx.codes.OK:
@@ -124,9 +132,9 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(data: Path, **given: object) -> Iterator[RunningServer]:
-    """A server process on a free port of 127.0.0.1, ready to be used."""
-    server = RunningServer(data, **given)
+def running_server(data: Path, process: str = "run", *, ready: bool = True, **given: object) -> Iterator[RunningServer]:
+    """A server process on a free port of 127.0.0.1, ready to be used unless ``ready`` says otherwise."""
+    server = RunningServer(data, process, ready=ready, **given)
     try:
         yield server
     finally:
@@ -135,10 +143,15 @@ def running_server(data: Path, **given: object) -> Iterator[RunningServer]:
 
 def start_and_fail(data: Path, **given: object) -> subprocess.CompletedProcess[str]:
     """Start a server that cannot start: its exit code and what it says."""
-    command = [sys.executable, "-c", PROGRAM]
+    command = [sys.executable, "-c", program("run")]
     return subprocess.run(
         command, env=environment(data, **given), capture_output=True, text=True, timeout=START_WITHIN, check=False
     )
+
+
+def program(process: str) -> str:
+    """What Python is given to be this process."""
+    return PROGRAM.format(PROCESSES[process], process, process)
 
 
 def environment(data: Path, **given: object) -> dict[str, str]:

@@ -90,4 +90,7 @@ class TopicHistory:
 
 
 async def _next(batches: AsyncIterator[Sequence[Received]]) -> Sequence[Received]:
-    return await anext(batches, ())
+    try:
+        return await anext(batches)
+    except StopAsyncIteration:
+        return ()

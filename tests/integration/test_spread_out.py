@@ -1,0 +1,142 @@
+"""A registry spread over processes: one answers, one publishes, one makes the views, and Kafka lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.payloads import version_body
+from tests.support.server import RunningServer, running_server, start_and_fail
+
+from regista.bus.settings import KafkaSettings
+
+pytestmark = pytest.mark.engine("kafka")
+
+
+class Spread:
+    """The three processes."""
+
+    def __init__(self, serve: RunningServer, relay: RunningServer, project: RunningServer) -> None:
+        self.serve, self.relay, self.project = serve, relay, project
+
+
+def of_kafka(settings: KafkaSettings) -> dict[str, object]:
+    return {"kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
+def stores(request: pytest.FixtureRequest) -> dict[str, object]:
+    """Where the log and the views lie."""
+    if request.param == "sqlite":
+        return {}
+    return {"database": request.getfixturevalue("postgres_database")}
+
+
+@pytest.fixture
+def spread(kafka_settings: KafkaSettings, stores: dict[str, object], tmp_path: Path) -> Iterator[Spread]:
+    given = of_kafka(kafka_settings) | stores
+    with ExitStack() as stack:
+        project = stack.enter_context(running_server(tmp_path, "project", **given))
+        serve = stack.enter_context(running_server(tmp_path, "serve", ready=False, **given))
+        relay = stack.enter_context(running_server(tmp_path, "relay", **given))
+        serve.await_ready()
+        yield Spread(serve, relay, project)
+
+
+def status(process: RunningServer) -> dict[str, object]:
+    answer = httpx.get(f"{process.url}/v1/status", timeout=30)
+    assert answer.status_code == httpx.codes.OK, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_what_one_process_writes_another_shows_once_kafka_has_it(spread: Spread) -> None:
+    with spread.serve.client() as client:
+        assert client.post("/v1/models", json={"name": "fraud"}).status_code == httpx.codes.CREATED
+        written = client.post("/v1/models/fraud/versions", json=version_body("1.0.0"))
+        assert written.status_code == httpx.codes.CREATED, written.text
+        position = written.json()["position"]
+        moved = client.post("/v1/models/fraud/versions/1.0.0/promote", json={"to": "staging", "reason": "fit"})
+        fresh = client.get("/v1/models/fraud/versions/1.0.0", params={"min_position": moved.json()["position"]})
+        assert fresh.json()["stage"] == "staging"
+        verified = client.post("/v1/admin/verify", params={"kafka": True}, timeout=60)
+        assert verified.status_code == httpx.codes.OK, spread.serve.errors[-3000:]
+        assert verified.json()["ok"], verified.text
+        assert verified.json()["kafka"]["head"] == verified.json()["head"]
+        assert position < moved.json()["position"]
+
+
+def test_every_process_says_how_it_stands(spread: Spread) -> None:
+    with spread.serve.client() as client:
+        position = client.post("/v1/models", json={"name": "fraud"}).json()["position"]
+        client.get("/v1/models/fraud", params={"min_position": position})
+    relay, serve, project = status(spread.relay), status(spread.serve), status(spread.project)
+    assert relay["components"]["relay"]["state"] == "leading"  # type: ignore[index]  # JSON
+    assert relay["components"]["relay"]["position"] == position  # type: ignore[index]  # JSON
+    assert {view["position"] for view in project["views"]} == {position}  # type: ignore[attr-defined]  # JSON
+    assert {found["log_id"] for found in (relay, serve, project)} == {serve["log_id"]}
+    assert serve["components"]["intake"]["error"] is None  # type: ignore[index]  # JSON
+    metrics = httpx.get(f"{spread.relay.url}/metrics", timeout=30).text
+    assert f'regista_relay_position{{relay="relay"}} {float(position)}' in metrics
+    assert httpx.get(f"{spread.project.url}/readyz", timeout=30).status_code == httpx.codes.OK
+
+
+def test_a_rebuild_asked_of_the_one_is_made_by_the_other(spread: Spread) -> None:
+    with spread.serve.client() as client:
+        client.post("/v1/models", json={"name": "fraud"})
+        rebuilt = client.post("/v1/admin/rebuild", timeout=60)
+        assert rebuilt.status_code == httpx.codes.OK, rebuilt.text
+        assert rebuilt.json()["equal"]
+
+
+def test_one_process_does_it_all_and_answers_once_kafka_has_it(
+    kafka_settings: KafkaSettings, stores: dict[str, object], tmp_path: Path
+) -> None:
+    given = of_kafka(kafka_settings) | stores | {"acknowledge": "kafka"}
+    with running_server(tmp_path, **given) as server, server.client() as client:
+        for number in range(5):
+            written = client.post("/v1/models", json={"name": f"model-{number}"})
+            assert written.status_code == httpx.codes.CREATED, written.text
+            relay = client.get("/v1/status").json()["components"]["relay"]
+            assert relay["position"] >= written.json()["position"]
+        assert client.get("/readyz").status_code == httpx.codes.OK
+
+
+def test_commands_go_on_while_kafka_is_away(tmp_path: Path) -> None:
+    with running_server(tmp_path, kafka="127.0.0.1:9") as server, server.client() as client:
+        assert client.post("/v1/models", json={"name": "fraud"}).status_code == httpx.codes.CREATED
+        assert client.get("/v1/models/fraud", params={"min_position": 2}).status_code == httpx.codes.OK
+        relay = client.get("/v1/status").json()["components"]["relay"]
+        assert relay["state"] in {"starting", "waiting"}
+
+
+def test_answers_that_kafka_has_to_know_say_so_when_it_does_not(tmp_path: Path) -> None:
+    given = {"kafka": "127.0.0.1:9", "acknowledge": "kafka", "acknowledge_timeout": 0.2}
+    with running_server(tmp_path, **given) as server, server.client() as client:
+        answer = client.post("/v1/models", json={"name": "fraud"}, headers={"Idempotency-Key": "one"})
+        assert (answer.status_code, answer.json()["code"]) == (httpx.codes.SERVICE_UNAVAILABLE, "not_acknowledged")
+        again = client.post("/v1/models", json={"name": "fraud"}, headers={"Idempotency-Key": "one"})
+        assert again.json()["code"] == "not_acknowledged"
+        assert client.get("/v1/status").json()["log_position"] == 2
+
+
+def test_topics_of_another_kind_keep_it_from_starting(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    import asyncio
+
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+    async def create() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_settings.kafka)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(f"{kafka_settings.kafka_prefix}.events.v1", 3, 1)])
+        finally:
+            await admin.close()
+
+    asyncio.run(create())
+    ended = start_and_fail(tmp_path, **of_kafka(kafka_settings))
+    assert ended.returncode == 1
+    assert "events.v1" in ended.stderr
