@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -151,6 +153,34 @@ async def test_commits_whose_answer_was_lost_are_resolved_by_the_index(postgres_
     with closing(PostgresLogReader(postgres_database)) as reader:
         assert [row.sequence for row in reader.load("model/a")] == list(range(1, 49))
         assert verify(reader).ok
+
+
+HOLDER = """
+import sys
+from regista.store.postgres.address import Address
+from regista.store.postgres.datastore import LogDatastore
+from regista.store.postgres.recorder import PostgresLogRecorder
+
+with PostgresLogRecorder(LogDatastore(Address(sys.argv[1]))).writing() as connection:
+    connection.execute("INSERT INTO regista.events VALUES (2, 'model/a', 1, 't', '')")
+    connection.execute("SELECT 1").fetchone()
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.engine("postgres")
+def test_a_registrar_that_is_killed_within_an_append_leaves_neither_events_nor_lock(postgres_database: str) -> None:
+    with closing(PostgresLogStore(postgres_database, lock_timeout=30)) as store:
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, postgres_database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "holds\n"
+            assert store.max_position() == 1
+            holder.kill()
+        assert Writer(store).write("a") == 2
+        assert verify(store).ok
 
 
 @contextmanager

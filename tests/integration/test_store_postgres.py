@@ -130,7 +130,13 @@ def test_what_is_promised_does_not_hang_on_the_settings_of_the_server(postgres_d
         ):
             connection.execute(f"ALTER DATABASE {name} SET {setting}".encode())
     with closing(connect(Address(postgres_database), lock_timeout=1)) as ours:
-        for setting, expected in (("synchronous_commit", "on"), ("default_transaction_isolation", "read committed")):
+        for setting, expected in (
+            ("synchronous_commit", "on"),
+            ("default_transaction_isolation", "read committed"),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "1s"),
+        ):
             assert ours.execute(f"SHOW {setting}".encode()).fetchone() == (expected,)
     with closing(PostgresLogStore(postgres_database)) as store:
         filled(store)
