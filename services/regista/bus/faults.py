@@ -63,7 +63,8 @@ def in_our_words(settings: KafkaSettings, error: Exception) -> RegistaError:
     return Unavailable(
         f"Kafka at {settings.kafka} does not do what it should: {_said(error)}.",
         code="kafka_unavailable",
-        hint="Look whether the brokers run, and whether REGISTA_KAFKA and REGISTA_KAFKA_SECURITY name their listener.",
+        hint="Look whether the brokers run, whether REGISTA_KAFKA and _SECURITY name their listener, and whether it "
+        "accepts the certificates, user and password: what it said to each attempt is in this program's log.",
     )
 
 

@@ -162,5 +162,5 @@ def _collect(producer: Any) -> None:  # noqa: ANN401 - aiokafka has no types
     for batch in (*chain.from_iterable(batches._batches.values()), *batches._pending_batches):  # noqa: SLF001
         left += [batch.future, batch._drain_waiter]  # noqa: SLF001
     for future in left:
-        if future.done() and not future.cancelled():
+        if future is not None and future.done() and not future.cancelled():
             future.exception()

@@ -1,0 +1,130 @@
+"""TLS, SASL and ACLs on a real broker: the rights that the plan names are enough for each role, and no more than that."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
+from pydantic import SecretStr
+from tests.support.chained_log import Writer
+from tests.support.relaying import events_of, halted, on_kafka, published, relaying, until, write_record
+from tests.support.secure_broker import SecureBroker
+
+from regista.bus import connection
+from regista.bus.rights import Role, rights
+from regista.bus.settings import KafkaSettings
+from regista.bus.tail import CommittedTail
+from regista.bus.topics import check_topics, create_topics
+from regista.domain.errors import Unavailable
+from regista.store.sqlite import SQLiteLogStore
+
+pytestmark = [pytest.mark.engine("kafka-native"), pytest.mark.engine("openssl")]
+As = Callable[[Role], KafkaSettings]
+_KINDS = {"Topic": "topic", "Group": "group", "TransactionalId": "transactional-id"}
+_OPERATIONS = {"DescribeConfigs": "describe_configs", "AlterConfigs": "alter_configs"}
+
+
+@pytest.fixture
+def as_role(secure_broker: SecureBroker, kafka_prefix: str) -> As:
+    """Settings of a user who has the rights of a role as the plan names them, and no others."""
+
+    def make(role: Role) -> KafkaSettings:
+        user = f"{kafka_prefix}-{role}"
+        settings = secure_broker.add_user(user, f"password of {role}", prefix=kafka_prefix)
+        allow(secure_broker, settings, role, user)
+        return settings.model_copy(update={"kafka_create_topics": role == "admin"})
+
+    return make
+
+
+def allow(broker: SecureBroker, settings: KafkaSettings, role: Role, user: str) -> None:
+    for right in rights(settings, {role: user}):
+        if right.user == user:
+            operations = [_OPERATIONS.get(operation, operation.lower()) for operation in right.operations]
+            broker.allow(user, _KINDS[right.resource], right.name, *operations, prefixed=right.pattern == "Prefixed")
+
+
+async def test_each_role_can_do_its_work_with_the_rights_of_the_plan(as_role: As, tmp_path: Path) -> None:
+    admin, relay_user, api, subscriber = [
+        await asyncio.to_thread(as_role, role) for role in ("admin", "relay", "api", "subscriber")
+    ]
+    assert len(await create_topics(admin)) == 6
+    for settings in (admin, relay_user, api):
+        assert await check_topics(settings) == []
+    log = SQLiteLogStore(tmp_path)
+    tail = CommittedTail(api)
+    following = asyncio.create_task(tail.run())
+    async with relaying(log, relay_user) as relay:
+        position = Writer(log).write("a", "b") + 1
+        await published(relay, position)
+        assert await tail.wait_for(position, 30)
+    await tail.close()
+    await following
+    assert [event.row for event in await on_kafka(subscriber)] == log.read(1, 10)
+    log.close()
+
+
+async def test_who_may_only_read_can_neither_publish_nor_relay(as_role: As, tmp_path: Path) -> None:
+    admin, subscriber, api = [await asyncio.to_thread(as_role, role) for role in ("admin", "subscriber", "api")]
+    await create_topics(admin)
+    for settings in (subscriber, api):
+        with pytest.raises((TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed)):
+            await write_record(settings, events_of(settings).topic, b"key", b"value")
+    log = SQLiteLogStore(tmp_path)
+    async with relaying(log, api) as relay:
+        await until(lambda: relay.state().code == "kafka_forbidden", relay.state)
+        assert relay.state().state == "waiting"
+    async with relaying(log, subscriber) as relay:
+        assert "may not describe" in str((await halted(relay)).error)
+    log.close()
+
+
+async def test_a_wrong_password_is_said_in_the_log_and_where_to_look(
+    as_role: As, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = await asyncio.to_thread(as_role, "api")
+    with pytest.raises(Unavailable) as refused:
+        await check_topics(settings.model_copy(update={"kafka_password": SecretStr("wrong")}))
+    assert "user and password" in str(refused.value.hint)
+    assert "invalid credentials" in caplog.text
+    assert "password of api" not in caplog.text
+
+
+async def test_a_client_is_known_by_its_certificate(secure_broker: SecureBroker, kafka_prefix: str) -> None:
+    settings = await asyncio.to_thread(lambda: secure_broker.add_certificate("operator", prefix=kafka_prefix))
+    await asyncio.to_thread(allow, secure_broker, settings, "admin", "CN=operator")
+    assert len(await create_topics(settings)) == 6
+
+
+async def test_a_client_is_known_by_the_token_of_its_provider(
+    secure_broker: SecureBroker, kafka_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = EntryPoints([EntryPoint("unsigned", f"{__name__}:Unsigned", connection.TOKEN_PROVIDERS)])
+    monkeypatch.setattr(connection, "entry_points", lambda group: points.select(group=group))
+    settings = KafkaSettings(
+        kafka=secure_broker.bootstrap,
+        kafka_prefix=kafka_prefix,
+        kafka_ca=secure_broker.ca,
+        kafka_security="sasl_ssl",
+        kafka_sasl="OAUTHBEARER",
+        kafka_token_provider="unsigned",
+    )
+    await asyncio.to_thread(allow, secure_broker, settings, "admin", "bearer")
+    assert len(await create_topics(settings)) == 6
+
+
+class Unsigned:
+    """Tokens of the user ``bearer``, which the test's broker takes without a signature."""
+
+    def token(self) -> str:
+        now = time.time()
+        parts = [{"alg": "none"}, {"sub": "bearer", "iat": now, "exp": now + 3600}]
+        encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+        return f"{'.'.join(encoded)}."
