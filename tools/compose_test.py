@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def run(overrides: Sequence[Path]) -> int:
 
 def main() -> int:
     """0 when the file does what it promises."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started is taken down
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--override", type=Path, action="append", default=[], metavar="FILE", help="laid over the file")
     started_at = time.monotonic()
