@@ -19,11 +19,14 @@ from uuid import uuid4
 from eventsourcing.persistence import StoredEvent
 from tests.bench.report import Row
 from tests.support.chained_log import Writer
+from tests.support.postgres_server import PostgresServer, fresh_database, why_not
 
 from regista.store.append import Append, CommandKey
 from regista.store.birth import Importer
 from regista.store.export import export_lines, import_lines
 from regista.store.group_commit import GroupCommit
+from regista.store.log import LogStore
+from regista.store.postgres import PostgresLogStore
 from regista.store.sqlite import SQLiteLogStore
 from regista.store.verify import verify
 
@@ -39,8 +42,8 @@ def run() -> list[Row]:
         data = Path(folder)
         one = _bare(data / "one.db", 1)
         many = _bare(data / "many.db", CALLERS)
-        rate, latencies = asyncio.run(_group_commit(data / "group", CALLERS))
-        alone, _ = asyncio.run(_group_commit(data / "alone", 1))
+        rate, latencies = asyncio.run(_group_commit(SQLiteLogStore(data / "group"), CALLERS))
+        alone, _ = asyncio.run(_group_commit(SQLiteLogStore(data / "alone"), 1))
         rows = [
             Row("bare SQLite, one event per commit", one, "events/s"),
             Row(f"bare SQLite, {CALLERS} events per commit", many, "events/s"),
@@ -50,7 +53,23 @@ def run() -> list[Row]:
             Row("… of bare SQLite", rate / many, ""),
             Row("group commit, one caller", alone, "appends/s"),
         ]
-        return rows + _reads(data / "reads")
+        return rows + _postgres() + _reads(data / "reads")
+
+
+def _postgres() -> list[Row]:
+    """Group commit over a server of its own that waits for the disk at each commit; nothing where none is installed."""
+    if why_not() is not None:
+        return []
+    with PostgresServer(durable=True) as server, fresh_database(server.url) as url:
+        rate, latencies = asyncio.run(_group_commit(PostgresLogStore(url), CALLERS))
+    with PostgresServer(durable=True) as server, fresh_database(server.url) as url:
+        alone, _ = asyncio.run(_group_commit(PostgresLogStore(url), 1))
+    return [
+        Row(f"PostgreSQL, group commit, {CALLERS} callers", rate, "appends/s", ">= 5000"),
+        Row("… p50", latencies[len(latencies) // 2] * 1000, "ms"),
+        Row("… p99", latencies[int(len(latencies) * 0.99)] * 1000, "ms"),
+        Row("PostgreSQL, group commit, one caller", alone, "appends/s"),
+    ]
 
 
 def _bare(path: Path, size: int) -> float:
@@ -72,9 +91,8 @@ def _bare(path: Path, size: int) -> float:
         return count / (time.perf_counter() - start)
 
 
-async def _group_commit(data: Path, callers: int) -> tuple[float, list[float]]:
-    """Appends per second, each caller waiting for its answer; latencies in seconds, sorted."""
-    store = SQLiteLogStore(data)
+async def _group_commit(store: LogStore, callers: int) -> tuple[float, list[float]]:
+    """Appends per second, each caller waiting for its answer; latencies in seconds, sorted. Closes the store."""
     commits = GroupCommit(store)
     stop = time.perf_counter() + SECONDS
     latencies: list[float] = []

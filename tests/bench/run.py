@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 from tests.bench.report import show
 
@@ -21,6 +22,8 @@ BENCHES = {
 
 def main(names: list[str]) -> int:
     """Run the benches named, or all."""
+    # The servers that tests start have their tools there; pytest is told in pyproject.toml.
+    sys.path.append(str(Path(__file__).parents[2] / "tools"))
     for name in names or list(BENCHES):
         show(BENCHES[name], importlib.import_module(f"tests.bench.bench_{name}").run())
     return 0
