@@ -17,12 +17,12 @@ from regista.bus.faults import translated
 from regista.bus.logged import Bookmark, Data, LoggedEvent
 from regista.bus.seek import seek_to_position
 from regista.bus.settings import KafkaSettings
-from regista.bus.source import Item, Start
+from regista.bus.source import Item, Start, readable
 from regista.bus.topology import Topics
 from regista.domain.chain import event_hash
 from regista.domain.errors import BeyondLog, Damaged, Refused, Unavailable
 from regista.domain.events import EVENT_TYPES
-from regista.domain.records import from_record, meta_from_record
+from regista.domain.records import from_record
 from regista.schemas.codec import decode, decode_meta
 from regista.schemas.errors import SchemaError
 
@@ -63,7 +63,8 @@ class KafkaSource:
                 yield ()
                 async with aclosing(self._records(consumer)) as batches:
                     async for records in batches:
-                        yield list(_items(map(received, records)))
+                        async for piece in readable(_items(map(received, records))):
+                            yield piece
 
     async def aclose(self) -> None:
         """Nothing is held beside the connections, which end with each reading."""
@@ -154,9 +155,13 @@ def _hash(event: Received) -> str:
 
 def _logged(event: Received) -> LoggedEvent:
     row = event.row
+    data: Data = row.value
     try:
-        meta = meta_from_record(decode_meta(row.value))
-        data = _data(row.type, row.value)
+        if row.type in EVENT_TYPES:
+            record = decode(row.value).record
+            meta, data = record["meta"], from_record(row.type, record)
+        else:
+            meta = decode_meta(row.value)
     except SchemaError as error:
         raise Damaged(
             f"the event at position {row.position} cannot be read: {error}",
@@ -168,20 +173,14 @@ def _logged(event: Received) -> LoggedEvent:
         stream=row.stream,
         sequence=row.sequence,
         type=row.type,
-        time=meta.time,
-        actor=meta.actor,
-        identity=meta.identity,
-        reason=meta.reason,
-        command_id=meta.command_id,
-        cause=meta.cause,
-        previous_hash=meta.previous_hash.hex(),
+        time=meta["time"],
+        actor=meta["actor"],
+        identity=meta["identity"],
+        reason=meta["reason"],
+        command_id=meta["command_id"],
+        cause=meta["cause"],
+        previous_hash=meta["previous_hash"].hex(),
         hash=_hash(event),
         log_id=event.log_id,
         data=data,
     )
-
-
-def _data(kind: str, value: bytes) -> Data:
-    if kind not in EVENT_TYPES:
-        return value
-    return from_record(kind, decode(value).record)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from regista.bus.logged import Bookmark, LoggedEvent
+from regista.domain.errors import RegistaError
 
 Start: TypeAlias = Literal["end", "start"] | int
 """Where to begin without a stored position: behind the newest event, before the first, or behind a position."""
 Item: TypeAlias = LoggedEvent | Bookmark
 """An event; or that all up to a place was told, and that no atomic set goes across it."""
+
+
+async def readable(items: Iterable[Item]) -> AsyncIterator[Sequence[Item]]:
+    """The items in one piece; where one cannot be read those before it, and then why not.
+
+    Raises:
+        RegistaError: what reading an item raises.
+    """
+    found: list[Item] = []
+    try:
+        found.extend(items)  # keeps what came before an error
+    except RegistaError:
+        if found:
+            yield found
+        raise
+    yield found
 
 
 class Source(Protocol):

@@ -10,7 +10,7 @@ import httpx
 
 from regista.bus.interest import Interest
 from regista.bus.logged import Bookmark, Data, LoggedEvent
-from regista.bus.source import Item, Start
+from regista.bus.source import Item, Start, readable
 from regista.client.follow import SILENCE
 from regista.client.listening import Listener, Reached
 from regista.client.settings import Settings
@@ -52,7 +52,8 @@ class SseSource:
         told = self._listener.read(after.position, query)
         async with aclosing(cast("Any", told)):
             async for piece in told:
-                yield [_item(one, after.log_id) for one in piece]
+                async for items in readable(_item(one, after.log_id) for one in piece):
+                    yield items
 
     async def aclose(self) -> None:
         """Close the connections."""
