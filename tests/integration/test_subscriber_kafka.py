@@ -187,19 +187,26 @@ async def test_every_position_is_found_by_search(topic: KafkaSettings) -> None:
 
 
 @pytest.mark.engine("kafka-native")
-async def test_it_goes_on_when_the_broker_comes_back(
+async def test_it_goes_on_through_cut_connections_and_a_broker_that_is_killed_and_comes_back(
     own_broker: MakeBroker, growing: LogStore, kafka_prefix: str
 ) -> None:
-    broker = own_broker()
+    broker = own_broker(proxied=True)
     settings = KafkaSettings(kafka=broker.bootstrap, kafka_prefix=kafka_prefix)
+    later = Writer(growing, "later")
     with TopicWriter(settings, growing.log_id) as writer:
         await writer.published(*sets_of(growing))
         async with regista.Subscriber(kafka=settings, from_="start", silence=0.5) as subscribed:
             await take(aiter(subscribed), 12)
+            waiting = asyncio.ensure_future(take(aiter(subscribed), 1))
+            await asyncio.to_thread(broker.cut)
+            later.write("a")
+            await writer.published(*sets_of(growing, 13))
+            assert [event.position for event in await waiting] == [13]
+
             waiting = asyncio.ensure_future(take(aiter(subscribed), 2))
             await asyncio.to_thread(broker.kill)
             await asyncio.wait([waiting], timeout=1.5)
             await asyncio.to_thread(broker.start)
-            Writer(growing, "later").write("a", "b")
-            await writer.published(*sets_of(growing, 13))
-            assert [event.position for event in await waiting] == [13, 14]
+            later.write("a", "b")
+            await writer.published(*sets_of(growing, 14))
+            assert [event.position for event in await waiting] == [14, 15]
