@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+SILENCE = 15.0
+"""Seconds without progress after which a partition counts as one that cannot be read."""
 _FIRST = 32
 _WIDER = 8
 _POLL_MS = 200
@@ -18,10 +21,20 @@ async def between(
 ) -> AsyncIterator[list[Any]]:
     """Committed records with ``start <= offset < stop``, in lists that are not empty.
 
-    ``stop`` must not be beyond the end that committed readers see (``end_offsets``), else this waits for it.
+    ``stop`` must not be beyond the end that committed readers see (``end_offsets``).
+
+    Raises:
+        TimeoutError: nothing more came for ``SILENCE`` seconds: the partition cannot be read now.
     """
     consumer.seek(partition, start)
-    while await consumer.position(partition) < stop:
+    at, clock = start, asyncio.get_running_loop().time
+    moved = clock()
+    while (position := await consumer.position(partition)) < stop:
+        if position != at:
+            at, moved = position, clock()
+        elif clock() - moved > SILENCE:
+            msg = f"{partition.topic} cannot be read at offset {at}"
+            raise TimeoutError(msg)
         found = await consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=_BATCH)
         records = [record for record in found.get(partition, ()) if record.offset < stop]
         if records:
@@ -41,9 +54,13 @@ async def newest(
 
     Looks through windows from the end on, each wider than the one before: aborted records and the marks of
     transactions take offsets too, so the last offset hardly ever is a record.
+
+    Raises:
+        TimeoutError: the partition cannot be read now.
     """
-    begin = (await consumer.beginning_offsets([partition]))[partition]
-    stop = (await consumer.end_offsets([partition]))[partition] if before is None else before
+    async with asyncio.timeout(SILENCE):
+        begin = (await consumer.beginning_offsets([partition]))[partition]
+        stop = (await consumer.end_offsets([partition]))[partition] if before is None else before
     width = _FIRST
     while stop > begin:
         start = max(begin, stop - width)

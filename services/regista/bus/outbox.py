@@ -13,7 +13,8 @@ from regista.schemas.codec import decode_meta
 from regista.schemas.errors import SchemaError
 from regista.store.log import LogReader
 
-_CHUNK = 250
+_FIRST_CHUNK = 16
+_CHUNK = 500
 _POLL = 0.02
 
 
@@ -144,15 +145,18 @@ class EventsOutbox:
     def _rows(self, position: int, limit: int) -> list[Row]:
         """Rows from a position on: ``limit`` of them, or ``max_bytes``, and the rest of the last one's set."""
         rows: list[Row] = []
-        size = 0
-        while len(rows) < limit and size < self._max_bytes:
-            asked = min(_CHUNK, limit - len(rows))
+        left, asked = self._max_bytes, _FIRST_CHUNK
+        while len(rows) < limit and left > 0:
+            asked = min(asked, limit - len(rows))
             found = self._store.read(position, asked)
             rows += found
             if len(found) < asked:
                 return rows
             position = found[-1].position + 1
-            size += sum(len(row.value) for row in found)
+            size = sum(len(row.value) for row in found)
+            left -= size
+            # As many as there is room for, if they are like those before: large events come few at a time.
+            asked = max(1, min(_CHUNK, left * len(found) // max(size, 1)))
         return rows + self._completing(rows[-1])
 
     def _completing(self, last: Row) -> list[Row]:
