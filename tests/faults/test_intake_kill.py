@@ -121,8 +121,9 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(tmp_path: Pa
         places += await send(commands, range(150))
         broker.kill()
         sending = asyncio.create_task(send(commands, range(150, 300)))
+        await until(lambda: one.intake.state().code == "kafka_unavailable", "the intake says that Kafka is away")
         await asyncio.to_thread(broker.start)
         places += await sending
         places += await send(commands, range(300, 400))
         await check(tmp_path, settings, places)
-        assert one.intake.state().error is None
+        await until(lambda: one.intake.state().error is None, "the intake says that all is well")

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 
 from regista.bus.clients import committed_consumer, raise_if_cancelled, reading, start, stop_quietly
 from regista.bus.faults import in_our_words
@@ -36,6 +37,7 @@ KEPT = 7 * 24 * 3600.0
 _PRUNING = 3600.0
 _LOOK = 1.0
 _METADATA = 15.0
+_ANSWER = 5.0
 _SESSION_MS = 6_000
 _HANDOVER = 5.0
 """Seconds that what is being appended may take before a partition goes to another registrar."""
@@ -198,7 +200,21 @@ class CommandIntake:
             known = consumer.partitions_for_topic(self._topic)
             if self._alone and known is not None and len(known) > len(self._queues):
                 return
+            await self._look_ahead(consumer)
             await self._pause(_LOOK)
+
+    async def _look_ahead(self, consumer: AIOKafkaConsumer) -> None:
+        """Learn where the partitions end, and whether Kafka answers: a consumer waits for it in silence."""
+        queues = dict(self._queues)
+        try:
+            async with asyncio.timeout(_ANSWER):
+                ends = await consumer.end_offsets(list(queues)) if queues else {}
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._note(in_our_words(self._settings, error))
+            return
+        for partition, end in ends.items():
+            queues[partition].saw_end(end)
+        self._error = None
 
     def assigned(self, consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
         """Begin to take partitions in."""

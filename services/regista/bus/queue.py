@@ -25,8 +25,9 @@ from regista.store.append import IntakeMoved
 from regista.store.log import LogReader
 from regista.store.lookup import ask
 
-LARGEST = 64
+LARGEST = 32
 """Most commands that are decided together: deciding them holds the event loop for some milliseconds."""
+_FETCHED = 512
 _LONG_POLL_MS = 500
 _SHRUNK_LOOKS = 20
 _LOOK = 0.5
@@ -84,6 +85,10 @@ class Queue:
     def stop(self) -> None:
         """Begin nothing more. ``task`` ends with what is being appended."""
         self._stopping.set()
+
+    def saw_end(self, end: int) -> None:
+        """The partition goes up to ``end``."""
+        self.progress.end = max(end, self.progress.offset)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
@@ -143,12 +148,12 @@ class Queue:
         return before, start
 
     async def _next(self, expected: int) -> list[Any]:
-        found = await self._consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=LARGEST)
+        found = await self._consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=_FETCHED)
         records = found.get(self._partition, [])
         if records and records[0].offset < expected:
             raise Unavailable("The consumer stands where it was not sent.", code="kafka_unavailable")
         if (end := self._consumer.last_stable_offset(self._partition)) is not None:
-            self.progress.end = max(end, expected)
+            self.saw_end(end)
         return list(records)
 
     def _deliveries(self, records: Sequence[Any]) -> list[Delivery]:
