@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import signal
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from tests.support.intake import intake_on, results, until
+from tests.support.tcp_proxy import TcpProxy
 
 from regista import CommandPublisher, Order
 from regista.bus.settings import KafkaSettings
@@ -115,4 +118,32 @@ async def test_commands_and_requests_on_the_same_models_through_several_registra
         assert all(one.intake.state().taken > 0 for one in both)
     finally:
         for log in logs:
+            log.close()
+
+
+async def test_a_database_that_is_cut_off_again_and_again_has_every_command_once(
+    postgres_database: str, kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    await ensure_topics(kafka_settings)
+    where = conninfo_to_dict(postgres_database)
+    chance = random.Random(7)
+    with TcpProxy(str(where["host"]), int(str(where["port"]))) as proxy:
+        log = PostgresLogStore(postgres_database.replace(f":{where['port']}/", f":{proxy.port}/"))
+        try:
+            async with (
+                intake_on(log, tmp_path, kafka_settings, alone=True) as one,
+                CommandPublisher(kafka_settings, actor="ann") as commands,
+            ):
+                sending = asyncio.create_task(send(commands, range(400)))
+                for _ in range(12):
+                    await asyncio.sleep(chance.uniform(0.01, 0.25))  # the moment of the cut is what varies
+                    await asyncio.to_thread(proxy.cut)
+                places = await sending
+                await until(lambda: one.intake.state().taken > 0, "some are taken in")
+                await asyncio.to_thread(proxy.cut)
+                told = await results(kafka_settings, len(places), patience=60)
+            assert Counter(f"{one.source}/{one.offset}" for one in told) == Counter(places)
+            assert {(one.result.status, one.result.replayed) for one in told} == {(201, False)}
+            check_effects(log, 400)
+        finally:
             log.close()

@@ -22,7 +22,7 @@ from tests.support.payloads import version_body
 
 import regista
 from regista import CommandPublisher, CommandResult, Order
-from regista.bus import queue
+from regista.bus import intake, queue
 from regista.bus.commands import encode_order, key_of
 from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
@@ -343,3 +343,21 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
         assert log.intake_offset(source) == 1
     finally:
         log.close()
+
+
+async def test_old_outcomes_leave_the_store_once_they_are_published(
+    one: Taking,
+    commands: CommandPublisher,
+    tmp_path: Path,
+    kafka_settings: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(5):
+        await commands.create_model(f"m{number}")
+    await one.intake.close()
+    monkeypatch.setattr(intake, "KEPT", -60.0)
+    monkeypatch.setattr(intake, "_PRUNING", 0.1)
+    async with intake_on(one.one.log, tmp_path / "other", kafka_settings, alone=True) as other:
+        await until(lambda: len(one.one.log.outcomes(0, 10)) == 1, "all but the newest outcome are removed")
+        assert (await commands.create_model("more")).sequence == 1
+        assert other.relay.state().state != "halted"
