@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from base64 import b64encode
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from regista.bus.history import TopicHistory
     from regista.domain.chain import Row
     from regista.settings import Settings
-    from regista.store.log import LogReader
+    from regista.store.log import LogReader, LogStore
 
 Report = Callable[[int, int], None]
 """Told how many of how many positions are done."""
@@ -68,6 +69,7 @@ def offline_heal(
             Copy(SOURCE, topic.log_id, topic.rows),
             Importer(actor, "asserted", now, reason),
             lambda rows: _write(place, rows),
+            before=lambda: _forget_queues(log, settings, topic.log_id),
             progress=report,
         )
     return Healed(
@@ -79,6 +81,18 @@ def offline_heal(
         unpublished=done.unpublished,
         quarantine=str(place) if done.quarantined else None,
     )
+
+
+def _forget_queues(log: LogStore, settings: Settings, log_id: str) -> None:
+    """What the store remembers of commands that came by Kafka becomes what Kafka says of them.
+
+    Repeated after a crash it does the same again. Commands that were not answered are taken in anew; those that the log
+    has are known by their ids.
+    """
+    from regista.bus.queues import answered_up_to, begin_results_anew  # noqa: PLC0415 - an extra of its own
+
+    log.forget_queues(asyncio.run(answered_up_to(settings)))
+    asyncio.run(begin_results_anew(settings, log_id))
 
 
 def _topic(settings: Settings) -> TopicHistory:

@@ -304,3 +304,14 @@ def test_the_end_of_a_log_is_replaced_with_the_positions_given_or_nothing_is(sto
     assert store.find_command("ci", "second") is None
     assert store.find_command("ci", "healed") is not None
     assert store.append([one("model/a", 3, "next")]) == [1_000_001]
+
+
+def test_a_store_forgets_its_queues_but_not_which_ids_it_gave(store: LogStore) -> None:
+    told = Outgoing("result", b"key", b"value", (), 1)
+    store.append([Append((), None, intake=Intake("commands/0", 0, 7), outcomes=(told,))])
+    given = store.max_outcome()
+    store.forget_queues({"commands/1": 3})
+    assert store.outcomes(0, 10) == []
+    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (None, 3)
+    store.append([Append((), None, intake=Intake("commands/1", 3, 4), outcomes=(told,))])
+    assert store.max_outcome() > given

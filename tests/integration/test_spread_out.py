@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,12 +24,12 @@ class Spread:
         self.serve, self.relay, self.project = serve, relay, project
 
 
-def of_kafka(settings: KafkaSettings) -> dict[str, object]:
+def of_kafka(settings: KafkaSettings) -> dict[str, Any]:
     return {"kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
-def stores(request: pytest.FixtureRequest) -> dict[str, object]:
+def stores(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Where the log and the views lie."""
     if request.param == "sqlite":
         return {}
@@ -36,7 +37,7 @@ def stores(request: pytest.FixtureRequest) -> dict[str, object]:
 
 
 @pytest.fixture
-def spread(kafka_settings: KafkaSettings, stores: dict[str, object], tmp_path: Path) -> Iterator[Spread]:
+def spread(kafka_settings: KafkaSettings, stores: dict[str, Any], tmp_path: Path) -> Iterator[Spread]:
     given = of_kafka(kafka_settings) | stores
     with ExitStack() as stack:
         project = stack.enter_context(running_server(tmp_path, "project", **given))
@@ -46,10 +47,10 @@ def spread(kafka_settings: KafkaSettings, stores: dict[str, object], tmp_path: P
         yield Spread(serve, relay, project)
 
 
-def status(process: RunningServer) -> dict[str, object]:
+def status(process: RunningServer) -> dict[str, Any]:
     answer = httpx.get(f"{process.url}/v1/status", timeout=30)
     assert answer.status_code == httpx.codes.OK, answer.text
-    found: dict[str, object] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 
@@ -74,11 +75,11 @@ def test_every_process_says_how_it_stands(spread: Spread) -> None:
         position = client.post("/v1/models", json={"name": "fraud"}).json()["position"]
         client.get("/v1/models/fraud", params={"min_position": position})
     relay, serve, project = status(spread.relay), status(spread.serve), status(spread.project)
-    assert relay["components"]["relay"]["state"] == "leading"  # type: ignore[index]  # JSON
-    assert relay["components"]["relay"]["position"] == position  # type: ignore[index]  # JSON
-    assert {view["position"] for view in project["views"]} == {position}  # type: ignore[attr-defined]  # JSON
+    assert relay["components"]["relay"]["state"] == "leading"
+    assert relay["components"]["relay"]["position"] == position
+    assert {view["position"] for view in project["views"]} == {position}
     assert {found["log_id"] for found in (relay, serve, project)} == {serve["log_id"]}
-    assert serve["components"]["intake"]["error"] is None  # type: ignore[index]  # JSON
+    assert serve["components"]["intake"]["error"] is None
     metrics = httpx.get(f"{spread.relay.url}/metrics", timeout=30).text
     assert f'regista_relay_position{{relay="relay"}} {float(position)}' in metrics
     assert httpx.get(f"{spread.project.url}/readyz", timeout=30).status_code == httpx.codes.OK
@@ -93,7 +94,7 @@ def test_a_rebuild_asked_of_the_one_is_made_by_the_other(spread: Spread) -> None
 
 
 def test_one_process_does_it_all_and_answers_once_kafka_has_it(
-    kafka_settings: KafkaSettings, stores: dict[str, object], tmp_path: Path
+    kafka_settings: KafkaSettings, stores: dict[str, Any], tmp_path: Path
 ) -> None:
     given = of_kafka(kafka_settings) | stores | {"acknowledge": "kafka"}
     with running_server(tmp_path, **given) as server, server.client() as client:
@@ -114,7 +115,7 @@ def test_commands_go_on_while_kafka_is_away(tmp_path: Path) -> None:
 
 
 def test_answers_that_kafka_has_to_know_say_so_when_it_does_not(tmp_path: Path) -> None:
-    given = {"kafka": "127.0.0.1:9", "acknowledge": "kafka", "acknowledge_timeout": 0.2}
+    given: dict[str, Any] = {"kafka": "127.0.0.1:9", "acknowledge": "kafka", "acknowledge_timeout": 0.2}
     with running_server(tmp_path, **given) as server, server.client() as client:
         answer = client.post("/v1/models", json={"name": "fraud"}, headers={"Idempotency-Key": "one"})
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.SERVICE_UNAVAILABLE, "not_acknowledged")

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from regista.bus.clients import BATCH, reading
 from regista.bus.envelope import Received, received
+from regista.bus.faults import translated
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import Topics
+from regista.bus.topology import Topics
 from regista.domain.chain import Row
-from regista.domain.errors import Damaged, Unavailable
+from regista.domain.errors import Damaged
 
 _WAIT_MS = 500
 
@@ -26,7 +26,7 @@ async def history(settings: KafkaSettings) -> AsyncIterator[Sequence[Received]]:
         Unavailable: ``kafka_unavailable``.
     """
     partition = TopicPartition(Topics(settings.kafka_prefix).events, 0)
-    try:
+    with translated(settings):
         async with reading(settings, "history", partition) as consumer:
             start = (await consumer.beginning_offsets([partition]))[partition]
             end = (await consumer.end_offsets([partition]))[partition]
@@ -36,12 +36,6 @@ async def history(settings: KafkaSettings) -> AsyncIterator[Sequence[Received]]:
                 batch = [received(record) for record in found.get(partition, ()) if record.offset < end]
                 if batch:
                     yield batch
-    except (KafkaError, TimeoutError) as error:
-        raise Unavailable(
-            f"Kafka at {settings.kafka} cannot be read: {error!r}",
-            code="kafka_unavailable",
-            hint="Look at REGISTA_KAFKA, and whether the brokers run.",
-        ) from error
 
 
 class TopicHistory:

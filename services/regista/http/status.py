@@ -28,7 +28,7 @@ class Condition(Protocol):
     """How the parts of the registry are."""
 
     def status(self, writes: str) -> Status:
-        """All of it. ``writes`` is ``ok``, or the code of what hinders them."""
+        """All of it. ``writes`` is ``ok``, or the code of what hinders them. May block."""
         ...
 
     def views(self) -> Sequence[ViewStatus]:
@@ -115,7 +115,7 @@ def status_routes(condition: Condition, readiness: Readiness, metrics: Metrics) 
     @router.get("/v1/status")
     async def get_status() -> Status:
         """The log, its head, the views, and whether writes work."""
-        return condition.status(await readiness.writes())
+        return await asyncio.to_thread(condition.status, await readiness.writes())
 
     @router.get("/healthz")
     async def get_health() -> dict[str, str]:

@@ -70,12 +70,14 @@ def heal(
     by: Importer,
     quarantine: Callable[[Iterable[Row]], None],
     *,
+    before: Callable[[], None] = lambda: None,
     progress: Progress = lambda _at: None,
 ) -> HealReport:
     """Make ``store`` equal to ``copy``, durably, or change nothing.
 
     ``quarantine`` is given the rows of the store that the copy does not have, and must have them on the disk when it
-    returns. It is called once, before anything changes, where there are any.
+    returns. It is called once, before anything changes, where there are any. ``before`` is called right before the
+    change, where there is one.
 
     Raises:
         Refused: ``foreign_log``: the store has events of another log.
@@ -99,6 +101,7 @@ def heal(
     if not is_new and not found.parted:
         return HealReport(copy.log_id, store.max_position(), found.kept, 0, 0, found.unpublished)
     healed = _healed(found, copy, by, store.max_position(), aside)
+    before()
     store.restore(found.common, _rest(found, copy, healed), copy.log_id)
     return HealReport(copy.log_id, healed.rows[0].position, found.kept, found.restored, aside, 0)
 

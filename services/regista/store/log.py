@@ -7,7 +7,7 @@ Errors of all methods: ``Unavailable`` with the code ``log_full``, ``log_read_on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from regista.domain.chain import Row
@@ -110,6 +110,12 @@ class LogStore(LogReader, Protocol):
 
         Raises:
             Invalid: a position, a place in a stream or a command is there twice.
+        """
+
+    def forget_queues(self, taken: Mapping[str, int]) -> None:
+        """Drop all outcomes, and take every queue as taken in up to what ``taken`` says; others begin anew.
+
+        For a store that is restored: what it remembers of queues is not what was told. Ids are not given again.
         """
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:

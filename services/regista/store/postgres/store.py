@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,7 +23,7 @@ from regista.store.postgres.identity import identify
 from regista.store.postgres.reader import PostgresLogReader
 from regista.store.postgres.recorder import LOCK, PostgresLogRecorder
 from regista.store.postgres.schema import MIGRATIONS, SCHEMA_VERSION
-from regista.store.postgres.statements import insert_sets, notify
+from regista.store.postgres.statements import insert_sets, move_intakes, notify
 
 _CHUNK = 1000
 _PROBE_TIMEOUT = 2.0
@@ -121,6 +121,13 @@ class PostgresLogStore(PostgresLogReader):
         with translated(self.address), self._recorder.writing() as connection:
             _replace(connection, after, sets, log_id)
         self._log_id = log_id
+
+    def forget_queues(self, taken: Mapping[str, int]) -> None:
+        """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
+        with translated(self.address), self._recorder.writing() as connection:
+            connection.execute("DELETE FROM regista.outcomes")
+            connection.execute("DELETE FROM regista.intake")
+            move_intakes(connection, taken)
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -144,6 +144,14 @@ class SQLiteLogStore(SQLiteLogReader):
         with translated(self.path), self._datastore.transaction(commit=True) as cursor:
             _replace(cursor, after, sets, log_id)
         self._log_id = log_id
+
+    def forget_queues(self, taken: Mapping[str, int]) -> None:
+        """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
+        with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("DELETE FROM outcomes")
+            cursor.execute("DELETE FROM intake")
+            for source, offset in taken.items():
+                cursor.execute("INSERT INTO intake (source, next_offset) VALUES (?, ?)", (source, offset))
 
     def close(self) -> None:
         """Close every connection and give the data directory free."""
