@@ -79,7 +79,8 @@ async def test_views_of_a_healed_log_that_goes_on_behind_a_gap_are_built_anew_at
     assert digests == await healthy_digests([*kept, *moved], tmp_path / "other.db")
 
 
-async def test_views_wait_for_a_log_that_is_still_being_filled(tmp_path: Path) -> None:
+async def test_views_wait_for_a_log_that_is_still_being_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "SETTLED", 1.5)
     history = random_history()
     async with running(memory_feed(history.sets), tmp_path / "views.db"):
         pass
@@ -88,7 +89,7 @@ async def test_views_wait_for_a_log_that_is_still_being_filled(tmp_path: Path) -
     async with running(filling, tmp_path / "views.db", catch_up=False) as projection:
         for end in range(2, len(history.rows) + 1):
             filling.replace(history.rows[:end])
-            await projection.projector.wait_for(10**9, 0.005)
+            await projection.projector.wait_for(10**9, 0.02)
         history.register_model("after")
         filling.replace(history.rows)
         await projection.caught_up()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from tests.support.histories import History
-from tests.support.projecting import PATIENCE, memory_feed, running
+from tests.support.projecting import PATIENCE, Place, Places, memory_feed, open_views, running
 from tests.support.projector_child import Child, history_of
 
 from regista.projections import leadership
-from regista.projections.database import ViewsDatabase
 from regista.projections.feed import Feed
 from regista.projections.member import Member, apply
 from regista.projections.runner import Projector
@@ -24,8 +22,8 @@ SEED, STEPS = 8, 200
 
 
 @asynccontextmanager
-async def projecting(feed: Feed, path: Path) -> AsyncIterator[Projector]:
-    database = ViewsDatabase(path)
+async def projecting(feed: Feed, path: Place) -> AsyncIterator[Projector]:
+    database = open_views(path)
     projector = Projector(feed, database)
     task = asyncio.create_task(projector.run())
     try:
@@ -42,16 +40,16 @@ async def until_leading(projector: Projector) -> None:
             await projector.wait_for(10**9, 0.01)
 
 
-async def healthy_digests(history: History, path: Path) -> dict[str, str]:
+async def healthy_digests(history: History, path: Place) -> dict[str, str]:
     async with running(memory_feed(history.sets), path) as projection:
         return await projection.projector.digests()
 
 
 async def test_of_two_projectors_one_makes_progress_and_the_other_answers_for_the_same_positions(
-    tmp_path: Path,
+    places: Places,
 ) -> None:
     history = history_of(SEED, STEPS)
-    feed, path = memory_feed(history.sets[:1]), tmp_path / "views.db"
+    feed, path = memory_feed(history.sets[:1]), places()
     async with projecting(feed, path) as one:
         await until_leading(one)
         async with projecting(feed, path) as other:
@@ -60,11 +58,11 @@ async def test_of_two_projectors_one_makes_progress_and_the_other_answers_for_th
             assert await other.wait_for(feed.end, PATIENCE)
             assert (one.is_leading, other.is_leading) == (True, False)
             assert other.status().head == one.status().head
-            assert await other.digests() == await healthy_digests(history, tmp_path / "alone.db")
+            assert await other.digests() == await healthy_digests(history, places("alone"))
 
 
-async def test_one_that_leaves_in_order_is_succeeded_at_once(tmp_path: Path) -> None:
-    feed, path = memory_feed(history_of(SEED, 20).sets), tmp_path / "views.db"
+async def test_one_that_leaves_in_order_is_succeeded_at_once(places: Places) -> None:
+    feed, path = memory_feed(history_of(SEED, 20).sets), places()
     async with projecting(feed, path) as one:
         await until_leading(one)
         async with projecting(feed, path) as other:
@@ -73,8 +71,8 @@ async def test_one_that_leaves_in_order_is_succeeded_at_once(tmp_path: Path) -> 
                 await until_leading(other)
 
 
-async def test_what_a_standby_is_asked_is_done_by_the_one_who_projects(tmp_path: Path) -> None:
-    feed, path = memory_feed(history_of(SEED, 20).sets), tmp_path / "views.db"
+async def test_what_a_standby_is_asked_is_done_by_the_one_who_projects(places: Places) -> None:
+    feed, path = memory_feed(history_of(SEED, 20).sets), places()
     async with projecting(feed, path) as one:
         await until_leading(one)
         async with projecting(feed, path) as other:
@@ -84,8 +82,8 @@ async def test_what_a_standby_is_asked_is_done_by_the_one_who_projects(tmp_path:
             assert one.status().skips == (skip,)
 
 
-async def test_the_place_of_one_that_was_killed_is_taken_within_moments(tmp_path: Path) -> None:
-    history, path = history_of(SEED, STEPS), tmp_path / "views.db"
+async def test_the_place_of_one_that_was_killed_is_taken_within_moments(places: Places) -> None:
+    history, path = history_of(SEED, STEPS), places()
     with Child(path, seed=SEED, steps=STEPS) as child:
         assert (await child.said())["leading"]
         async with projecting(memory_feed(history.sets), path) as standby:
@@ -95,14 +93,14 @@ async def test_the_place_of_one_that_was_killed_is_taken_within_moments(tmp_path
                 await until_leading(standby)
             assert await standby.wait_for(history.rows[-1].position, PATIENCE)
             digests = await standby.digests()
-    assert digests == await healthy_digests(history, tmp_path / "alone.db")
+    assert digests == await healthy_digests(history, places("alone"))
 
 
 async def test_what_a_projector_wrote_late_after_it_was_stopped_does_not_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leadership, "STALE", 0.5)
-    history, path = history_of(SEED, STEPS), tmp_path / "views.db"
+    history, path = history_of(SEED, STEPS), places()
     with Child(path, seed=SEED, steps=STEPS, stop_at=60) as stopped:
         assert (await stopped.said())["leading"]
         await stopped.is_stopped()
@@ -115,11 +113,11 @@ async def test_what_a_projector_wrote_late_after_it_was_stopped_does_not_count(
             assert successor.is_leading
             assert await successor.digests() == before
             assert successor.status().head.position == history.rows[-1].position
-    assert before == await healthy_digests(history, tmp_path / "alone.db")
+    assert before == await healthy_digests(history, places("alone"))
 
 
-async def test_a_batch_that_another_has_written_is_refused_whole(tmp_path: Path) -> None:
-    history, path = history_of(SEED, STEPS), tmp_path / "views.db"
+async def test_a_batch_that_another_has_written_is_refused_whole(places: Places) -> None:
+    history, path = history_of(SEED, STEPS), places()
     async with running(memory_feed(history.sets[:20]), path) as projection:
         stale = projection.database.entries()
     views = {view.name: view for view in VIEWS}
@@ -127,7 +125,7 @@ async def test_a_batch_that_another_has_written_is_refused_whole(tmp_path: Path)
     rows = [row for row in history.rows if row.position > position][:10]
     async with running(memory_feed(history.sets), path) as projection:
         before = await projection.projector.digests()
-        late = ViewsDatabase(path)
+        late = open_views(path)
         with pytest.raises(Overtaken):
             apply(late, [Member(views[entry.view], entry) for entry in stale], rows)
         late.close()

@@ -62,7 +62,9 @@ async def test_a_follower_may_be_there_before_the_views(tmp_path: Path) -> None:
     feed = memory_feed(history().sets)
     async with following(tmp_path / "views.db") as follower:
         assert not await follower.wait_for(1, 0.05)
-        assert "no projector" in str(follower.status().error)
+        async with asyncio.timeout(PATIENCE):
+            while "no projector" not in str(follower.status().error):
+                await follower.wait_for(1, 0.01)
         async with running(feed, tmp_path / "views.db"):
             assert await follower.wait_for(feed.end, PATIENCE)
 

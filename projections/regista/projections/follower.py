@@ -57,11 +57,13 @@ class ViewsFollower:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="views-follower")
         self._pause = Pause()
         self._opened: _Opened | None = None
+        self._running: asyncio.Task[None] | None = None
         self._error: str | None = None
         self._condition = Condition()
 
     async def run(self) -> None:
         """Follow until ``close``. What goes wrong is reported by ``status`` and tried again."""
+        self._running = asyncio.current_task()
         try:
             while not self._pause.is_over:
                 try:
@@ -79,7 +81,8 @@ class ViewsFollower:
         """As ``Projection.close``."""
         self._pause.end()
         self._waiters.dismiss()
-        await self._release()
+        if self._running is not None:
+            await asyncio.wait([self._running])
         self._thread.shutdown()
 
     async def wait_for(self, position: int, timeout: float, views: Sequence[str] | None = None) -> bool:  # noqa: ASYNC109 - a result, not an exception

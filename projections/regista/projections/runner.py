@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from regista.domain.errors import Internal, RegistaError, Unavailable
+from regista.domain.errors import RegistaError, Unavailable
 from regista.projections.answering import Answering
 from regista.projections.desk import Desk, Watcher
 from regista.projections.feed import Feed
@@ -40,6 +40,8 @@ POLL = 1.0
 BACK_OFF = 1.0
 CLAIM = 0.5
 """Seconds between two looks whether the place is free."""
+PATIENCE = 3.0
+"""Seconds that ``close`` waits for what the feed is asked."""
 RESTS = 3.0
 LONGEST_REST = 0.025
 SMALL_BATCH = 500
@@ -75,9 +77,11 @@ class Projector:
         self._place: _Place | None = None
         self._leading = False
         self._beating: asyncio.Task[None] | None = None
+        self._working: asyncio.Future[bool] | None = None
         self._said = Condition()
         self._error: str | None = None
         self._resting = False
+        self._closed = False
         self._pause = Pause()
         self._lock = asyncio.Lock()
 
@@ -107,11 +111,19 @@ class Projector:
                 self._resting = False
 
     async def close(self) -> None:
-        """End ``run`` after the batch in hand, and the threads, and leave the place to another."""
+        """End ``run`` after the batch in hand, and the threads, and leave the place to another.
+
+        A feed that does not answer is waited for no longer than ``PATIENCE`` seconds.
+        """
         self._pause.end()
         await self._stop_beating()
+        await self._stop_working()
         async with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             self._waiters.dismiss()
+            await self._blocking(_nothing)  # a batch that is being written is written
             self._folding.close()
             place, self._place = self._place, None
             if place is not None:
@@ -172,7 +184,13 @@ class Projector:
             async with self._lock:
                 if self._pause.is_over:
                     return None
-                moved = await action()
+                self._working = asyncio.ensure_future(action())
+                moved = await self._working
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._pause.is_over and task is not None and not task.cancelling():
+                return None  # ``close`` waits no longer
+            raise
         except Overtaken:
             self._folding.forget()
             await self._attempt_to_beat()
@@ -187,7 +205,7 @@ class Projector:
     def _fail(self, error: Exception) -> None:
         said = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
         if self._error != said:
-            is_a_defect = not isinstance(error, RegistaError) or isinstance(error, Internal)
+            is_a_defect = not isinstance(error, RegistaError)
             log.error("the projector stands still: %s", said, exc_info=error if is_a_defect else None)
         self._error = said
 
@@ -245,6 +263,11 @@ class Projector:
             self._pause.wake()
         return mine
 
+    async def _stop_working(self) -> None:
+        if self._working is not None and not self._working.done():
+            await asyncio.wait([self._working], timeout=PATIENCE)
+            self._working.cancel()
+
     async def _stop_beating(self) -> None:
         if self._beating is not None:
             self._beating.cancel()
@@ -273,3 +296,7 @@ class Projector:
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _nothing() -> None:
+    """What a thread does last of all that it was given before."""

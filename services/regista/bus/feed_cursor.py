@@ -18,9 +18,9 @@ from regista.projections.feed import Mark
 
 _FETCH_MS = 500
 _RECORDS = 1_000
-_SILENCE = 5.0
+_SILENCE = 3.0
 """Seconds without a word from the broker after which it is asked: a consumer says nothing of an outage by itself."""
-_ANSWER_WITHIN = 5.0
+_ANSWER_WITHIN = 3.0
 _TYPE, _POSITION, _SEQUENCE, _LOG_ID = 3, 8, 9, 10
 """Where the relay writes these headers (``envelope.Envelope``)."""
 _ALONE = (1, 1)
