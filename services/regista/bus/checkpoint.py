@@ -21,7 +21,7 @@ _NOTHING = Head()
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The last entry that was published, and the running digest (``chain.advance_by``) over all up to it.
+    """The last entry that was published, and the running digest (``chain.advance_over``) over all up to it.
 
     ``hash`` is that entry's own, empty at the beginning.
     """

@@ -35,7 +35,7 @@ from regista.bus.resuming import diverged, newest_checkpoint, resume
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics import ensure_topics
 from regista.bus.topology import Topics
-from regista.domain.chain import advance_by
+from regista.domain.chain import advance_over
 from regista.domain.errors import Damaged, Refused, RegistaError, Unavailable
 
 State: TypeAlias = Literal["starting", "leading", "waiting", "halted", "stopped"]
@@ -273,7 +273,5 @@ class Relay:
 
 
 def _after(checkpoint: Checkpoint, entries: Sequence[Entry]) -> Checkpoint:
-    head = checkpoint.head
-    for entry in entries:
-        head = advance_by(head, entry.position, entry.hash)
+    head = advance_over(checkpoint.head, ((entry.position, entry.hash) for entry in entries))
     return replace(checkpoint, head=head, hash=entries[-1].hash)

@@ -5,6 +5,7 @@ Both cover lengths as well as bytes, so that no two different inputs are hashed 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
@@ -59,17 +60,21 @@ def advance(head: Head, row: Row) -> Head:
     Raises:
         ValueError: when the row's position is not behind the head's.
     """
-    return advance_by(head, row.position, event_hash(row.stream, row.sequence, row.value))
+    return advance_over(head, ((row.position, event_hash(row.stream, row.sequence, row.value)),))
 
 
-def advance_by(head: Head, position: int, hash_: bytes) -> Head:
-    """The head after one more event, by its position and ``event_hash``.
+def advance_over(head: Head, events: Iterable[tuple[int, bytes]]) -> Head:
+    """The head after more events, each given by its position and its ``event_hash``.
 
     Raises:
-        ValueError: when the position is not behind the head's.
+        ValueError: when a position is not behind the one before it.
     """
-    if position <= head.position:
-        msg = f"position {position} does not follow {head.position}"
-        raise ValueError(msg)
-    digest = sha256(head.digest + _NUMBER.pack(position) + hash_).digest()
-    return Head(position, head.count + 1, digest)
+    position, count, digest = head.position, head.count, head.digest
+    pack = _NUMBER.pack
+    for following, hash_ in events:
+        if following <= position:
+            msg = f"position {following} does not follow {position}"
+            raise ValueError(msg)
+        digest = sha256(digest + pack(following) + hash_).digest()
+        position, count = following, count + 1
+    return Head(position, count, digest)
