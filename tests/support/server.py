@@ -52,7 +52,7 @@ async def client_of(running: Application, actor: str = "tester") -> AsyncIterato
 class RunningServer:
     """A server process that is ready. ``url`` is new after ``restart``; ``errors`` is what it has written to stderr.
 
-    ``process`` is ``run`` (``regista up``), ``serve``, ``relay`` or ``project``.
+    ``process`` is ``run`` (``regista up``), ``serve``, ``relay`` or ``project``, or what Python is to run instead.
     """
 
     def __init__(self, data: Path, process: str = "run", *, ready: bool = True, **given: object) -> None:
@@ -151,7 +151,7 @@ def start_and_fail(data: Path, **given: object) -> subprocess.CompletedProcess[s
 
 def program(process: str) -> str:
     """What Python is given to be this process."""
-    return PROGRAM.format(PROCESSES[process], process, process)
+    return PROGRAM.format(PROCESSES[process], process, process) if process in PROCESSES else process
 
 
 def environment(data: Path, **given: object) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""Chaos under steady writes over HTTP and Kafka: after each round Kafka is the log, views are a fold of it, answers hold.
+
+Killed at random moments are relays, the registrar, projectors and brokers; relays are frozen and go on later, two at
+once; connections are cut. A printed seed repeats a run: see ``tests.support.chaos.rounds``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.fixtures.kafka import MakeBroker
+from tests.support.chaos.injuries import cut, freeze_relay, kill_broker, kill_projector, kill_registrar, kill_relay
+from tests.support.chaos.rounds import Order, rounds_of_soak, run
+
+pytestmark = pytest.mark.engine("kafka-native")
+
+
+async def test_three_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
+    broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
+    plan = ((kill_relay, cut), (freeze_relay, kill_projector), (kill_broker, kill_registrar))
+    figures = await run(tmp_path, broker, Order(len(plan), injuries=plan))
+    assert not figures.violations
+    assert figures.tally.http_done > 20
+    assert figures.tally.kafka_done > 10
+
+
+@pytest.mark.soak
+async def test_hundreds_of_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
+    broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
+    figures = await run(tmp_path, broker, Order(rounds_of_soak(300), long_ones=True))
+    assert not figures.violations
+
+
+@pytest.mark.soak
+async def test_chaos_with_a_broker_of_three_killed_in_every_round_breaks_no_promise(
+    own_broker: MakeBroker, tmp_path: Path
+) -> None:
+    broker = await asyncio.to_thread(lambda: own_broker(3, proxied=True))
+    figures = await run(tmp_path, broker, Order(rounds_of_soak(60), always=kill_broker))
+    assert not figures.violations

@@ -1,0 +1,192 @@
+"""Rounds of chaos: injure under load, wait until all is drained, check everything, tell.
+
+A round depends on its seed alone, as far as processes and networks allow: ``REGISTA_CHAOS_SEED`` repeats a run,
+``REGISTA_CHAOS_FIRST`` begins it at a round, ``REGISTA_CHAOS_ROUNDS`` says how many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import environ
+from pathlib import Path
+
+import httpx
+from tests.support.chaos import checker
+from tests.support.chaos.copy import copy_of, end_of
+from tests.support.chaos.injuries import Injury, chosen, inflict
+from tests.support.chaos.load import Load, Tally
+from tests.support.chaos.reading import Reader, Tail, read
+from tests.support.chaos.world import World
+from tests.support.own_broker import OwnBroker
+
+DRAINED_WITHIN = 120.0
+ANSWERED_WITHIN = 90.0
+READERS: tuple[Reader, Reader] = ("librdkafka", "aiokafka")
+
+
+@dataclass
+class Figures:
+    """What a run did and found."""
+
+    seed: str
+    rounds: int = 0
+    events: int = 0
+    commands: int = 0
+    drained: list[float] = field(default_factory=list)
+    did: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
+    violations: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def line(self) -> str:
+        """All of it on one line."""
+        tally, drained = self.tally, sorted(self.drained) or [0.0]
+        did = ", ".join(f"{number} {name}" for name, number in sorted(self.did.items()))
+        return (
+            f"chaos: seed {self.seed}, {self.rounds} rounds in {time.monotonic() - self.began:.0f} s; {did}; "
+            f"{tally.http_done} + {tally.http_refused} writes done + refused over HTTP, "
+            f"{tally.kafka_done} + {tally.kafka_refused} over Kafka, {tally.retries} repeated; "
+            f"{self.commands} commands on Kafka, {self.events} events; drained within {drained[len(drained) // 2]:.1f} s "
+            f"(median), {drained[-1]:.1f} s (longest); {len(self.violations)} violations"
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run is to be like. ``injuries`` are those of each round where they are not left to chance.
+
+    ``always`` is inflicted in every round; ``of_one_log`` rounds go on with the same log.
+    """
+
+    rounds: int
+    seed: str = field(default_factory=lambda: environ.get("REGISTA_CHAOS_SEED") or str(random.randrange(10**9)))
+    first: int = field(default_factory=lambda: int(environ.get("REGISTA_CHAOS_FIRST", "0")))
+    of_one_log: int = 20
+    injuries: Sequence[Sequence[Injury]] = ()
+    always: Injury | None = None
+    long_ones: bool = False
+    relay: str = "relay"
+
+
+def rounds_of_soak(default: int) -> int:
+    """How many rounds a long run has."""
+    return int(environ.get("REGISTA_CHAOS_ROUNDS", default))
+
+
+async def run(folder: Path, broker: OwnBroker, order: Order) -> Figures:
+    """Rounds until all are done or one finds something."""
+    figures = Figures(order.seed)
+    print(f"chaos: seed {order.seed}, rounds {order.first} to {order.first + order.rounds - 1}", flush=True)
+    numbers = range(order.first, order.first + order.rounds)
+    for begin in numbers[:: order.of_one_log]:
+        ours = [number for number in numbers if begin <= number < begin + order.of_one_log]
+        world = World(
+            folder / f"log-{begin}",
+            broker,
+            f"c{begin}",
+            acknowledge=("log", "kafka")[begin // order.of_one_log % 2],
+            relay=order.relay,
+        )
+        try:
+            await asyncio.to_thread(world.start)
+            await _rounds_of_a_log(world, order, ours, figures)
+        finally:
+            await asyncio.to_thread(world.close)
+        if figures.violations:
+            break
+    print(figures.line(), flush=True)
+    return figures
+
+
+async def _rounds_of_a_log(world: World, order: Order, numbers: Sequence[int], figures: Figures) -> None:
+    load = Load(world, f"{order.seed}.{numbers[0]}", figures.tally)
+    topics = (world.topics.events, world.topics.commands, world.topics.results, world.topics.dead_letters)
+    with Tail(world.direct, topics) as tail:
+        async with load.opened():
+            before = Counter({"events": 0, "commands": 0})
+            for number in numbers:
+                chance = random.Random(f"{order.seed}.{number}")
+                planned = order.injuries[number - order.first] if order.injuries else ()
+                injuries = planned or chosen(chance, always=order.always, long_ones=order.long_ones)
+                began = time.monotonic()
+                found = await _round(world, load, tail, injuries, chance, figures)
+                if not found:
+                    found, held = await _check(world, load, tail, READERS[number % 2])
+                    figures.events += held["events"] - before["events"]
+                    figures.commands += held["commands"] - before["commands"]
+                    before = held
+                if not found and number == numbers[-1]:
+                    found = await _asked(world)
+                figures.rounds += 1
+                names = ", ".join(getattr(injury, "__name__", "?") for injury in injuries)
+                print(
+                    f"round {number} [{names}] {time.monotonic() - began:.1f} s, {before['events']} events", flush=True
+                )
+                if found:
+                    figures.violations += [f"seed {order.seed}, round {number}: {one}" for one in found]
+                    print("\n".join([*figures.violations, world.describe()]), flush=True)
+                    return
+
+
+async def _round(
+    world: World, load: Load, tail: Tail, injuries: Sequence[Injury], chance: random.Random, figures: Figures
+) -> list[str]:
+    """Injure under load, then wait until nothing is left to do; what was never done is a violation."""
+    load.begin()
+    await inflict(world, injuries, chance, figures.did)
+    await asyncio.sleep(chance.uniform(0.1, 0.6))
+    wrong = await load.quiesce(ANSWERED_WITHIN)
+    began = time.monotonic()
+    while not wrong and (left := await asyncio.to_thread(_left, world, tail)):
+        if time.monotonic() - began > DRAINED_WITHIN:
+            wrong.append(f"not drained within {DRAINED_WITHIN:g} s: {left}")
+        await asyncio.sleep(0.1)
+    figures.drained.append(time.monotonic() - began)
+    return wrong
+
+
+def _left(world: World, tail: Tail) -> str:
+    """What is still under way; empty when everything has come through."""
+    end, seen = end_of(world.log), tail.seen
+    last = dict(seen[world.topics.events][-1].headers).get("ce_position") if seen[world.topics.events] else b"0"
+    if last != str(end).encode():
+        return f"events: Kafka has them up to {last!r}, the log up to {end}"
+    told = len(seen[world.topics.results]) + len(seen[world.topics.dead_letters])
+    if told < len(seen[world.topics.commands]):
+        return f"results: {told} of {len(seen[world.topics.commands])}"
+    shown = world.view_positions()
+    return "" if shown == {end} else f"views: {shown}, the log is at {end}"
+
+
+async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[list[str], Counter[str]]:
+    """Everything that was promised."""
+    topics = world.topics
+    followed = tail.seen
+    names = (topics.events, topics.commands, topics.results, topics.dead_letters, topics.relay)
+    seen = await read(world.direct, names, reader)
+    copy = await asyncio.to_thread(copy_of, world.log)
+    wrong = checker.events(copy, seen[topics.events])
+    wrong += checker.checkpoints(copy, [json.loads(note.value or b"{}") for note in seen[topics.relay]])
+    for name in names[:-1]:
+        wrong += checker.followed(followed[name], seen[name])
+    wrong += checker.results(copy, seen[topics.commands], seen[topics.results], seen[topics.dead_letters])
+    wrong += checker.answers(copy, load.answers)
+    wrong += await asyncio.to_thread(checker.chain, world.log)
+    wrong += await checker.views(world.log, world.views)
+    wrong += tail.errors
+    return wrong, Counter({"events": len(copy.events), "commands": len(seen[topics.commands])})
+
+
+async def _asked(world: World) -> list[str]:
+    """What the registry says of itself: a rebuild gives the same views, and both copies of the log agree."""
+    async with httpx.AsyncClient(base_url=world.url, timeout=120) as client:
+        rebuilt = (await client.post("/v1/admin/rebuild")).json()
+        verified = (await client.post("/v1/admin/verify", params={"kafka": True})).json()
+    wrong = [] if rebuilt.get("equal") else [f"the rebuild that was asked for: {rebuilt}"]
+    return wrong if verified.get("ok") else [*wrong, f"verify --kafka: {verified}"]

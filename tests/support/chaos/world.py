@@ -1,0 +1,146 @@
+"""A registry over its processes, to be injured: the API, two relays that share no lock, two projectors, behind proxies.
+
+Both relays read the same log, but the second one from a folder of its own, where the log is a link: so their lock files
+are two, as on two machines, and nothing but the fence keeps them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+from tests.support.own_broker import OwnBroker
+from tests.support.server import RunningServer
+from tests.support.tcp_proxy import TcpProxy
+
+import native_kafka
+from regista.bus.settings import KafkaSettings
+from regista.bus.topology import Topics
+
+RELAYS = ("relay-a", "relay-b")
+PROJECTORS = ("project-a", "project-b")
+REGISTRAR = "serve"
+
+
+class World:
+    """One log with its processes, on a cluster that outlives it."""
+
+    def __init__(self, folder: Path, broker: OwnBroker, prefix: str, *, acknowledge: str, relay: str = "relay") -> None:
+        """``relay`` may be what Python is to run in the place of ``regista relay``."""
+        self.data, self.aside = folder / "data", folder / "aside"
+        self.broker = broker
+        copies = len(broker.nodes)
+        insync = 2 if copies > 1 else 1
+        self.settings = KafkaSettings(
+            kafka=broker.bootstrap, kafka_prefix=prefix, kafka_replication=copies, kafka_min_insync=insync
+        )
+        self.topics = Topics(prefix)
+        self._relay = relay
+        self._given: dict[str, object] = {
+            "kafka": broker.bootstrap,
+            "kafka_prefix": prefix,
+            "kafka_replication": copies,
+            "kafka_min_insync": insync,
+            "log_level": "warning",
+        }
+        self._acknowledge = acknowledge
+        self._port = native_kafka.free_port()
+        self.front = TcpProxy("127.0.0.1", self._port)
+        self.processes: dict[str, RunningServer] = {}
+
+    @property
+    def log(self) -> Path:
+        """The log's file."""
+        return self.data / "log.db"
+
+    @property
+    def views(self) -> Path:
+        """The file of the views."""
+        return self.data / "views.db"
+
+    @property
+    def url(self) -> str:
+        """Where clients find the API: its proxy."""
+        return f"http://{self.front.address}"
+
+    @property
+    def direct(self) -> str:
+        """The brokers without their proxies, for those who check."""
+        return ",".join(f"127.0.0.1:{node.ports.internal}" for node in self.broker.nodes)
+
+    def start(self) -> None:
+        """Start every process; return when all work."""
+        serving = {**self._given, "port": self._port, "acknowledge": self._acknowledge}
+        self.processes[REGISTRAR] = RunningServer(self.data, "serve", ready=False, **serving)
+        self.aside.mkdir(parents=True)
+        (self.aside / "log.db").symlink_to(self.log)
+        wanted = {
+            "relay-a": (self.data, self._relay),
+            "relay-b": (self.aside, self._relay),
+            "project-a": (self.data, "project"),
+            "project-b": (self.data, "project"),
+        }
+
+        def one(item: tuple[str, tuple[Path, str]]) -> None:
+            name, (data, kind) = item
+            self.processes[name] = RunningServer(data, kind, ready=False, **self._given)
+
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            list(pool.map(one, wanted.items()))
+        for process in self.processes.values():
+            process.await_ready()
+
+    def close(self) -> None:
+        """End everything but the cluster."""
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(_end, self.processes.values()))
+        self.front.close()
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL."""
+        await asyncio.to_thread(self.processes[name].kill)
+
+    async def restart(self, name: str) -> None:
+        """Start a process that was killed; it may still have to wait for Kafka."""
+        await asyncio.to_thread(self.processes[name].restart)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP."""
+        self.processes[name].process.send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.processes[name].process.send_signal(signal.SIGCONT)
+
+    def view_positions(self) -> set[int]:
+        """Where the views that are shown stand; -1 for one that was stopped by an event."""
+        with closing(sqlite3.connect(f"file:{self.views}?mode=ro", uri=True, timeout=30)) as views:
+            found = views.execute("SELECT state, position FROM catalogue WHERE state <> 'building'").fetchall()
+        return {-1 if state == "degraded" else position for state, position in found}
+
+    def describe(self) -> str:
+        """How everything stands, for whoever has to find out why it does not go on."""
+        return "\n".join(f"--- {name}: {_state(process)}" for name, process in self.processes.items())
+
+
+def _end(process: RunningServer) -> None:
+    if process.process.poll() is None:
+        process.process.send_signal(signal.SIGCONT)
+    process.close()
+
+
+def _state(process: RunningServer) -> str:
+    errors = process.errors[-3000:]
+    if (code := process.process.poll()) is not None:
+        return f"ended with {code}\n{errors}"
+    try:
+        status = httpx.get(f"{process.url}/v1/status", timeout=5).json()
+    except httpx.HTTPError as error:
+        return f"{error!r}\n{errors}"
+    return f"{json.dumps(status.get('components'))} at {status.get('log_position')}\n{errors}"
