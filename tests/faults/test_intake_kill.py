@@ -64,20 +64,21 @@ async def check(data: Path, settings: KafkaSettings, places: list[str]) -> None:
 
 
 @pytest.mark.engine("kafka")
+@pytest.mark.parametrize("rounds", [3, pytest.param(60, marks=pytest.mark.soak)])
 async def test_a_registrar_killed_at_any_moment_loses_no_command_and_does_none_twice(
-    tmp_path: Path, kafka_settings: KafkaSettings
+    tmp_path: Path, kafka_settings: KafkaSettings, rounds: int
 ) -> None:
     await ensure_topics(kafka_settings)
-    chance = random.Random(4)
+    chance = random.Random(rounds)
     places: list[str] = []
     async with CommandPublisher(kafka_settings, actor="ann") as commands:
-        for round_ in range(3):
+        for round_ in range(rounds):
             registrar = await child(tmp_path, kafka_settings)
             assert registrar.stdout is not None
             sending = asyncio.create_task(send(commands, range(round_ * 150, round_ * 150 + 150)))
             if round_:
                 await registrar.stdout.readline()
-            await asyncio.sleep(chance.uniform(0.0, 0.4))  # the moment of the kill is what varies
+            await asyncio.sleep(chance.uniform(0.0, 0.6))  # the moment of the kill is what varies
             registrar.send_signal(signal.SIGKILL)
             await registrar.wait()
             places += await sending
