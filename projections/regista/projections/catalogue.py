@@ -26,15 +26,17 @@ DDL = (
 COLUMNS = "view, version, generation, state, position, count, digest, mark, running_time, error"
 SELECT = f"SELECT {COLUMNS} FROM catalogue ORDER BY view, version, generation"
 INSERT = f"INSERT INTO catalogue ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SERVES = "CASE state WHEN 'building' THEN 'building' ELSE 'live' END"
 ADVANCE = (
     "UPDATE catalogue SET state = ?, position = ?, count = ?, digest = ?, mark = ?, running_time = ?, error = ? "
-    "WHERE view = ? AND version = ? AND generation = ? AND position = ?"
+    f"WHERE view = ? AND version = ? AND generation = ? AND {_SERVES} = ? AND position = ?"
 )
 ADVANCE_TOGETHER = (
     "UPDATE catalogue SET state = CASE state WHEN 'degraded' THEN 'live' ELSE state END, position = ?, count = ?, "
-    "digest = ?, mark = ?, running_time = ?, error = NULL WHERE position = ? AND (view, version, generation) IN "
-    "(VALUES {rows})"
+    "digest = ?, mark = ?, running_time = ?, error = NULL WHERE position = ? "
+    f"AND (view, version, generation, {_SERVES}) IN (VALUES {{rows}})"
 )
+"""An entry is where and what it was: a server that crashed may have lost that a generation serves, and not where it is."""
 DELETE = "DELETE FROM catalogue WHERE view = ? AND version = ? AND generation = ?"
 POSITIONS = "SELECT view, position FROM catalogue WHERE state <> 'building'"
 
@@ -83,12 +85,17 @@ class Entry:
             self.error,
         )
 
-    def advance_values(self, before: int) -> tuple[Any, ...]:
-        """The parameters of ``ADVANCE`` from the position ``before``."""
-        return *self.values()[3:], *self.key, before
+    @property
+    def place(self) -> tuple[str, int, int, str]:
+        """What names the entry, and whether it serves."""
+        return *self.key, "live" if self.readable else "building"
+
+    def advance_values(self, before: Entry) -> tuple[Any, ...]:
+        """The parameters of ``ADVANCE`` from the entry ``before``."""
+        return *self.values()[3:], *before.place, before.position
 
     def advance_together_values(self, before: int) -> tuple[Any, ...]:
-        """The parameters of ``ADVANCE_TOGETHER`` from the position ``before``, without the keys."""
+        """The parameters of ``ADVANCE_TOGETHER`` from the position ``before``, without the places."""
         return *self.values()[4:9], before
 
     @classmethod

@@ -37,6 +37,11 @@ class Statement:
         return len(self.types)
 
 
+def open_end(column: str) -> str:
+    """``FOREVER``, said with a column of the values: else a planner may begin with all intervals that are open."""
+    return f"{FOREVER} + 0 * {column}"
+
+
 def insert(table: Table, *, ignore_conflicts: bool = False, late: bool = False) -> Statement:
     """Insert whole rows of a table, its columns in their order; rows that exist may be left alone."""
     columns = ", ".join(column.name for column in table.columns)

@@ -230,7 +230,7 @@ class ViewsDatabase:
         Raises:
             Overtaken: the entry is not where it was.
         """
-        cursor = self._connection.execute(catalogue.ADVANCE, after.advance_values(before.position))
+        cursor = self._connection.execute(catalogue.ADVANCE, after.advance_values(before))
         if cursor.rowcount != 1:
             raise Overtaken(f"{before.view} is no longer at {before.position}")
 
@@ -240,9 +240,9 @@ class ViewsDatabase:
         Raises:
             Overtaken: one of them is not where it was.
         """
-        keys = [part for entry in after for part in entry.key]
-        sql = catalogue.ADVANCE_TOGETHER.format(rows=", ".join(["(?, ?, ?)"] * len(after)))
-        cursor = self._connection.execute(sql, (*after[0].advance_together_values(before[0].position), *keys))
+        places = [part for entry in before for part in entry.place]
+        sql = catalogue.ADVANCE_TOGETHER.format(rows=", ".join(["(?, ?, ?, ?)"] * len(after)))
+        cursor = self._connection.execute(sql, (*after[0].advance_together_values(before[0].position), *places))
         if cursor.rowcount != len(after):
             raise Overtaken(f"views are no longer at {before[0].position}")
 

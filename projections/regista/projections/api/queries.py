@@ -24,6 +24,8 @@ Held: TypeAlias = tuple[bytes, int, int]
 FRESH_SECONDS = 2.0
 DEADLINE_SECONDS = 10.0
 THREADS = 3
+REMOTE_THREADS = 8
+"""Where reads wait for a network, they do not wait for each other."""
 REMEMBERED = 1_000
 """Answers of the hot path that are kept while nothing is written: about 2 KB each."""
 
@@ -60,7 +62,8 @@ class Queries:
         self._freshness = freshness
         self._log_end = log_end
         self._reader = database.reader()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="queries", initializer=self._open)
+        threads = THREADS if database.immediate else REMOTE_THREADS
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="queries", initializer=self._open)
         self._local = threading.local()
         self._readers: list[Reader] = []
         self._remembered = Remembered()
@@ -71,8 +74,10 @@ class Queries:
         for reader in (self._reader, *self._readers):
             reader.close()
 
-    async def fresh(self, arguments: Mapping[str, Any]) -> None:
+    async def fresh(self, arguments: Mapping[str, Any]) -> int:
         """Wait until the views answer for every position that a read names: ``min_position``, and its moments.
+
+        Returns the last of these positions, 0 where none is named.
 
         Raises:
             Malformed: ``bad_moment``.
@@ -83,10 +88,10 @@ class Queries:
         if "min_position" in arguments:
             named["min_position"] = arguments["min_position"]
         if not named:
-            return
+            return 0
         name, position = max(named.items(), key=lambda item: item[1])
         if await self._freshness.wait_for(position, 0):
-            return
+            return position
         end = await asyncio.to_thread(self._log_end)
         if position > end:
             raise BeyondLog(
@@ -94,18 +99,14 @@ class Queries:
                 hint="Name a position that a write answered, or leave it out for now.",
             )
         if not await self._freshness.wait_for(position, FRESH_SECONDS):
-            raise Unavailable(
-                f"position {position} is not visible yet",
-                code="not_visible_yet",
-                hint="Ask again; GET /v1/status shows how far each view is and why one stands still.",
-            )
+            raise _not_visible(position)
+        return position
 
     async def quick(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
         """Run a read of a few look-ups; its answer and the position."""
         if not self._database.immediate:
             return await self.thorough(read, arguments)
-        await self.fresh(arguments)
-        return _run(self._reader, read, arguments)
+        return _run(self._reader, read, arguments, await self.fresh(arguments))
 
     async def thorough(self, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
         """Run a read that may look at many rows, in a thread; its answer and the position.
@@ -113,11 +114,11 @@ class Queries:
         Raises:
             Unavailable: ``query_too_slow``, after ten seconds.
         """
-        await self.fresh(arguments)
+        position = await self.fresh(arguments)
 
         def work() -> tuple[Answer, int]:
             with self._local.reader.deadline(DEADLINE_SECONDS):
-                return _run(self._local.reader, read, arguments)
+                return _run(self._local.reader, read, arguments, position)
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
@@ -151,7 +152,17 @@ class Queries:
         self._readers.append(self._local.reader)
 
 
-def _run(reader: Reader, read: Read, arguments: Mapping[str, Any]) -> tuple[Answer, int]:
+def _run(reader: Reader, read: Read, arguments: Mapping[str, Any], position: int) -> tuple[Answer, int]:
     with reader.snapshot():
-        positions = reader.positions()
-        return read(reader, arguments), min(positions.values(), default=0)
+        reached = min(reader.positions().values(), default=0)
+        if reached < position:  # a server that crashed may have lost what was visible, and is folding it again
+            raise _not_visible(position)
+        return read(reader, arguments), reached
+
+
+def _not_visible(position: int) -> Unavailable:
+    return Unavailable(
+        f"position {position} is not visible yet",
+        code="not_visible_yet",
+        hint="Ask again; GET /v1/status shows how far each view is and why one stands still.",
+    )

@@ -15,8 +15,6 @@ from typing import Any, ClassVar
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from regista.projections.postgres.texts import stored
-
 _HEADER = Struct(">iiIii").pack
 _LENGTH = Struct(">i").pack
 _INTEGER = Struct(">iq").pack
@@ -78,7 +76,7 @@ class TextArray(BytesArray):
 
     def parts(self) -> Iterable[bytes | None]:
         """As ``BytesArray.parts``."""
-        return (None if value is None else value.encode() for value in stored(self.values))
+        return (None if value is None else value.encode() for value in self.values)
 
 
 ARRAYS: dict[type[Array], type[Any]] = {TextArray: str, IntegerArray: int, BytesArray: bytes}

@@ -27,21 +27,29 @@ _DEFAULTS: Final = {
 """A peer that is gone without a word is noticed within seconds. What the URL says comes first."""
 
 
-def connect(url: str, role: str, *settings: str) -> Connection:
-    """A connection in autocommit; ``role`` is what the server's administrator sees, ``settings`` are set on it.
+def check(url: str) -> dict[str, Any]:
+    """What a URL says.
 
     Raises:
-        Unavailable: ``views_unreadable``: the server cannot be reached or lets nobody in, or the URL is none.
+        Unavailable: ``views_unreadable``: it is none.
     """
     try:
-        given = conninfo.conninfo_to_dict(url)
+        return dict(conninfo.conninfo_to_dict(url))
     except psycopg.Error:
         raise Unavailable(
             "the URL of the database for the views cannot be read",  # its text may hold a password
             code="views_unreadable",
             hint="It is postgresql://user:password@host:5432/database, special characters percent-encoded.",
         ) from None
-    options: dict[str, Any] = {**_DEFAULTS, "application_name": f"regista {role}", **given}
+
+
+def connect(url: str, role: str, *settings: str) -> Connection:
+    """A connection in autocommit; ``role`` is what the server's administrator sees, ``settings`` are set on it.
+
+    Raises:
+        Unavailable: ``views_unreadable``: the server cannot be reached or lets nobody in, or the URL is none.
+    """
+    options: dict[str, Any] = {**_DEFAULTS, "application_name": f"regista {role}", **check(url)}
     try:
         connection: Connection = psycopg.connect(conninfo.make_conninfo("", **options), autocommit=True)
     except psycopg.Error as error:

@@ -18,9 +18,10 @@ from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Rewrite, Write
 from regista.projections.postgres import schema, skipping
-from regista.projections.postgres.connection import CHANNEL, Connection, connect, is_hindered, unavailable
+from regista.projections.postgres.connection import CHANNEL, Connection, check, connect, is_hindered, unavailable
 from regista.projections.postgres.desk import PostgresDesk
 from regista.projections.postgres.dialect import bound_text
+from regista.projections.postgres.growth import Growth
 from regista.projections.postgres.reader import PostgresReader
 from regista.projections.postgres.watcher import PostgresWatcher
 from regista.projections.postgres.writing import Writing
@@ -42,28 +43,31 @@ _PLANS = (
     "SET enable_mergejoin = off",
     "SET jit = off",
 )
-"""Every statement that writes finds its rows by a key. The planner, which knows nothing of tables that grow from
-nothing within seconds, would go through the whole of them."""
+"""Every statement that writes finds its rows by a key, however many there are."""
 _COMMIT = f"NOTIFY {CHANNEL}; COMMIT"
 
 
 class PostgresViewsDatabase:
-    """Implements ``ViewsStorage``. A connection that broke is made anew by the next call."""
+    """Implements ``ViewsStorage``. A connection that broke is made anew by the next call.
+
+    Whatever waits for the server raises ``Unavailable``, ``views_unreadable``, where it cannot be reached.
+    """
 
     immediate = False
 
     def __init__(self, url: str) -> None:
-        """Connect, and make the tables where there are none.
+        """Connect when first asked, and make the tables where there are none; the server may be away until then.
 
         Raises:
-            Unavailable: ``views_unreadable``: the server cannot be reached or lets nobody in.
+            Unavailable: ``views_unreadable``: the URL is none.
         """
+        check(url)
         self._url = url
         self._connection: Connection | None = None
         self._skips: tuple[Skip, ...] = ()
         self._log_id: str | None = None
+        self._growth = Growth()
         self._swept = 0.0
-        self._fresh(lambda _: None)
 
     def close(self) -> None:
         """As ``ViewsStorage.close``."""
@@ -178,15 +182,15 @@ class PostgresViewsDatabase:
 
     def advance(self, before: Entry, after: Entry) -> None:
         """As ``ViewsStorage.advance``."""
-        cursor = self._inside.execute(bound_text(catalogue.ADVANCE), after.advance_values(before.position))
+        cursor = self._inside.execute(bound_text(catalogue.ADVANCE), after.advance_values(before))
         if cursor.rowcount != 1:
             raise Overtaken(f"{before.view} is no longer at {before.position}")
 
     def advance_together(self, before: Sequence[Entry], after: Sequence[Entry]) -> None:
         """As ``ViewsStorage.advance_together``."""
-        keys = [part for entry in after for part in entry.key]
-        sql = bound_text(catalogue.ADVANCE_TOGETHER.format(rows=", ".join(["(?, ?, ?)"] * len(after))))
-        values = (*after[0].advance_together_values(before[0].position), *keys)
+        places = [part for entry in before for part in entry.place]
+        sql = bound_text(catalogue.ADVANCE_TOGETHER.format(rows=", ".join(["(?, ?, ?, ?)"] * len(after))))
+        values = (*after[0].advance_together_values(before[0].position), *places)
         if self._inside.execute(sql, values).rowcount != len(after):
             raise Overtaken(f"views are no longer at {before[0].position}")
 
@@ -197,8 +201,12 @@ class PostgresViewsDatabase:
             match change:
                 case Write(statement, rows):
                     writing.write(statement, rows)
+                    self._growth.written(view, generation, len(rows))
                 case Rewrite():
                     writing.rewrite(change)
+        if self._growth.is_due(view, generation):
+            for table in view.tables:
+                self._inside.execute(f"ANALYZE {view.physical_name(table.name, generation)}")
 
     def is_hindered(self, error: Exception) -> bool:
         """As ``ViewsStorage.is_hindered``."""

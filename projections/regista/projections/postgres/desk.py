@@ -10,8 +10,7 @@ import psycopg
 
 from regista.projections.postgres import schema
 from regista.projections.postgres.connection import Connection, connect, is_hindered, unavailable
-from regista.projections.postgres.dialect import bound_text
-from regista.projections.postgres.texts import bound, read
+from regista.projections.postgres.dialect import bound, bound_text
 
 _LOCK: Final = 0x7265_6769_7374_0002
 
@@ -79,4 +78,4 @@ class PostgresDesk:
 
 def _carry_out(connection: Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     cursor = connection.execute(bound_text(sql), bound(parameters))
-    return [read(row) for row in cursor.fetchall()] if cursor.description is not None else []
+    return cursor.fetchall() if cursor.description is not None else []

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from regista.projections.dialect import Kind, parts_of
 from regista.projections.postgres.connection import rebuilding
-from regista.projections.postgres.texts import bound
 
 _NUMBERED = re.compile(r"\?(\d)")
 _PUBLIC = re.compile(r"\b[a-z_]+_v\d+\b")
@@ -23,8 +22,6 @@ _KINDS: Final[dict[Kind, tuple[str, str]]] = {
     "number": ("number", "(j.value #>> '{}')::numeric"),
     "boolean": ("boolean", "(j.value #>> '{}')::boolean"),
 }
-_ZERO_IN_JSON: Final = r"\udb80\udc000"
-"""What ``texts`` makes of U+0000, as JSON writes it: PostgreSQL cannot take the character itself out of JSON."""
 
 
 def translated(sql: str, names: Mapping[str, str]) -> str:
@@ -47,6 +44,11 @@ def translated(sql: str, names: Mapping[str, str]) -> str:
     return _PUBLIC.sub(physical, text)
 
 
+def bound(parameters: Sequence[Any]) -> list[Any]:
+    """The parameters of a statement. PostgreSQL takes no U+0000, and no text in an event has any."""
+    return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in parameters]
+
+
 def arguments(sql: str, parameters: Sequence[Any]) -> Sequence[Any] | Mapping[str, Any]:
     """The parameters of a translated statement."""
     values = bound(parameters)
@@ -59,8 +61,7 @@ class PostgresDialect:
     def member(self, column: str, kind: Kind) -> str:
         """As ``Dialect.member``. What is selected is evaluated after the condition: no cast meets another kind."""
         name, value = _KINDS[kind]
-        document = rf"replace({column}, '\u0000', '{_ZERO_IN_JSON}')::json"
-        return f"(SELECT {value} FROM json_each({document}) j WHERE j.key = ? AND json_typeof(j.value) = '{name}')"
+        return f"(SELECT {value} FROM json_each({column}::json) j WHERE j.key = ? AND json_typeof(j.value) = '{name}')"
 
     def value(self, value: str | float) -> object:
         """As ``Dialect.value``. JSON has numbers as their shortest decimals: compared as such they are exact."""

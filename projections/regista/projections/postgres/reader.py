@@ -20,11 +20,10 @@ from regista.projections import catalogue
 from regista.projections.catalogue import Entry
 from regista.projections.postgres.connection import Connection, connect, is_hindered, too_slow, unavailable
 from regista.projections.postgres.dialect import POSTGRES, PostgresDialect, arguments, translated
-from regista.projections.postgres.texts import NOTE, read
 
 _BEGIN = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {milliseconds}; "
-    f"SELECT name, physical FROM exposed; {catalogue.POSITIONS}; SELECT 1 FROM about WHERE name = '{NOTE}'"
+    f"SELECT name, physical FROM exposed; {catalogue.POSITIONS}"
 )
 _VERSION = "SELECT view, version, generation, state, position FROM catalogue ORDER BY view, version, generation"
 _TEXTS = 500
@@ -48,7 +47,6 @@ class PostgresReader:
         self._names: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._positions: dict[str, int] = {}
-        self._escaped = False
         self._end: float | None = None
         self._limit = 0
         self._numbers = count()
@@ -67,10 +65,9 @@ class PostgresReader:
                 return self.rows(sql, parameters)
         try:
             cursor = self._ready().execute(self._text(sql), arguments(sql, parameters), binary=True)
-            found = cursor.fetchall()
+            return cursor.fetchall()
         except psycopg.Error as error:
             raise unavailable(error) from error
-        return [read(row) for row in found] if self._escaped else found
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """As ``Reader.row``."""
@@ -90,7 +87,7 @@ class PostgresReader:
                 while rows := cursor.fetchmany(size):
                     large = sum(len(v) for row in rows for v in row if isinstance(v, bytes)) > _LARGE
                     size = _FEW if large else min(size * 2, _MANY)
-                    yield from map(read, rows) if self._escaped else rows
+                    yield from rows
                     self._ready()
         except psycopg.Error as error:
             raise unavailable(error) from error
@@ -147,13 +144,13 @@ class PostgresReader:
                     return found
 
         try:
-            names, positions, notes = self._fresh(first)
+            names, positions = self._fresh(first)
         except psycopg.Error as error:
             raise unavailable(error) from error
         self._inside = True
         if dict(names) != self._names:
             self._names, self._texts = dict(names), {}
-        self._positions, self._escaped = dict(positions), bool(notes)
+        self._positions = dict(positions)
 
     def _finish(self) -> None:
         self._inside = False

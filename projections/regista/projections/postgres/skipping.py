@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 
 from regista.projections.postgres.connection import Connection
-from regista.projections.postgres.texts import bound, read
+from regista.projections.postgres.dialect import bound
 from regista.projections.skips import Skip
 
 _COLUMNS = "log_id, view, version, position, reason, actor, time"
@@ -15,7 +15,7 @@ _COLUMNS = "log_id, view, version, position, reason, actor, time"
 def recorded(connection: Connection) -> tuple[Skip, ...]:
     """All of them, in the order in which they were recorded."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM skips ORDER BY number").fetchall()
-    return tuple(Skip(*read(row)) for row in rows)
+    return tuple(Skip(*row) for row in rows)
 
 
 def add(connection: Connection, skips: Iterable[Skip]) -> tuple[Skip, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from threading import Lock
 
 import psycopg
 
@@ -20,7 +21,9 @@ class PostgresWatcher:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: Connection | None = None
-        self._connecting: asyncio.Task[Connection] | None = None
+        self._connecting: asyncio.Future[None] | None = None
+        self._lock = Lock()
+        self._is_closed = False
 
     async def changed(self, timeout: float, *, eager: bool) -> bool:  # noqa: ARG002, ASYNC109 - a result, not an exception
         """As ``Watcher.changed``. Whoever begins to listen, or could not, knows nothing: that counts as a change."""
@@ -38,20 +41,28 @@ class PostgresWatcher:
 
     def close(self) -> None:
         """As ``Watcher.close``."""
-        if self._connecting is not None:
-            self._connecting.add_done_callback(_close_late)
-            self._connecting = None
+        with self._lock:
+            self._is_closed = True
         self._drop()
 
     async def _listen(self) -> None:
+        """Begin to listen, in a thread; one that is under way goes on when this is cancelled."""
         if self._connecting is None:
-            self._connecting = asyncio.create_task(asyncio.to_thread(_listening, self._url))
+            self._connecting = asyncio.get_running_loop().run_in_executor(None, self._connect)
+        connecting = self._connecting
         try:
-            connection = await asyncio.shield(self._connecting)
-        except Exception:
-            self._connecting = None
-            raise
-        self._connection, self._connecting = connection, None
+            await asyncio.shield(connecting)
+        finally:
+            if connecting.done():
+                self._connecting = None
+
+    def _connect(self) -> None:
+        connection = connect(self._url, "watcher", f"LISTEN {CHANNEL}")
+        with self._lock:
+            if not self._is_closed:
+                self._connection = connection
+                return
+        connection.close()
 
     async def _hear(self, connection: Connection, timeout: float) -> bool:  # noqa: ASYNC109 - a result
         loop = asyncio.get_running_loop()
@@ -80,12 +91,3 @@ class PostgresWatcher:
         if connection is not None:
             with suppress(psycopg.Error):
                 connection.close()
-
-
-def _listening(url: str) -> Connection:
-    return connect(url, "watcher", f"LISTEN {CHANNEL}")
-
-
-def _close_late(connecting: asyncio.Task[Connection]) -> None:
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().close()

@@ -9,13 +9,11 @@ from regista.projections.changes import Rewrite, Statement, Values
 from regista.projections.postgres.arrays import OF
 from regista.projections.postgres.connection import Connection
 from regista.projections.postgres.dialect import bound_text
-from regista.projections.postgres.texts import NOTE, bound, escaped, need_escape, read
 from regista.projections.views.base import View
 
 COPIED = 32
 """Rows from which COPY is quicker than a statement: it takes a round trip more."""
 _TYPES = {str: "text", int: "int8", bytes: "bytea"}
-_NOTED = f"INSERT INTO about VALUES ('{NOTE}', 'texts') ON CONFLICT DO NOTHING"
 
 
 class Writing:
@@ -28,31 +26,20 @@ class Writing:
 
     def write(self, statement: Statement, rows: Sequence[Values]) -> None:
         """Carry out one statement over rows."""
-        columns = list(zip(*rows, strict=True))
-        noted = False
-        for index, kind in enumerate(statement.types):
-            if kind is str and need_escape(columns[index]):
-                columns[index] = tuple(None if text is None else escaped(text) for text in columns[index])
-                noted = True
-        if noted:
-            self._connection.execute(_NOTED)
-            rows = list(zip(*columns, strict=True))
         if statement.target is not None and len(rows) >= COPIED:
             self._copy(statement, rows)
         else:
+            columns = zip(*rows, strict=True)
             values = [OF[kind](column) for kind, column in zip(statement.types, columns, strict=True)]
             self._connection.execute(_text(self._view, self._generation, statement), values, prepare=True)
 
     def rewrite(self, change: Rewrite) -> None:
         """Read one row, change it, write it back."""
         select, update = (_named(self._view, self._generation, text) for text in (change.select, change.update))
-        row = self._connection.execute(select, bound(change.key), prepare=True, binary=True).fetchone()
+        row = self._connection.execute(select, change.key, prepare=True, binary=True).fetchone()
         if row is None:
             raise LookupError(f"{self._view.name}: nothing to change at {change.key}")
-        changed = change.change(read(row))
-        if need_escape([value for value in changed if isinstance(value, str)]):
-            self._connection.execute(_NOTED)
-        self._connection.execute(update, bound(changed), prepare=True)
+        self._connection.execute(update, change.change(row), prepare=True)
 
     def _copy(self, statement: Statement, rows: Sequence[Values]) -> None:
         text = _copied(self._view, self._generation, statement)

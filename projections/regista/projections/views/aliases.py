@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
 
-from regista.projections.changes import FOREVER, Change, Statement, insert, writes
+from regista.projections.changes import FOREVER, Change, Statement, insert, open_end, writes
 from regista.projections.decoding import Item
 from regista.projections.views.base import View, dispatch
 
@@ -40,7 +40,7 @@ _INSERT = insert(ALIASES)
 _CLOSE = Statement(
     "WITH v (model_key, alias, position) AS (VALUES {rows}) UPDATE {aliases} SET to_position = v.position FROM v "
     "WHERE {aliases}.model_key = v.model_key AND {aliases}.alias = v.alias "
-    f"AND {{aliases}}.to_position = {FOREVER}",
+    f"AND {{aliases}}.to_position = {open_end('v.position')}",
     (str, str, int),
 )
 

@@ -35,6 +35,7 @@ MODELS = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    postgresql_with={"fillfactor": 80},
 )
 _REWRITTEN = ("title", "description", "owner", "tags", "policy")
 _RETIRED, _VERSIONS, _LATEST, _LATEST_KEY, _UPDATED, _SEQUENCE = 7, 8, 9, 10, 13, 14

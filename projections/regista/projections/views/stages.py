@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text
 
-from regista.projections.changes import FOREVER, Change, Statement, insert, writes
+from regista.projections.changes import FOREVER, Change, Statement, insert, open_end, writes
 from regista.projections.decoding import Item
 from regista.projections.views.base import View, dispatch
 
@@ -38,7 +38,7 @@ _INSERT = insert(STAGES)
 _CLOSE = Statement(
     "WITH v (model_key, stage, ordinal, position) AS (VALUES {rows}) UPDATE {stages} SET to_position = v.position FROM v "
     "WHERE {stages}.model_key = v.model_key AND {stages}.stage = v.stage "
-    f"AND {{stages}}.to_position = {FOREVER} AND {{stages}}.ordinal = v.ordinal",
+    f"AND {{stages}}.to_position = {open_end('v.position')} AND {{stages}}.ordinal = v.ordinal",
     (str, str, int, int),
 )
 

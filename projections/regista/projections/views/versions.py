@@ -45,6 +45,7 @@ VERSIONS = Table(
     Column("description", Text),
     Column("model_card", Text),
     Column("supplied", Text),
+    postgresql_with={"fillfactor": 80},
 )
 Index(None, VERSIONS.c.model_key, VERSIONS.c.ordinal, unique=True)
 Index(None, VERSIONS.c.model_key, VERSIONS.c.version_key, unique=True)
@@ -90,15 +91,11 @@ _INSERT, _INSERT_DIGESTS, _INSERT_EVALUATIONS = (
     insert(EVALUATIONS),
 )
 _UPSERT_CHECKS = upsert(CHECKS)
-_MOVE = Statement(
-    "WITH v (model_key, ordinal, stage) AS (VALUES {rows}) UPDATE {versions} SET stage = v.stage FROM v "
-    "WHERE {versions}.model_key = v.model_key AND {versions}.ordinal = v.ordinal",
-    (str, int, str),
-)
 _TOUCH = Statement(
-    "WITH v (model_key, version_key, sequence) AS (VALUES {rows}) UPDATE {versions} SET sequence = v.sequence FROM v "
+    "WITH v (model_key, version_key, sequence, stage) AS (VALUES {rows}) UPDATE {versions} "
+    "SET sequence = v.sequence, stage = coalesce(v.stage, {versions}.stage) FROM v "
     "WHERE {versions}.model_key = v.model_key AND {versions}.version_key = v.version_key",
-    (str, str, int),
+    (str, str, int, str),
 )
 _WHERE = "FROM {versions} WHERE model_key = ? AND ordinal = ?"
 _SELECT = f"SELECT {', '.join(_REWRITTEN)} {_WHERE}"
@@ -125,8 +122,8 @@ class _Fold:
         self.digests: list[tuple[bytes, int]] = []
         self.evaluations: list[Values] = []
         self.checks: dict[tuple[str, int, str], Values] = {}
-        self.moved: dict[tuple[str, int], str] = {}
         self.touched: dict[tuple[str, str], int] = {}
+        self.moved: dict[tuple[str, str], str] = {}
         self.rewrites: list[Rewrite] = []
 
     def touch(self, item: Item, version: str) -> None:
@@ -136,17 +133,17 @@ class _Fold:
         else:
             row[_SEQUENCE] = item.sequence
 
-    def move(self, item: Item, version: str, ordinal: int, stage: str) -> None:
+    def move(self, item: Item, version: str, stage: str) -> None:
         row = self.versions.get((item.key, version))
         if row is None:
-            self.moved[item.key, ordinal] = stage
+            self.moved[item.key, version] = stage
         else:
             row[_STAGE] = stage
         self.touch(item, version)
 
     def displace(self, item: Item) -> None:
         for other in item.record["displaced"]:
-            self.move(item, other["version"], other["ordinal"], other["to_stage"])
+            self.move(item, other["version"], other["to_stage"])
 
 
 def _registered(fold: _Fold, item: Item) -> None:
@@ -252,16 +249,16 @@ def _checked(fold: _Fold, item: Item) -> None:
 
 def _promoted(fold: _Fold, item: Item) -> None:
     fold.displace(item)
-    fold.move(item, item.record["version"], item.record["ordinal"], item.record["to_stage"])
+    fold.move(item, item.record["version"], item.record["to_stage"])
 
 
 def _rolled_back(fold: _Fold, item: Item) -> None:
     fold.displace(item)
-    fold.move(item, item.record["version"], item.record["ordinal"], item.record["stage"])
+    fold.move(item, item.record["version"], item.record["stage"])
 
 
 def _archived(fold: _Fold, item: Item) -> None:
-    fold.move(item, item.record["version"], item.record["ordinal"], ARCHIVE)
+    fold.move(item, item.record["version"], ARCHIVE)
 
 
 def _alias_moved(fold: _Fold, item: Item) -> None:
@@ -283,6 +280,10 @@ _HANDLERS: dict[str, Callable[[_Fold, Item], None]] = {
 }
 
 
+def _touched(key: tuple[str, str], sequence: int, stage: str | None) -> Values:
+    return key[0], version_key(key[1]), sequence, stage
+
+
 def fold(items: Sequence[Item]) -> list[Change]:
     """New versions first, then what changed on older ones, then the rare rewrites in their order."""
     result = dispatch(_HANDLERS, _Fold(), items)
@@ -291,8 +292,7 @@ def fold(items: Sequence[Item]) -> list[Change]:
         (_INSERT_DIGESTS, result.digests),
         (_INSERT_EVALUATIONS, result.evaluations),
         (_UPSERT_CHECKS, list(result.checks.values())),
-        (_MOVE, [(*key, stage) for key, stage in result.moved.items()]),
-        (_TOUCH, [(key, version_key(version), sequence) for (key, version), sequence in result.touched.items()]),
+        (_TOUCH, [_touched(key, sequence, result.moved.get(key)) for key, sequence in result.touched.items()]),
     )
     return [*changes, *result.rewrites]
 
