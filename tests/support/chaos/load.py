@@ -6,8 +6,8 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -59,7 +59,16 @@ class Tally:
     kafka_done: int = 0
     kafka_refused: int = 0
     retries: int = 0
-    told: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def over_http(self) -> int:
+        """Answers over HTTP."""
+        return self.http_done + self.http_refused
+
+    @property
+    def over_kafka(self) -> int:
+        """Answers over Kafka."""
+        return self.kafka_done + self.kafka_refused
 
 
 class Load:
@@ -97,6 +106,14 @@ class Load:
         self._ends.clear()
         self._garbage.produce(self._world.topics.commands, b"no command", key=b"anything")
         self._clients = [asyncio.create_task(self._client(number)) for number in self._wishes]
+
+    async def answered(self, number: int, patience: float) -> None:
+        """Return when so many more commands were answered, by each way; at the latest when patience is over."""
+        wanted = (self._tally.over_http + number, self._tally.over_kafka + number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._tally.over_http < wanted[0] or self._tally.over_kafka < wanted[1]:  # noqa: ASYNC110 - counters tell nobody
+                    await asyncio.sleep(0.05)
 
     async def quiesce(self, patience: float) -> list[str]:
         """Begin nothing new; what is not answered in time is a violation."""

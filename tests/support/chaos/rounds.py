@@ -25,6 +25,8 @@ from tests.support.chaos.reading import Reader, Tail, read
 from tests.support.chaos.world import World
 from tests.support.own_broker import OwnBroker
 
+AFTERWARDS = 10
+"""Writes that are still done over HTTP, and over Kafka, when all that was injured is back."""
 DRAINED_WITHIN = 120.0
 ANSWERED_WITHIN = 90.0
 READERS: tuple[Reader, Reader] = ("librdkafka", "aiokafka")
@@ -36,8 +38,7 @@ class Figures:
 
     seed: str
     rounds: int = 0
-    events: int = 0
-    commands: int = 0
+    held: Counter[str] = field(default_factory=Counter)
     drained: list[float] = field(default_factory=list)
     did: Counter[str] = field(default_factory=Counter)
     tally: Tally = field(default_factory=Tally)
@@ -52,7 +53,8 @@ class Figures:
             f"chaos: seed {self.seed}, {self.rounds} rounds in {time.monotonic() - self.began:.0f} s; {did}; "
             f"{tally.http_done} + {tally.http_refused} writes done + refused over HTTP, "
             f"{tally.kafka_done} + {tally.kafka_refused} over Kafka, {tally.retries} repeated; "
-            f"{self.commands} commands on Kafka, {self.events} events; drained within {drained[len(drained) // 2]:.1f} s "
+            f"{self.held['commands']} commands on Kafka, {self.held['events']} events, {self.held['fences']} relays fenced; "
+            f"answered and drained within {drained[len(drained) // 2]:.1f} s "
             f"(median), {drained[-1]:.1f} s (longest); {len(self.violations)} violations"
         )
 
@@ -109,7 +111,7 @@ async def _rounds_of_a_log(world: World, order: Order, numbers: Sequence[int], f
     topics = (world.topics.events, world.topics.commands, world.topics.results, world.topics.dead_letters)
     with Tail(world.direct, topics) as tail:
         async with load.opened():
-            before = Counter({"events": 0, "commands": 0})
+            before: Counter[str] = Counter()
             for number in numbers:
                 chance = random.Random(f"{order.seed}.{number}")
                 planned = order.injuries[number - order.first] if order.injuries else ()
@@ -118,8 +120,7 @@ async def _rounds_of_a_log(world: World, order: Order, numbers: Sequence[int], f
                 found = await _round(world, load, tail, injuries, chance, figures)
                 if not found:
                     found, held = await _check(world, load, tail, READERS[number % 2])
-                    figures.events += held["events"] - before["events"]
-                    figures.commands += held["commands"] - before["commands"]
+                    figures.held += held - before
                     before = held
                 if not found and number == numbers[-1]:
                     found = await _asked(world)
@@ -140,9 +141,10 @@ async def _round(
     """Injure under load, then wait until nothing is left to do; what was never done is a violation."""
     load.begin()
     await inflict(world, injuries, chance, figures.did)
+    await load.answered(AFTERWARDS, ANSWERED_WITHIN)
     await asyncio.sleep(chance.uniform(0.1, 0.6))
-    wrong = await load.quiesce(ANSWERED_WITHIN)
     began = time.monotonic()
+    wrong = await load.quiesce(ANSWERED_WITHIN)
     while not wrong and (left := await asyncio.to_thread(_left, world, tail)):
         if time.monotonic() - began > DRAINED_WITHIN:
             wrong.append(f"not drained within {DRAINED_WITHIN:g} s: {left}")
@@ -172,7 +174,8 @@ async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[
     seen = await read(world.direct, names, reader)
     copy = await asyncio.to_thread(copy_of, world.log)
     wrong = checker.events(copy, seen[topics.events])
-    wrong += checker.checkpoints(copy, [json.loads(note.value or b"{}") for note in seen[topics.relay]])
+    notes = [json.loads(note.value or b"{}") for note in seen[topics.relay]]
+    wrong += checker.checkpoints(copy, notes)
     for name in names[:-1]:
         wrong += checker.followed(followed[name], seen[name])
     wrong += checker.results(copy, seen[topics.commands], seen[topics.results], seen[topics.dead_letters])
@@ -180,7 +183,12 @@ async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[
     wrong += await asyncio.to_thread(checker.chain, world.log)
     wrong += await checker.views(world.log, world.views)
     wrong += tail.errors
-    return wrong, Counter({"events": len(copy.events), "commands": len(seen[topics.commands])})
+    held = {
+        "events": len(copy.events),
+        "commands": len(seen[topics.commands]),
+        "fences": sum(note["kind"] == "barrier" and note["outbox"] == "events" for note in notes),
+    }
+    return wrong, Counter(held)
 
 
 async def _asked(world: World) -> list[str]:
