@@ -36,6 +36,7 @@ from regista.orphans import OrphanCollector
 from regista.process import running, serve_until_signal
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
+from regista.projections.desk import ViewsSource
 from regista.projections.follower import ViewsFollower
 from regista.projections.projection import Projection
 from regista.projections.runner import Projector
@@ -45,7 +46,7 @@ from regista.registrar.routes import command_routes
 from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
 from regista.settings import Settings
-from regista.storage import open_log, open_views, wakeups
+from regista.storage import open_log, open_views, open_views_of_another, wakeups
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
 from regista.tasks import CANCELLING, Tasks
@@ -100,13 +101,11 @@ class Application:
             settings.data.mkdir(parents=True, exist_ok=True)
             self._store = open_log(settings)
             opened.callback(self._store.close)
-            self._views = open_views(settings)
-            opened.callback(self._views.close)
+            self._feed = StoreFeed(self._store)
+            views, self._projection = self._projected(opened, alone=alone)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
             opened.callback(self._blobs.close)
-            self._feed = StoreFeed(self._store)
-            self._projection: Projection = Projector(self._feed, self._views) if alone else ViewsFollower(self._views)
-            self._queries = Queries(self._views, self._projection, self._store.max_position)
+            self._queries = Queries(views, self._projection, self._store.max_position)
             opened.callback(self._queries.close)
             self._writer = GroupCommit(self._store, max_batch=settings.max_batch, observe=self.metrics.commit)
             snapshots = Snapshots(settings.data / SNAPSHOTS_FILE)
@@ -120,7 +119,7 @@ class Application:
             )
             self._kafka = self._kafka_side(publishes=alone)
             self.orphans = OrphanCollector(self._store, self._blobs, older_than=timedelta(seconds=settings.orphan_age))
-            source = ViewedEvents(self._projection, self._views, self._store)
+            source = ViewedEvents(self._projection, views, self._store)
             opened.callback(source.close)
             self.streams = EventStreams(
                 source,
@@ -130,6 +129,16 @@ class Application:
             )
             self.asgi = self._api()
             self._opened = opened.pop_all()
+
+    def _projected(self, opened: ExitStack, *, alone: bool) -> tuple[ViewsSource, Projection]:
+        """The views, and who makes them: this process, or another one that it follows."""
+        if alone:
+            own = open_views(self.settings)
+            opened.callback(own.close)
+            return own, Projector(self._feed, own)
+        views = open_views_of_another(self.settings)
+        opened.callback(views.close)
+        return views, ViewsFollower(views)
 
     def _kafka_side(self, *, publishes: bool) -> KafkaSide | None:
         if self.settings.kafka is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from regista.domain.errors import Unavailable
 from regista.projections.database import ViewsDatabase
+from regista.projections.desk import ViewsFile, ViewsSource
 from regista.store.sqlite.reader import SQLiteLogReader
 from regista.store.sqlite.store import LOG_FILE, SQLiteLogStore
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from regista.store.log import LogReader, LogStore
 
 VIEWS_FILE = "views.db"
+
+
+class ViewsOfAnother(ViewsSource, Protocol):
+    """A database of views that this process opened to read."""
+
+    def close(self) -> None:
+        """Close what is open of it."""
 
 
 def open_log(settings: Settings) -> LogStore:
@@ -63,6 +71,17 @@ def open_views(settings: Settings) -> ViewsStorage:
     except ModuleNotFoundError as error:
         raise _without_postgres() from error
     return PostgresViewsDatabase(settings.views_url)
+
+
+def open_views_of_another(settings: Settings) -> ViewsOfAnother:
+    """The database of the views, for a process that reads what another one projects.
+
+    Raises:
+        Unavailable: the packages for PostgreSQL are missing.
+    """
+    if settings.views_url is None:
+        return ViewsFile(settings.data / VIEWS_FILE)
+    return open_views(settings)
 
 
 def wakeups(settings: Settings, grown: Callable[[], None]) -> list[Coroutine[Any, Any, None]]:
