@@ -7,6 +7,7 @@ of its kind is at work. One that cannot go on at all ends, for whoever watches i
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import sys
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from regista.domain.chain import Head as LogHead
-from regista.domain.errors import Invalid, Reason, RegistaError, Unavailable
+from regista.domain.errors import Invalid, NotFound, Reason, RegistaError, Unavailable
 from regista.http.application import Shell, create_app
 from regista.http.condition import view_statuses
 from regista.http.metrics import Metrics
@@ -34,6 +35,7 @@ from regista.tasks import CANCELLING, Tasks
 from regista.wire.resources import Head, Status, ViewStatus
 
 _LOOK_EVERY = 1.0
+logger = logging.getLogger("regista.workers")
 
 
 class Worker(ABC):
@@ -252,6 +254,9 @@ async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
             "A relay needs Kafka.", code="no_kafka", hint="Name its brokers: --kafka HOST:PORT, or REGISTA_KAFKA."
         )
 
+    if kind is RelayWorker or settings.kafka is None:
+        await _log_is_there(settings)
+
     def build() -> Worker:
         try:
             return kind(settings)
@@ -262,6 +267,25 @@ async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
         sys.stdout.write(f"Regista {does}; how it stands: {url}/v1/status   (Ctrl+C stops it)\n")
 
     await serve_until_signal(settings, build, greet)
+
+
+async def _log_is_there(settings: Settings) -> None:
+    """Return when somebody has made the log.
+
+    Raises:
+        Unavailable, Damaged: as ``open_log_reader``.
+    """
+    waiting = False
+    while True:
+        try:
+            await asyncio.to_thread(lambda: open_log_reader(settings).close())
+        except NotFound as error:
+            if not waiting:
+                logger.warning("%s Waiting for the process that makes it.", error.detail)
+            waiting = True
+            await asyncio.sleep(_LOOK_EVERY)
+        else:
+            return
 
 
 def _nothing() -> None:

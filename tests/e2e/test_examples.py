@@ -1,6 +1,7 @@
 """The examples run as they stand: on real data, against a real registry, in processes of their own."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,16 @@ def run(example: str, folder: Path, **environment: str) -> subprocess.CompletedP
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("examples")) as running:
         yield running
+
+
+@pytest.mark.engine("kafka-native")
+@pytest.mark.engine("kcat")
+def test_the_demonstration_with_kafka_holds(tmp_path: Path) -> None:
+    tools, cache = str(EXAMPLES.parent / "tools"), os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    done = run("demo_kafka.py", tmp_path, TMPDIR=str(tmp_path), PYTHONPATH=tools, XDG_CACHE_HOME=cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kcat -t regista.events.v1" in done.stdout
+    assert done.stdout.rstrip().endswith("Everything held.")
 
 
 def test_the_demonstration_holds(tmp_path: Path) -> None:

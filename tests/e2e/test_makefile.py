@@ -15,6 +15,7 @@ TARGETS = {
     "test",
     "compose-test",
     "demo",
+    "demo-kafka",
     "check",
     "format",
     "bench",
@@ -57,7 +58,8 @@ def test_make_alone_lists_every_target(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["up", "up-kafka", "test", "compose-test", "demo", "check", "format", "bench", "soak", "build"]
+    "target",
+    ["up", "up-kafka", "test", "compose-test", "demo", "demo-kafka", "check", "format", "bench", "soak", "build"],
 )
 def test_a_bare_python_gets_pinned_packages_with_hashes_before_anything_runs(checkout: Path, target: str) -> None:
     lines = make(checkout, "-n", target).stdout.splitlines()

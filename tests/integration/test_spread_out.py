@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,16 @@ def test_a_rebuild_asked_of_the_one_is_made_by_the_other(spread: Spread) -> None
         rebuilt = client.post("/v1/admin/rebuild", timeout=60)
         assert rebuilt.status_code == httpx.codes.OK, rebuilt.text
         assert rebuilt.json()["equal"]
+
+
+def test_a_relay_waits_for_the_log_that_it_is_to_publish(
+    kafka_settings: KafkaSettings, stores: dict[str, Any], tmp_path: Path
+) -> None:
+    given = of_kafka(kafka_settings) | stores
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        early = thread.submit(lambda: stack.enter_context(running_server(tmp_path, "relay", **given)))
+        stack.enter_context(running_server(tmp_path, "serve", ready=False, **given))
+        assert status(early.result(60))["components"]["relay"]["error"] is None
 
 
 def test_one_process_does_it_all_and_answers_once_kafka_has_it(

@@ -154,7 +154,10 @@ async def test_data_of_unknown_types_are_parked_as_they_came(tmp_path: Path) -> 
     for data in ({"endpoint": "eu"}, b"\xc3\x01"):
         unknown = LoggedEvent(**{**as_arguments(event(1)), "log_id": str(data), "data": data})
         await ParkingFile(file)(Parked(unknown, ValueError("x"), 1))
-    assert [json.loads(line)["data"] for line in file.read_text().splitlines()] == [{"endpoint": "eu"}, {"avro": "c301"}]
+    assert [json.loads(line)["data"] for line in file.read_text().splitlines()] == [
+        {"endpoint": "eu"},
+        {"avro": "c301"},
+    ]
 
 
 def as_arguments(one: LoggedEvent) -> dict[str, Any]:
