@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+from tests.support.chaos.copy import end_of
 from tests.support.chaos.world import PROJECTORS, REGISTRAR, RELAYS, World
 
 Injury: TypeAlias = Callable[[World, random.Random, "Counter[str]"], Awaitable[None]]
@@ -49,15 +50,19 @@ async def kill_broker(world: World, chance: random.Random, did: Counter[str]) ->
 
 
 async def freeze_relay(world: World, chance: random.Random, did: Counter[str], *, seconds: float | None = None) -> None:
-    """Freeze a relay until the other one publishes, and let it go on then, with whatever it had in hand."""
+    """Freeze the relay that publishes, while the other may take over, and let it go on with what it had in hand."""
     frozen, other = chance.sample(RELAYS, 2)
+    if (await asyncio.to_thread(world.relay_stands, other))[0] == "leading":
+        frozen, other = other, frozen
     world.freeze(frozen)
     did["relay freezes"] += 1
+    end = await asyncio.to_thread(end_of, world.log)
     try:
         if chance.random() < 0.5:
             await _kill(world, [other], chance)  # a new one fences at once
             did["relay kills"] += 1
         await asyncio.sleep(chance.uniform(2, 9) if seconds is None else seconds)
+        did["takeovers from a frozen relay"] += (await asyncio.to_thread(world.relay_stands, other))[1] > end
     finally:
         world.thaw(frozen)
 

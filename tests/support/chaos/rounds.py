@@ -63,7 +63,8 @@ class Figures:
 class Order:
     """What a run is to be like. ``injuries`` are those of each round where they are not left to chance.
 
-    ``always`` is inflicted in every round; ``of_one_log`` rounds go on with the same log.
+    ``always`` is inflicted in every round; ``of_one_log`` rounds go on with the same log; logs take turns with what they
+    ``acknowledge``.
     """
 
     rounds: int
@@ -74,6 +75,7 @@ class Order:
     always: Injury | None = None
     long_ones: bool = False
     relay: str = "relay"
+    acknowledge: tuple[str, str] = ("log", "kafka")
 
 
 def rounds_of_soak(default: int) -> int:
@@ -92,7 +94,7 @@ async def run(folder: Path, broker: OwnBroker, order: Order) -> Figures:
             folder / f"log-{begin}",
             broker,
             f"c{begin}",
-            acknowledge=("log", "kafka")[begin // order.of_one_log % 2],
+            acknowledge=order.acknowledge[begin // order.of_one_log % 2],
             relay=order.relay,
         )
         try:
@@ -116,23 +118,30 @@ async def _rounds_of_a_log(world: World, order: Order, numbers: Sequence[int], f
                 chance = random.Random(f"{order.seed}.{number}")
                 planned = order.injuries[number - order.first] if order.injuries else ()
                 injuries = planned or chosen(chance, always=order.always, long_ones=order.long_ones)
-                began = time.monotonic()
-                found = await _round(world, load, tail, injuries, chance, figures)
-                if not found:
-                    found, held = await _check(world, load, tail, READERS[number % 2])
-                    figures.held += held - before
-                    before = held
-                if not found and number == numbers[-1]:
-                    found = await _asked(world)
+                began, held = time.monotonic(), before
+                try:
+                    found = await _round(world, load, tail, injuries, chance, figures)
+                    if not found:
+                        found, held = await _check(world, load, tail, READERS[number % 2])
+                    if not found and number == numbers[-1]:
+                        found = await _asked(world)
+                except Exception as error:  # noqa: BLE001 - what did not come back is a violation, and the others are told
+                    found = [f"the round did not end: {error!r}"]
                 figures.rounds += 1
-                names = ", ".join(getattr(injury, "__name__", "?") for injury in injuries)
-                print(
-                    f"round {number} [{names}] {time.monotonic() - began:.1f} s, {before['events']} events", flush=True
-                )
+                figures.held += held - before
+                before = held
+                _tell(number, injuries, time.monotonic() - began, figures, held["events"])
                 if found:
                     figures.violations += [f"seed {order.seed}, round {number}: {one}" for one in found]
                     print("\n".join([*figures.violations, world.describe()]), flush=True)
                     return
+
+
+def _tell(number: int, injuries: Sequence[Injury], seconds: float, figures: Figures, events: int) -> None:
+    names = ", ".join(getattr(injury, "__name__", "?") for injury in injuries)
+    waited = figures.drained[-1] if figures.drained else 0.0
+    took = f"{seconds:.1f} s, {waited:.1f} s of them to answer and drain"
+    print(f"round {number} [{names}] {took}; {events} events in the log", flush=True)
 
 
 async def _round(

@@ -118,6 +118,15 @@ class World:
         """SIGCONT."""
         self.processes[name].process.send_signal(signal.SIGCONT)
 
+    def relay_stands(self, name: str) -> tuple[str, int]:
+        """State and position of a relay of events, by its own word; ``unknown`` where it does not answer."""
+        try:
+            status = httpx.get(f"{self.processes[name].url}/v1/status", timeout=5).json()
+        except httpx.HTTPError:
+            return "unknown", 0
+        relay = status["components"]["relay"]
+        return relay["state"], relay["position"]
+
     def view_positions(self) -> set[int]:
         """Where the views that are shown stand; -1 for one that was stopped by an event."""
         with closing(sqlite3.connect(f"file:{self.views}?mode=ro", uri=True, timeout=30)) as views:
