@@ -18,6 +18,7 @@ from tests.support.projecting import Place, Places, Projection, folded_at, memor
 from regista.domain import commands as c
 from regista.domain.chain import event_hash
 from regista.projections.api.events import events as read_events
+from regista.projections.api.models import SHOWN_PER_STAGE
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import ROUTES
 from regista.projections.sqlite.reader import SQLiteReader
@@ -372,6 +373,23 @@ async def test_pages_stay_stable_while_others_write(places: Places) -> None:
             if (following := answer["next"]) is None:
                 break
     assert seen == list(range(30, 0, -1))
+
+
+async def test_the_list_shows_every_model_as_it_is_shown_alone(places: Places) -> None:
+    history = History()
+    for model in ("empty", "small", "large"):
+        history.register_model(model)
+    for model, versions in (("small", 3), ("large", SHOWN_PER_STAGE + 1)):
+        for seed in range(versions):
+            history.register(model, seed)
+        for version in ("1", "2"):
+            history.do(c.Promote(model, version, "staging"))
+            history.do(c.AssignAlias(model, f"a{version}", version))
+    async with running(memory_feed(history.sets), places()) as projection:
+        listed = (await get(projection, "/v1/models"))["items"]
+        alone = [await get(projection, f"/v1/models/{model}") for model in ("empty", "large", "small")]
+    assert listed == alone
+    assert len(alone[1]["stages"]["candidate"]) == SHOWN_PER_STAGE - 1
 
 
 async def test_a_page_token_belongs_to_its_query(projection: Projection) -> None:

@@ -26,8 +26,8 @@ OUTWARD = frozenset({"stored-as", "version-of"})
 _CHUNK = 500
 _UPSTREAM = "SELECT node_hash, node, label, edges FROM upstream_v1 WHERE node_hash IN ({marks}) ORDER BY position"
 _USERS = (
-    "SELECT DISTINCT s.node_hash, s.node, s.label, s.edges FROM uses_v1 u CROSS JOIN upstream_v1 s "
-    "ON s.node_hash = u.user_hash WHERE u.node_hash IN ({marks}) LIMIT ?"
+    "SELECT node_hash, node, label, edges FROM upstream_v1 WHERE node_hash IN "
+    "(SELECT DISTINCT user_hash FROM uses_v1 WHERE node_hash IN ({marks}) LIMIT ?) ORDER BY position"
 )
 
 

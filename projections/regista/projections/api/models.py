@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regista.domain.errors import NotFound
@@ -31,6 +31,21 @@ _HELD_AT = (
     "SELECT version, from_position, ordinal FROM stages_v1 WHERE model_key = ? AND stage = ? AND to_position > ? "
     f"AND from_position <= ? ORDER BY ordinal DESC LIMIT {SHOWN_PER_STAGE}"
 )
+_HELD_OF_MANY = f"""
+    WITH RECURSIVE held (model_key, stage) AS (
+        SELECT m.model_key, (SELECT min(s.stage) FROM stages_v1 s WHERE s.model_key = m.model_key)
+        FROM models_v1 m WHERE m.model_key IN ({{marks}})
+        UNION ALL
+        SELECT h.model_key, (SELECT min(s.stage) FROM stages_v1 s WHERE s.model_key = h.model_key AND s.stage > h.stage)
+        FROM held h WHERE h.stage IS NOT NULL)
+    SELECT h.model_key, h.stage, s.version FROM held h CROSS JOIN stages_v1 s
+    ON s.model_key = h.model_key AND s.stage = h.stage AND s.to_position = {FOREVER}
+    ORDER BY h.model_key, h.stage, s.from_position DESC, s.ordinal"""
+"""The stages of each model one by one, past all that ever was in them, and who is in each."""
+_ALIASES_OF_MANY = (
+    "SELECT model_key, alias, version FROM aliases_v1 "
+    f"WHERE model_key IN ({{marks}}) AND to_position = {FOREVER} ORDER BY model_key, alias"
+)
 _ALIASES = f"SELECT alias, version FROM aliases_v1 WHERE model_key = ? AND to_position = {FOREVER} ORDER BY alias"
 _ALIASES_AT = "SELECT alias, version FROM aliases_v1 WHERE model_key = ? AND to_position > ? AND from_position <= ? ORDER BY alias"
 _COUNT_AT = "SELECT count(*) FROM versions_v1 WHERE model_key = ? AND position <= ?"
@@ -49,7 +64,7 @@ def model(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     if row is None:
         need_model(reader, key)
     columns = dict(zip(_COLUMNS, row or (), strict=True))
-    return Answer(encode(_resource(reader, columns, None)), columns["sequence"])
+    return Answer(encode(_one(reader, columns, None)), columns["sequence"])
 
 
 def listed(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
@@ -59,8 +74,7 @@ def listed(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     limit = arguments.get("limit", DEFAULT_LIMIT)
     rows = reader.rows(f"{_SELECT} WHERE model_key > ? ORDER BY model_key LIMIT ?", (*after, limit + 1))
     following = next_page(query, [rows[limit - 1][0]]) if len(rows) > limit else None
-    items = [_resource(reader, dict(zip(_COLUMNS, row, strict=True)), None) for row in rows[:limit]]
-    return page(items, following)
+    return page(_resources(reader, [dict(zip(_COLUMNS, row, strict=True)) for row in rows[:limit]]), following)
 
 
 def _model_at(reader: Reader, key: str, at: int) -> Answer:
@@ -72,12 +86,36 @@ def _model_at(reader: Reader, key: str, at: int) -> Answer:
     columns["versions"] = (reader.row(_COUNT_AT, (key, at)) or (0,))[0]
     columns["latest_version"] = (reader.row(_LATEST_AT, (key, at)) or (None,))[0]
     columns["sequence"], columns["updated_at"] = reader.row(_LAST_EVENT_AT, (f"model/{key}", at)) or (0, 0)
-    return Answer(encode(_resource(reader, columns, at)))
+    return Answer(encode(_one(reader, columns, at)))
 
 
-def _resource(reader: Reader, columns: Mapping[str, Any], at: int | None) -> dict[str, Any]:
+def _resources(reader: Reader, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Many models in few statements; of one with many versions each stage is looked at by itself."""
+    few = [columns["model_key"] for columns in found if columns["versions"] <= SHOWN_PER_STAGE]
+    stages: dict[str, dict[str, list[str]]] = {key: {} for key in few}
+    aliases: dict[str, dict[str, str]] = {columns["model_key"]: {} for columns in found}
+    for key, stage, version in _of_many(reader, _HELD_OF_MANY, few):
+        stages[key].setdefault(stage, []).append(version)
+    for key, alias, version in _of_many(reader, _ALIASES_OF_MANY, list(aliases)):
+        aliases[key][alias] = version
+    for key in aliases.keys() - stages.keys():
+        stages[key] = _stages(reader, key, None)
+    return [_resource(c, stages[c["model_key"]], aliases[c["model_key"]], None) for c in found]
+
+
+def _of_many(reader: Reader, sql: str, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+    return reader.rows(sql.format(marks=", ".join("?" * len(keys))), keys) if keys else []
+
+
+def _one(reader: Reader, columns: Mapping[str, Any], at: int | None) -> dict[str, Any]:
     key = columns["model_key"]
     aliases = reader.rows(_ALIASES, (key,)) if at is None else reader.rows(_ALIASES_AT, (key, at, at))
+    return _resource(columns, _stages(reader, key, at), dict(aliases), at)
+
+
+def _resource(
+    columns: Mapping[str, Any], stages: Mapping[str, list[str]], aliases: Mapping[str, str], at: int | None
+) -> dict[str, Any]:
     return {
         "model": columns["model"],
         "title": columns["title"],
@@ -88,8 +126,8 @@ def _resource(reader: Reader, columns: Mapping[str, Any], at: int | None) -> dic
         "retired": bool(columns["retired"]),
         "versions": columns["versions"],
         "latest_version": columns["latest_version"],
-        "stages": _stages(reader, key, at),
-        "aliases": dict(aliases),
+        "stages": stages,
+        "aliases": aliases,
         "created_at": moment(columns["created_at"]),
         "created_by": columns["created_by"],
         "updated_at": moment(columns["updated_at"]),

@@ -26,6 +26,8 @@ _BEGIN = (
     f"SELECT name, physical FROM exposed; {catalogue.POSITIONS}"
 )
 _VERSION = "SELECT view, version, generation, state, position FROM catalogue ORDER BY view, version, generation"
+_PLANS = ("SET join_collapse_limit = 1", "SET jit = off")
+"""Joins are carried out in the order in which they are written, as with SQLite: a page costs a page."""
 _TEXTS = 500
 """Translations that are kept: filters make ever new texts."""
 _FEW, _MANY = 32, 2_048
@@ -173,7 +175,7 @@ class PostgresReader:
                 if not is_hindered(error):
                     raise
                 self.close()
-        self._connection = connect(self._url, "queries")
+        self._connection = connect(self._url, "queries", *_PLANS)
         return work(self._connection)
 
     def _ready(self) -> Connection:
