@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp
@@ -14,6 +15,8 @@ from starlette.types import ASGIApp
 from regista.domain.errors import RegistaError
 from regista.http.serving import Server, listen, url_of
 from regista.settings import Settings
+
+_REMEMBERED = 1000
 
 
 class Served(AbstractAsyncContextManager[Any], Protocol):
@@ -24,6 +27,32 @@ class Served(AbstractAsyncContextManager[Any], Protocol):
         """Its HTTP."""
 
 
+class FewRepeats(logging.Filter):
+    """Lets a message of some packages through once a minute, however often they repeat it.
+
+    A client of Kafka says several times a second that a broker is away, for as long as that lasts.
+    """
+
+    def __init__(self, *packages: str, every: float = 60.0, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._packages = packages
+        self._every = every
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the message is to be seen."""
+        if record.name.partition(".")[0] not in self._packages:
+            return True
+        message, now = record.getMessage(), self._clock()
+        if now - self._said.get(message, -self._every) < self._every:
+            return False
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+        self._said[message] = now
+        return True
+
+
 S = TypeVar("S", bound=Served)
 
 
@@ -31,7 +60,8 @@ def running(settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -
     """Run until it is done; the exit code: 0 when everything was finished, 1 when it could not start or had to end."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("aiokafka").setLevel(max(logging.ERROR, logging.getLogger().level))
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FewRepeats("aiokafka"))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(work())

@@ -11,6 +11,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -60,11 +61,17 @@ def in_our_words(settings: KafkaSettings, error: Exception) -> RegistaError:
             code="kafka_record_too_large",
             hint="Raise max.message.bytes of the topic to REGISTA_KAFKA_MAX_MESSAGE; what waits goes out by itself then.",
         )
+    if isinstance(error, KafkaConnectionError):
+        return Unavailable(
+            f"Kafka at {settings.kafka} cannot be reached.",
+            code="kafka_unavailable",
+            hint="Look whether the brokers run, whether REGISTA_KAFKA and _SECURITY name their listener, and whether it "
+            "accepts the certificates, user and password: what it said to each attempt is in this program's log.",
+        )
     return Unavailable(
         f"Kafka at {settings.kafka} does not do what it should: {_said(error)}.",
         code="kafka_unavailable",
-        hint="Look whether the brokers run, whether REGISTA_KAFKA and _SECURITY name their listener, and whether it "
-        "accepts the certificates, user and password: what it said to each attempt is in this program's log.",
+        hint="Look at the brokers' logs; it is tried again.",
     )
 
 

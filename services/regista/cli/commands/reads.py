@@ -305,9 +305,14 @@ def status(
         bool, typer.Option("--head", help="Print the head alone, POSITION:HASH: what to keep for verify --head.")
     ] = False,
 ) -> None:
-    """How the registry stands; exits 1 when it does not take writes or a view stands still."""
+    """How the registry stands; exits 1 when it does not take writes, a view stands still or a relay has halted."""
     found = shell.client.status()
-    healthy = found.writes == "ok" and all(view.state != "degraded" for view in found.views)
+    parts = {name: part for name, part in found.components.items() if "state" in part}
+    healthy = (
+        found.writes == "ok"
+        and all(view.state != "degraded" for view in found.views)
+        and all(part["state"] != "halted" for part in parts.values())
+    )
     if head:
         place = f"{found.head.position}:{found.head.digest}"
         shell.out.json({"head": place}) if shell.out.as_json else shell.out.line(place)
@@ -329,7 +334,12 @@ def status(
         shell.out.line()
         rows = ((v.name, v.state, v.position, v.lag, v.error) for v in found.views)
         shell.out.table(("view", "state", "position", "behind", "error"), rows)
-        for hint in dict.fromkeys(view.hint for view in found.views if view.hint is not None):
-            shell.out.note(hint)
+        if parts:
+            shell.out.line()
+            lines = ((name, p["state"], p.get("position"), p.get("lag"), p.get("error")) for name, p in parts.items())
+            shell.out.table(("part", "state", "position", "behind", "error"), lines)
+        hints = [*(view.hint for view in found.views), *(part.get("hint") for part in parts.values())]
+        for hint in dict.fromkeys(hint for hint in hints if hint is not None):
+            shell.out.note(str(hint))
     if not healthy:
         raise typer.Exit(1)
