@@ -15,7 +15,7 @@ from regista.bus.leadership import FileLeadership, Leadership
 from regista.bus.outbox import EventsOutbox, Outbox
 from regista.bus.relay import Relay
 from regista.bus.results import ResultsOutbox
-from regista.bus.tail import CommittedTail
+from regista.bus.tail import CommittedTail, KafkaCopy
 from regista.bus.topics import ensure_topics
 from regista.bus.topology import Topics
 from regista.domain.errors import Reason, Unavailable
@@ -86,14 +86,36 @@ class IntakePart:
         return PartState(asdict(self.intake.state()))
 
 
-class Publishing:
-    """The relays of a log: of its events, and of the results of commands that came by Kafka."""
+class Acknowledging:
+    """What answers wait for where they are acknowledged by Kafka; ``copy`` is None where they are not."""
 
-    def __init__(self, settings: Settings, log: LogReader, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, log: LogReader) -> None:
+        self._tail = CommittedTail(settings) if settings.acknowledge == "kafka" else None
+        self.copy = None if self._tail is None else KafkaCopy(log, self._tail)
+
+    def start(self, tasks: Tasks) -> None:
+        """Follow what consumers can read."""
+        if self._tail is not None:
+            tasks.start("the tail", self._tail.run())
+
+    async def close(self) -> None:
+        """Tell those who wait that it was not seen."""
+        if self._tail is not None:
+            await self._tail.close()
+
+
+class Publishing:
+    """The relays of a log: of its events, and of the results of commands that came by Kafka.
+
+    Another process may relay the events: how far those are is known from Kafka, by ``acknowledging``.
+    """
+
+    def __init__(self, settings: Settings, log: LogReader, metrics: Metrics, acknowledging: Acknowledging) -> None:
         topics = Topics(settings.kafka_prefix)
-        events = RelayPart("relay", EventsOutbox(log, topics.events), settings)
-        acknowledged = (lambda: events.relay.state().position) if settings.acknowledge == "kafka" else None
-        self.parts = (events, RelayPart("results", ResultsOutbox(log, topics, acknowledged=acknowledged), settings))
+        events = EventsOutbox(log, topics.events)
+        copy = acknowledging.copy
+        results = ResultsOutbox(log, topics, acknowledged=None if copy is None else copy.position)
+        self.parts = (RelayPart("relay", events, settings), RelayPart("results", results, settings))
         for part in self.parts:
             metrics.observe_relay(part.name, part.relay.state)
 
@@ -115,7 +137,7 @@ class Publishing:
 class KafkaSide:
     """What a registrar's process runs of Kafka: the intake of commands, the relays where they are its own, the tail.
 
-    ``tail`` follows what consumers can read: answers wait for it where they are acknowledged by Kafka.
+    ``acknowledging`` is what its answers wait for.
     """
 
     def __init__(
@@ -128,13 +150,13 @@ class KafkaSide:
         publishes: bool,
     ) -> None:
         self._settings = settings
-        self._publishing = Publishing(settings, store, metrics) if publishes else None
+        self.acknowledging = Acknowledging(settings, store)
+        self._publishing = Publishing(settings, store, metrics, self.acknowledging) if publishes else None
         self._intake = IntakePart(
             CommandIntake(
                 settings, registrar, store, alone=settings.log_url is None, told=self.notify, observe=metrics.write
             )
         )
-        self.tail = CommittedTail(settings) if settings.acknowledge == "kafka" else None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -150,8 +172,7 @@ class KafkaSide:
         await check_topics_at_start(self._settings)
         if self._publishing is not None:
             self._publishing.start(tasks)
-        if self.tail is not None:
-            tasks.start("the tail", self.tail.run())
+        self.acknowledging.start(tasks)
         tasks.start("the intake", self._intake.intake.run())
 
     def notify(self) -> None:
@@ -164,8 +185,7 @@ class KafkaSide:
         await self._intake.intake.close()
         if self._publishing is not None:
             await self._publishing.close()
-        if self.tail is not None:
-            await self.tail.close()
+        await self.acknowledging.close()
 
 
 def _leadership(name: str, settings: Settings) -> Leadership:

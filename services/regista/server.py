@@ -171,9 +171,10 @@ class Application:
         )
 
     def _executor(self) -> Executor:
-        if self._kafka is None or self._kafka.tail is None:
+        copy = None if self._kafka is None else self._kafka.acknowledging.copy
+        if copy is None:
             return self._registrar
-        return Acknowledged(self._registrar, self._kafka.tail, within=self.settings.acknowledge_timeout)
+        return Acknowledged(self._registrar, copy, within=self.settings.acknowledge_timeout)
 
     def _grown(self) -> None:
         """Something was appended: whatever follows the log is told."""

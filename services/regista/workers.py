@@ -130,11 +130,12 @@ class RelayWorker(Worker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        from regista.kafka_parts import Publishing  # noqa: PLC0415 - an extra of its own
+        from regista.kafka_parts import Acknowledging, Publishing  # noqa: PLC0415 - an extra of its own
 
         self._log = open_log_reader(settings)
         self._opened.callback(self._log.close)
-        self._publishing = Publishing(settings, self._log, self.metrics)
+        self._acknowledging = Acknowledging(settings, self._log)
+        self._publishing = Publishing(settings, self._log, self.metrics, self._acknowledging)
         self.metrics.observe(self.end, self.views)
 
     @property
@@ -147,6 +148,7 @@ class RelayWorker(Worker):
         from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
         await check_topics_at_start(self.settings)
+        self._acknowledging.start(self._tasks)
         self._publishing.start(self._tasks)
         for wakeup in wakeups(self.settings, self._publishing.notify):
             self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
@@ -154,6 +156,7 @@ class RelayWorker(Worker):
     async def stop(self) -> None:
         """End the relays after the transaction in hand."""
         await self._publishing.close()
+        await self._acknowledging.close()
 
     def log_id(self) -> str:
         """The log's identity."""

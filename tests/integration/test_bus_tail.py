@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.support.chained_log import Writer
 from tests.support.relaying import on_kafka, published, relaying, until
 
 from regista.bus.settings import KafkaSettings
-from regista.bus.tail import CommittedTail
+from regista.bus.tail import CommittedTail, KafkaCopy
 from regista.bus.topics import create_topics
 from regista.store.sqlite import SQLiteLogStore
 
@@ -52,6 +53,28 @@ async def test_what_was_published_before_is_known(tmp_path: Path, kafka_settings
         assert await tail.wait_for(position, 30)
         assert tail.position == position
     log.close()
+
+
+async def test_positions_that_kafka_has_with_other_events_are_not_acknowledged(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    (tmp_path / "old").mkdir()
+    log = SQLiteLogStore(tmp_path / "now")
+    writer = Writer(log)
+    first = writer.write("a")
+    shutil.copy(tmp_path / "now" / "log.db", tmp_path / "old")
+    last = writer.write("b", "c")
+    fell_back = SQLiteLogStore(tmp_path / "old")
+    async with relaying(log, kafka_settings) as relay, following(kafka_settings) as tail:
+        await published(relay, last)
+        assert await KafkaCopy(log, tail).wait_for(last, 30)
+        assert await KafkaCopy(log, tail).wait_for(first, 0)
+        assert not await KafkaCopy(fell_back, tail).wait_for(first, 0)
+        forked = Writer(fell_back).write("other")
+        assert forked <= tail.position
+        assert not await KafkaCopy(fell_back, tail).wait_for(forked, 0)
+    for each in (log, fell_back):
+        each.close()
 
 
 async def test_who_waits_for_what_does_not_come_is_told_in_time(kafka_settings: KafkaSettings) -> None:

@@ -109,8 +109,8 @@ def _encoded(result: CommandResult) -> bytes:
 class ResultsOutbox:
     """What a relay publishes of results and dead letters. The position of an entry is the id of the outcome.
 
-    ``acknowledged`` gives the newest position that answers may name: where an answer waits until its events are on
-    Kafka, so does a result.
+    ``acknowledged`` gives, and may block for it, the newest position that answers may name: where an answer waits until
+    its events are on Kafka, so does a result.
     """
 
     name = "results"
@@ -139,14 +139,18 @@ class ResultsOutbox:
         return self._store.log_id
 
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
-        """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
+        """As ``Outbox.read``; values of little more than ``max_bytes`` together.
+
+        The outcome at ``from_inclusive`` itself is given whatever it names: whoever reads on from it has published it.
+        """
+        told, acknowledged = from_inclusive, self._acknowledged_now()
         entries: list[Entry] = []
         size = 0
         while len(entries) < limit and size < self._max_bytes:
             asked = min(_CHUNK, limit - len(entries))
             found = self._store.outcomes(from_inclusive, asked)
             for row in found:
-                if not self._may_be_told(row):
+                if row.id != told and not _is_covered(row, acknowledged):
                     return entries
                 entries.append(self._entry(row))
                 size += len(row.outgoing.value or b"")
@@ -178,18 +182,16 @@ class ResultsOutbox:
 
     async def _beyond(self, position: int) -> bool:
         try:
-            found = await ask(self._store, self._store.outcomes, position + 1, 1)
+            return await ask(self._store, self._is_one_to_tell, position + 1)
         except (Unavailable, Damaged):
             return False
-        return bool(found) and self._may_be_told(found[0])
 
-    def _may_be_told(self, row: OutcomeRow) -> bool:
-        if self._acknowledged is None:
-            return True
-        position = row.position
-        if position is None and row.outgoing.kind == "result":
-            position = decode_result(row.outgoing.value).position  # the answer to a command of before
-        return (position or 0) <= self._acknowledged()
+    def _is_one_to_tell(self, from_inclusive: int) -> bool:
+        found = self._store.outcomes(from_inclusive, 1)
+        return bool(found) and _is_covered(found[0], self._acknowledged_now())
+
+    def _acknowledged_now(self) -> int | None:
+        return None if self._acknowledged is None else self._acknowledged()
 
     def _entry(self, row: OutcomeRow) -> Entry:
         told = row.outgoing
@@ -205,6 +207,16 @@ def _placed(value: bytes, position: int) -> bytes:
     result = decode_result(value)
     body = orjson.dumps({**result.answer, "position": position}).decode()
     return encode_result(replace(result, position=position, body=body))
+
+
+def _is_covered(row: OutcomeRow, acknowledged: int | None) -> bool:
+    """Whether an outcome names no position beyond the acknowledged one; None: every position is."""
+    if acknowledged is None:
+        return True
+    position = row.position
+    if position is None and row.outgoing.kind == "result":
+        position = decode_result(row.outgoing.value).position  # the answer to a command of before
+    return (position or 0) <= acknowledged
 
 
 def _hash(row: OutcomeRow) -> bytes:

@@ -15,6 +15,9 @@ from regista.bus.clients import BATCH, raise_if_cancelled, reading
 from regista.bus.envelope import received
 from regista.bus.settings import KafkaSettings
 from regista.bus.topology import Topics
+from regista.domain.chain import Row, event_hash
+from regista.store.log import LogReader
+from regista.store.lookup import ask
 
 _LONG_POLL_MS = 500
 _log = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ class CommittedTail:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._partition = TopicPartition(Topics(settings.kafka_prefix).events, 0)
-        self._position = 0
+        self._newest: Row | None = None
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._closing = asyncio.Event()
@@ -37,8 +40,13 @@ class CommittedTail:
 
     @property
     def position(self) -> int:
-        """The newest position that was seen."""
-        return self._position
+        """The newest position that was seen; 0 while there is none."""
+        return 0 if self._newest is None else self._newest.position
+
+    @property
+    def newest(self) -> Row | None:
+        """The newest event that was seen."""
+        return self._newest
 
     async def run(self) -> None:
         """Follow until ``close``, through every outage of Kafka."""
@@ -59,14 +67,14 @@ class CommittedTail:
             await asyncio.wait([self._task])
 
     async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - a deadline that is answered
-        """Whether the event at ``position`` could be read within ``timeout`` seconds, and so every one before it."""
-        if self._position >= position:
+        """Whether Kafka came as far as ``position`` within ``timeout`` seconds. ``KafkaCopy`` knows with which events."""
+        if self.position >= position:
             return True
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (position, next(self._order), future))
         await asyncio.wait([future], timeout=timeout)
         future.cancel()
-        return self._position >= position
+        return self.position >= position
 
     async def _follow(self) -> None:
         while not self._closing.is_set():
@@ -85,18 +93,55 @@ class CommittedTail:
         last = await newest(consumer, self._partition)
         if last is None:
             begin = (await consumer.beginning_offsets([self._partition]))[self._partition]
+            self._newest = None
         else:
             begin = last.offset + 1
-            self._saw(received(last).row.position)
+            self._saw(received(last).row)
         consumer.seek(self._partition, begin)
         while not self._closing.is_set():
             found = await consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=BATCH)
             if records := found.get(self._partition):
-                self._saw(received(records[-1]).row.position)
+                self._saw(received(records[-1]).row)
 
-    def _saw(self, position: int) -> None:
-        self._position = max(self._position, position)
-        while self._waiting and self._waiting[0][0] <= self._position:
+    def _saw(self, row: Row) -> None:
+        self._newest = row
+        while self._waiting and self._waiting[0][0] <= row.position:
             _, _, future = heapq.heappop(self._waiting)
             if not future.done():
                 future.set_result(None)
+
+
+class KafkaCopy:
+    """How far Kafka has one log, by the newest event there that the log holds as well.
+
+    Positions alone do not tell: a store that fell back gives positions again that Kafka has with other events. Kafka
+    being a prefix of the log, everything up to an event that both have is there.
+    """
+
+    def __init__(self, log: LogReader, tail: CommittedTail) -> None:
+        self._log = log
+        self._tail = tail
+
+    def position(self) -> int:
+        """Every event of the log up to here can be read from Kafka; 0 where its newest is none of this log. Blocks.
+
+        Raises:
+            Unavailable: the log cannot be read now.
+        """
+        there = self._tail.newest
+        ours = None if there is None else self._log.row(there.position)
+        if there is None or ours is None or _hash(ours) != _hash(there):
+            return 0
+        return there.position
+
+    async def wait_for(self, position: int, timeout: float) -> bool:  # noqa: ASYNC109 - a deadline that is answered
+        """Whether the log's event at ``position`` could be read from Kafka within ``timeout`` seconds.
+
+        Raises:
+            Unavailable: the log cannot be read now.
+        """
+        return await self._tail.wait_for(position, timeout) and await ask(self._log, self.position) >= position
+
+
+def _hash(row: Row) -> bytes:
+    return event_hash(row.stream, row.sequence, row.value)

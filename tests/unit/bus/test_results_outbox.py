@@ -83,6 +83,15 @@ async def test_an_answer_that_is_to_survive_the_store_waits_until_its_events_are
     assert [entry.key for entry in outbox.read(0, 10)] == [b"refused", b"done", b"again", b"other"]
 
 
+def test_what_was_published_is_given_however_far_kafka_is_known_to_be(log: SQLiteLogStore) -> None:
+    """A relay looks whether its checkpoint is still there before it knows anything else."""
+    tell(log, result("done", 0), writer=Writer(log))
+    [published] = ResultsOutbox(log, TOPICS).read(0, 1)
+    outbox = ResultsOutbox(log, TOPICS, acknowledged=lambda: 0)
+    assert outbox.read(0, 10) == []
+    assert outbox.read(published.position, 10) == [published]
+
+
 async def test_waiting_ends_with_a_new_outcome_or_its_time(log: SQLiteLogStore) -> None:
     outbox = ResultsOutbox(log, TOPICS, poll=30)
     await outbox.wait(0, 0.01)
