@@ -26,6 +26,8 @@ from typing import Any
 from tests.bench.report import Row as Figure
 from tests.bench.report import show
 from tests.support.histories import History
+from tests.support.postgres_server import PostgresServer, fresh_database, why_not
+from tests.support.projecting import Place, open_views
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
@@ -33,9 +35,11 @@ from regista.projections.catalogue import Entry
 from regista.projections.changes import Write
 from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import decode_rows
+from regista.projections.folding import BATCH
 from regista.projections.member import CHUNK, Member, apply
 from regista.projections.memory import MemoryFeed
-from regista.projections.runner import BATCH, Projector
+from regista.projections.runner import Projector
+from regista.projections.storage import ViewsStorage
 from regista.projections.views.catalogue import VIEWS
 
 EVENTS = 20_000
@@ -84,9 +88,9 @@ def _models() -> History:
     return history
 
 
-def fold(path: Path, rows: Sequence[Row], batch: int = BATCH, *, ahead: bool = False) -> tuple[float, float, int]:
+def fold(place: Place, rows: Sequence[Row], batch: int = BATCH, *, ahead: bool = False) -> tuple[float, float, int]:
     """Fold the rows into every view, in this thread, or in two: seconds, seconds of processor time, bytes written."""
-    with closing(ViewsDatabase(path)) as database, ThreadPoolExecutor(1) as pool:
+    with closing(open_views(place)) as database, ThreadPoolExecutor(1) as pool:
         members = _created(database)
         written = _written()
         wall, cpu = time.perf_counter(), time.process_time()
@@ -95,7 +99,7 @@ def fold(path: Path, rows: Sequence[Row], batch: int = BATCH, *, ahead: bool = F
         return time.perf_counter() - wall, time.process_time() - cpu, _written() - written
 
 
-def _created(database: ViewsDatabase) -> list[Member]:
+def _created(database: ViewsStorage) -> list[Member]:
     members = [Member(view, Entry(view.name, view.version, 1, "building")) for view in VIEWS]
     for member in members:
         database.create(member.view, member.entry)
@@ -143,12 +147,12 @@ def _inserts(rows: Sequence[Row]) -> Iterator[list[tuple[str, list[tuple[Any, ..
         ]
 
 
-async def rebuild(path: Path, history: History) -> tuple[float, float]:
+async def rebuild(place: Place, history: History) -> tuple[float, float]:
     """Seconds to catch up from nothing, and to rebuild beside the live views, digests compared."""
     feed = MemoryFeed(history.log_id)
     for rows in history.sets:
         feed.append(*rows)
-    database = ViewsDatabase(path)
+    database = open_views(place)
     projector = Projector(feed, database)
     start = time.perf_counter()
     task = asyncio.create_task(projector.run())
@@ -173,7 +177,8 @@ def run(events: int = EVENTS) -> list[Figure]:
                 folder, "registered, staging, production, alias (25 % registrations of 1.2 KB)", life_cycles, events
             ),
             *_rebuilt(folder, "promotions and aliases alone", moves, events),
-            *_live(folder),
+            *_live(folder / "live.db", "SQLite"),
+            *_postgres(events),
             Figure("load average, of all that runs on this machine", os.getloadavg()[0], f"of {os.cpu_count()}"),
         ]
 
@@ -201,16 +206,47 @@ def _rebuilt(folder: Path, mix: str, make: Callable[[int], History], events: int
     ]
 
 
-def _live(folder: Path) -> list[Figure]:
+def _postgres(events: int) -> list[Figure]:
+    """The same on a server of this machine that waits for its disk as a real one does."""
+    if reason := why_not():
+        return [Figure(f"PostgreSQL: {reason}", 0)]
+    figures = []
+    with PostgresServer(durable=True) as server:
+        for make, mix in ((life_cycles, "life cycles"), (moves, "promotions and aliases alone")):
+            history = make(events)
+            gc.collect()
+            gc.freeze()
+            try:
+                with fresh_database(server.url) as url:
+                    first, again = asyncio.run(rebuild(url, history))
+            finally:
+                gc.unfreeze()
+            count = len(history.rows)
+            figures += [
+                Figure(f"rebuild into PostgreSQL: {mix}", count / first, "/s", ">= 30000"),
+                Figure("… beside the live views, digests compared", count / again, "/s"),
+            ]
+        with fresh_database(server.url) as url:
+            figures += _live(url, "PostgreSQL")
+    return figures
+
+
+def _live(place: Place, engine: str) -> list[Figure]:
     history = _models()
     for seed in range(REGISTRATIONS):
         history.register(f"model-{seed % 32:04}", seed)
-    wall, cpu, written = fold(folder / "live.db", history.rows, LIVE_BATCH)
-    return [
-        Figure(f"live: registrations of 1.2 KB, {LIVE_BATCH} a transaction, 32 models", REGISTRATIONS / wall, "/s"),
-        Figure("… processor time per registration", cpu / REGISTRATIONS * 1e6, "µs"),
-        Figure("… written to the disk per registration", written / REGISTRATIONS, "bytes"),
+    wall, cpu, written = fold(place, history.rows, LIVE_BATCH)
+    figures = [
+        Figure(
+            f"live, {engine}: registrations of 1.2 KB, {LIVE_BATCH} a transaction, 32 models",
+            REGISTRATIONS / wall,
+            "/s",
+        ),
+        Figure("… processor time of this process per registration", cpu / REGISTRATIONS * 1e6, "µs"),
     ]
+    if isinstance(place, Path):  # a server writes by itself
+        figures.append(Figure("… written to the disk per registration", written / REGISTRATIONS, "bytes"))
+    return figures
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.support.histories import History, wander
 from tests.support.naive import replay
 from tests.support.projecting import Place, Places, Projection, memory_feed, open_views, running
 
+from regista.domain import commands as c
 from regista.projections.catalogue import Entry
 from regista.projections.digest import view_digest
 from regista.projections.member import Member, apply
@@ -112,3 +114,41 @@ async def test_a_rebuild_gives_equal_digests_while_the_log_goes_on(places: Place
         assert steps
         digests = await projection.projector.digests()
     assert digests == folded(places("again"), history, 17)
+
+
+async def test_answers_go_neither_wrong_nor_backwards_while_views_are_rebuilt_under_writes(places: Places) -> None:
+    history = random_history(12, 60)
+    versions = history.states["model/fraud"].last_ordinal
+    async with running(memory_feed(history.sets), places()) as projection:
+        over = asyncio.Event()
+
+        async def look() -> int:
+            position = seen = 0
+            while not over.is_set():
+                response = await projection.client.get("/v1/models/fraud")
+                assert response.status_code == 200, response.text
+                assert int(response.headers["Regista-Position"]) >= position
+                position = int(response.headers["Regista-Position"])
+                model = response.json()
+                assert model["versions"] >= max(seen, versions)
+                assert sum(len(held) for held in model["stages"].values()) == model["versions"]
+                seen = model["versions"]
+            return seen
+
+        async def write() -> None:
+            seed = 50_000
+            while not over.is_set():
+                seed += 1
+                history.register("fraud", seed)
+                await projection.append(history.sets[-1:])
+
+        async def rebuild() -> None:
+            for _ in range(3):
+                assert all(view.equal for view in await projection.projector.rebuild())
+            over.set()
+
+        if history.states["model/fraud"].retired:
+            history.do(c.ReviveModel("fraud"))
+            await projection.append(history.sets[-1:])
+        seen, *_ = await asyncio.gather(look(), look(), write(), rebuild())
+    assert seen > versions

@@ -72,7 +72,8 @@ class ViewedEvents:
     def _read(self, after: int, limit: int, wanted: Wanted) -> Part:
         reader = self._idle.pop() if self._idle else self._database.reader()
         try:
-            answer = events(reader, {"after": after, "limit": limit} | wanted.given())
+            with reader.snapshot():
+                answer = events(reader, {"after": after, "limit": limit} | wanted.given())
         finally:
             self._idle.append(reader)
         page = orjson.loads(answer.body)
