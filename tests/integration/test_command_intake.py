@@ -326,20 +326,24 @@ async def test_a_log_that_cannot_be_written_holds_commands_up_and_answers_none_o
     await until(lambda: one.intake.state().state == "taking", "the intake goes on")
 
 
+@pytest.mark.parametrize("before", [1, 5000])
 async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
-    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
+    """Also where it is taken in as far as it was before, which must not pass for nothing taken in."""
     monkeypatch.setattr(queue, "_SHRUNK_LOOKS", 2)
     await ensure_topics(kafka_settings)
     log = SQLiteLogStore(tmp_path)
     try:
         order = Order("k", "ann", "RegisterModel", body='{"name": "fraud"}')
-        async with CommandPublisher(kafka_settings) as commands:
+        topic = Topics(kafka_settings.kafka_prefix).commands
+        sources = [f"{topic}/{number}" for number in range(12)]
+        log.append([Append((), None, {}, Intake(source, 0, before)) for source in sources])
+        async with CommandPublisher(kafka_settings) as commands, intake_on(log, tmp_path, kafka_settings, alone=True):
+            await until(lambda: {log.intake_offset(source) for source in sources} == {0}, "it is found out")
             sent = await commands.publish(order)
             source, _, _ = sent.place.rpartition("/")
-            log.append([Append((), None, {}, Intake(source, 0, 5000))])
-            async with intake_on(log, tmp_path, kafka_settings, alone=True):
-                assert (await sent.result()).status == 201
+            assert (await sent.result()).status == 201
         assert log.intake_offset(source) == 1
     finally:
         log.close()

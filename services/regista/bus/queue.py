@@ -136,6 +136,9 @@ class Queue:
             shrunk += 1
             if shrunk >= _SHRUNK_LOOKS:
                 _log.warning("%s ends at %d, and %d was taken in: it was made anew", self._source, end, before)
+                # Before it grows beyond that offset, from where on nothing would tell it from the old one.
+                await self._taker.begin_anew(self._source, before, begin)
+                before = begin
                 break
             await self._pause(_LOOK)
             if self._stopping.is_set():

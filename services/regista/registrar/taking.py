@@ -164,6 +164,14 @@ class Taker:
             return len(company.verdicts)
         raise Unavailable("The states of the models left memory again and again.", code="overloaded")
 
+    async def begin_anew(self, source: str, before: int, begin: int) -> None:
+        """Take a queue that was made anew as taken in up to ``begin``, durably: its offsets count from there again.
+
+        Raises:
+            IntakeMoved, Unavailable, Damaged: as ``take``.
+        """
+        await self._registrar.append_all(lambda: [Append((), None, {}, Intake(source, before, begin))], ())
+
     async def _ready(self, deliveries: Sequence[Delivery]) -> list[_Ready]:
         """What deciding needs, for the first of the deliveries: all up to one that cannot be made ready now."""
         looks = [asyncio.ensure_future(self._look(delivery)) for delivery in deliveries]
