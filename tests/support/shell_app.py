@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import APIRouter
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from regista.artifacts.ranges import RangeUnsatisfiable
@@ -56,6 +56,7 @@ ERRORS: dict[str, Exception] = {
     "damaged": Damaged("row 7 is not what was written"),
     "defect": RuntimeError("the password is hunter2"),
     "range": RangeUnsatisfiable(50_000),
+    "disconnect": ClientDisconnect(),
     "surrogate": NotFound("no model \ud800"),
 }
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 import orjson
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,6 +84,9 @@ def problem(error: Exception, path: str) -> Problem:
             return problem(cause, path)
         case HTTPException():
             return _of_framework(error, path)
+        case ClientDisconnect():  # nobody gets this answer; it is no defect of ours
+            broken = Malformed("The request broke off.", code="request_interrupted", hint="Send it again.")
+            return Problem(broken, instance=path)
         case _:
             return _defect(error)
 

@@ -100,6 +100,8 @@ async def run(folder: Path, broker: OwnBroker, order: Order) -> Figures:
         try:
             await asyncio.to_thread(world.start)
             await _rounds_of_a_log(world, order, ours, figures)
+            for complaint, number in world.complaints().items():
+                print(f"{number} times in its log, {complaint}", flush=True)
         finally:
             await asyncio.to_thread(world.close)
         if figures.violations:

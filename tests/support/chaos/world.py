@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sqlite3
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +28,7 @@ from regista.bus.topology import Topics
 RELAYS = ("relay-a", "relay-b")
 PROJECTORS = ("project-a", "project-b")
 REGISTRAR = "serve"
+_TRACES = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", re.MULTILINE)
 
 
 class World:
@@ -132,6 +135,14 @@ class World:
         with closing(sqlite3.connect(f"file:{self.views}?mode=ro", uri=True, timeout=30)) as views:
             found = views.execute("SELECT state, position FROM catalogue WHERE state <> 'building'").fetchall()
         return {-1 if state == "degraded" else position for state, position in found}
+
+    def complaints(self) -> Counter[str]:
+        """What the processes have written of errors that nobody handled: the last line of each, by process."""
+        found: Counter[str] = Counter()
+        for name, process in self.processes.items():
+            for trace in _TRACES.finditer(process.errors):
+                found[f"{name}: {trace[1][:200]}"] += 1
+        return found
 
     def describe(self) -> str:
         """How everything stands, for whoever has to find out why it does not go on."""

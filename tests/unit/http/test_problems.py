@@ -64,6 +64,14 @@ async def test_a_defect_tells_its_id_and_nothing_else(
     assert "hunter2" in caplog.text
 
 
+async def test_a_client_that_goes_away_is_no_defect(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem(await client.get("/v1/raise/disconnect"), 400, "request_interrupted")
+
+    assert not caplog.records
+
+
 async def test_damage_is_told_and_logged(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     document = problem(await client.get("/v1/raise/damaged"), 500, "damaged")
 
