@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.histories import History
-from tests.support.projecting import PATIENCE, memory_feed, running
+from tests.support.projecting import PATIENCE, Place, Places, memory_feed, running
 
 from regista.domain.errors import Refused, Unavailable
 from regista.projections.desk import ViewsFile
 from regista.projections.follower import ViewsFollower
+from regista.projections.postgres import PostgresViewsDatabase
 
 
 def history(versions: int = 5) -> History:
@@ -25,8 +26,8 @@ def history(versions: int = 5) -> History:
 
 
 @asynccontextmanager
-async def following(path: Path) -> AsyncIterator[ViewsFollower]:
-    follower = ViewsFollower(ViewsFile(path))
+async def following(place: Place) -> AsyncIterator[ViewsFollower]:
+    follower = ViewsFollower(ViewsFile(place) if isinstance(place, Path) else PostgresViewsDatabase(place))
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -35,10 +36,10 @@ async def following(path: Path) -> AsyncIterator[ViewsFollower]:
         await task
 
 
-async def test_what_another_folds_is_visible_within_moments(tmp_path: Path) -> None:
+async def test_what_another_folds_is_visible_within_moments(places: Places) -> None:
     made = history(40)
     feed = memory_feed(made.sets[:1])
-    async with running(feed, tmp_path / "views.db"), following(tmp_path / "views.db") as follower:
+    async with running(feed, places()), following(places()) as follower:
         assert await follower.wait_for(feed.end, PATIENCE)
         took = []
         for rows in made.sets[1:]:
@@ -51,27 +52,27 @@ async def test_what_another_folds_is_visible_within_moments(tmp_path: Path) -> N
         assert follower.status().error is None
 
 
-async def test_a_position_that_is_not_folded_is_not_reached(tmp_path: Path) -> None:
+async def test_a_position_that_is_not_folded_is_not_reached(places: Places) -> None:
     feed = memory_feed(history().sets)
-    async with running(feed, tmp_path / "views.db"), following(tmp_path / "views.db") as follower:
+    async with running(feed, places()), following(places()) as follower:
         assert await follower.wait_for(feed.end, PATIENCE)
         assert not await follower.wait_for(feed.end + 1, 0.05)
 
 
-async def test_a_follower_may_be_there_before_the_views(tmp_path: Path) -> None:
+async def test_a_follower_may_be_there_before_the_views(places: Places) -> None:
     feed = memory_feed(history().sets)
-    async with following(tmp_path / "views.db") as follower:
+    async with following(places()) as follower:
         assert not await follower.wait_for(1, 0.05)
         async with asyncio.timeout(PATIENCE):
             while "no projector" not in str(follower.status().error):
                 await follower.wait_for(1, 0.01)
-        async with running(feed, tmp_path / "views.db"):
+        async with running(feed, places()):
             assert await follower.wait_for(feed.end, PATIENCE)
 
 
-async def test_a_rebuild_may_be_asked_for_from_another_process(tmp_path: Path) -> None:
+async def test_a_rebuild_may_be_asked_for_from_another_process(places: Places) -> None:
     feed = memory_feed(history().sets)
-    async with running(feed, tmp_path / "views.db") as projection, following(tmp_path / "views.db") as follower:
+    async with running(feed, places()) as projection, following(places()) as follower:
         assert await follower.wait_for(feed.end, PATIENCE)
         compared = await follower.rebuild()
         assert compared
@@ -80,9 +81,9 @@ async def test_a_rebuild_may_be_asked_for_from_another_process(tmp_path: Path) -
         assert {entry.generation for entry in projection.database.entries()} == {2}
 
 
-async def test_what_the_projector_refuses_is_refused_to_whoever_asked(tmp_path: Path) -> None:
+async def test_what_the_projector_refuses_is_refused_to_whoever_asked(places: Places) -> None:
     feed = memory_feed(history().sets)
-    async with running(feed, tmp_path / "views.db"), following(tmp_path / "views.db") as follower:
+    async with running(feed, places()), following(places()) as follower:
         assert await follower.wait_for(feed.end, PATIENCE)
         with pytest.raises(Refused) as refused:
             await follower.skip(3, "a slip of the hand", actor="ann")
@@ -91,11 +92,11 @@ async def test_what_the_projector_refuses_is_refused_to_whoever_asked(tmp_path: 
         assert (skip.view, skip.position, skip.actor) == ("aliases", 3, "ann")
 
 
-async def test_without_a_projector_reads_go_on_and_a_rebuild_says_what_to_do(tmp_path: Path) -> None:
+async def test_without_a_projector_reads_go_on_and_a_rebuild_says_what_to_do(places: Places) -> None:
     feed = memory_feed(history().sets)
-    async with running(feed, tmp_path / "views.db"):
+    async with running(feed, places()):
         pass
-    async with following(tmp_path / "views.db") as follower:
+    async with following(places()) as follower:
         assert await follower.wait_for(feed.end, PATIENCE)
         with pytest.raises(Unavailable) as nobody:
             await follower.rebuild()

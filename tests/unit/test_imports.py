@@ -37,6 +37,7 @@ FORBIDDEN = {
 RESERVED = {
     "eventsourcing": ("regista.store",),
     "aiokafka": ("regista.bus",),
+    "psycopg": ("regista.store.postgres", "regista.projections.postgres"),
     "faust": ("regista.deployer.app",),
     "regista.server": ("regista.server", "regista.cli"),
     "regista.cli": ("regista.cli", "regista.__main__"),
@@ -163,6 +164,7 @@ def test_only_one_init_lies_directly_under_a_regista_folder() -> None:
         ("store/log.py", "from regista.registrar import service"),
         ("registrar/service.py", "import eventsourcing.domain"),
         ("store/feed.py", "from aiokafka import AIOKafkaConsumer"),
+        ("projections/runner.py", "import psycopg"),
         ("deployer/reactions.py", "import faust"),
         ("registrar/routes.py", "from regista.server import build"),
         ("http/app.py", "from regista.cli import main"),
