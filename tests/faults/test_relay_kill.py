@@ -164,9 +164,30 @@ async def test_a_killed_relay_has_a_successor_within_fifteen_seconds(
     async with writing(log, random.Random(5)), child(kafka_settings, tmp_path / "data", lock=lock) as first:
         await until(lambda: "leading" in first.said, lambda: first.said)
         async with child(kafka_settings, tmp_path / "data", lock=lock) as second:
-            await until(lambda: "starting" in second.said, lambda: second.said)
+            await until(lambda: "waiting" in second.said, lambda: second.said)
             first.signal(signal.SIGKILL)
             killed, held = time.monotonic(), log.max_position()
             await until(lambda: int(second.said.split()[1]) > held, lambda: second.said, 15)
             print(f"taken over within {time.monotonic() - killed:.1f} s")
+    await drained(kafka_settings, log)
+
+
+async def test_a_frozen_relay_that_keeps_its_lock_has_a_successor_all_the_same(
+    kafka_settings: KafkaSettings, log: SQLiteLogStore, tmp_path: Path
+) -> None:
+    await create_topics(kafka_settings)
+    lock = str(tmp_path / "relay.lock")
+    async with writing(log, random.Random(6)), child(kafka_settings, tmp_path / "data", lock=lock) as frozen:
+        await until(lambda: "leading" in frozen.said, lambda: frozen.said)
+        async with child(kafka_settings, tmp_path / "data", lock=lock) as other:
+            await until(lambda: "waiting" in other.said, lambda: other.said)
+            frozen.signal(signal.SIGSTOP)
+            stopped, held = time.monotonic(), log.max_position()
+            await until(lambda: int(other.said.split()[1]) > held and "leading" in other.said, lambda: other.said, 30)
+            print(f"taken over within {time.monotonic() - stopped:.1f} s")
+            frozen.signal(signal.SIGCONT)
+            await until(lambda: "waiting" in frozen.said, lambda: frozen.said)
+            held = log.max_position()
+            await until(lambda: int(other.said.split()[1]) > held, lambda: other.said)
+            assert "leading" in other.said
     await drained(kafka_settings, log)

@@ -44,6 +44,7 @@ LARGEST = 2000
 _IDLE = 1.0
 _AHEAD = 100
 _GONE = 5.0
+_FROZEN = 10.0
 _LOOK = 0.5
 _FINISH = 5.0
 _PASSING = {"topics_not_created"}
@@ -141,9 +142,9 @@ class Relay:
     async def _term(self) -> None:
         """One attempt, from taking the lead to the first thing that goes wrong."""
         if self._leadership is not None:
-            await self._leadership.acquire()
+            await self._take_the_lead(self._leadership)
         if self._fenced:
-            await self._stand_by()
+            await self._stand_by(_GONE)
         if self._closing.is_set():
             return
         if not self._checked:
@@ -223,13 +224,34 @@ class Relay:
         self._set("halted" if halted else "waiting", said)
         return halted
 
-    async def _stand_by(self) -> None:
-        """Return when entries wait and, for a while, nobody publishes them."""
+    async def _take_the_lead(self, leadership: Leadership) -> None:
+        """Return when the lock is ours, or when whoever has it publishes nothing of what waits.
+
+        A process that is stopped keeps its locks. To go on without is safe: the fence holds, whoever has the lock.
+        """
+        acquiring = asyncio.create_task(leadership.acquire())
+        tasks: list[asyncio.Task[None]] = [acquiring]
+        try:
+            await asyncio.wait(tasks, timeout=_LOOK)
+            if not acquiring.done():
+                tasks.append(asyncio.create_task(self._stand_by(_FROZEN)))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for task in tasks:
+                task.cancelled() or task.exception()  # what came too late is of no interest
+
+    async def _stand_by(self, patience: float) -> None:
+        """Return when entries wait and, for ``patience`` seconds, nobody publishes them."""
         self._set("waiting", Unavailable("Another relay publishes; this one stands by.", code="relay_stands_by"))
         clock = asyncio.get_running_loop().time
         async with looking(self._settings, f"relay.{self._outbox.name}.standby", self._notes) as consumer:
             seen, since = -1, clock()
-            while not self._closing.is_set() and clock() - since < _GONE:
+            while not self._closing.is_set() and clock() - since < patience:
                 found = await newest_checkpoint(consumer, self._notes, self._outbox.name)
                 position = found.position if found else 0
                 if position != seen or self._state.newest <= position:
