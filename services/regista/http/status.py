@@ -87,6 +87,8 @@ class Readiness:
         writes, reads = await asyncio.gather(
             _error(self._condition.check_writes()), _error(self._condition.check_reads(FRESH_WITHIN))
         )
+        # In a thread, for it asks the log how far it is: over a network, or in vain.
+        views = await asyncio.to_thread(self._condition.views)
         reasons = [
             Reason(error.code, error.detail, part, error.hint)
             for part, error in (("writes", writes), ("reads", reads))
@@ -94,7 +96,7 @@ class Readiness:
         ]
         reasons += [
             Reason("view_" + view.state, view.error or f"the view {view.name} is {view.state}", view.name, view.hint)
-            for view in self._condition.views()
+            for view in views
             if view.state == "degraded"
         ]
         return writes, [*reasons, *self._condition.hindrances()]
