@@ -9,6 +9,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from regista.domain.chain import Row
+from regista.domain.errors import Refused
 from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
 from regista.store.command_sets import CommandSet
 from regista.store.log import LogStore
@@ -296,14 +297,25 @@ def test_the_end_of_a_log_is_replaced_with_the_positions_given_or_nothing_is(sto
         raise ValueError("the source ends in the middle")
 
     with pytest.raises(ValueError, match="in the middle"):
-        store.restore(kept[-1].position, broken(), store.log_id)
+        store.restore(kept[-1].position, broken(), store.log_id, end=before[-1].position)
     assert everything(store) == before
-    store.restore(kept[-1].position, [CommandSet(key("healed"), (other,))], "another-log")
+    store.restore(kept[-1].position, [CommandSet(key("healed"), (other,))], "another-log", end=before[-1].position)
     assert everything(store) == [*kept, other]
     assert store.log_id == "another-log"
     assert store.find_command("ci", "second") is None
     assert store.find_command("ci", "healed") is not None
     assert store.append([one("model/a", 3, "next")]) == [1_000_001]
+
+
+def test_the_end_of_a_log_that_has_grown_since_it_was_looked_at_is_not_replaced(store: LogStore) -> None:
+    [looked_at] = store.append([one("model/a", 1, "first")])
+    store.append([one("model/b", 1, "answered meanwhile")])
+    before = everything(store)
+    with pytest.raises(Refused) as refused:
+        store.restore(1, [], "another-log", end=looked_at)
+    assert refused.value.code == "log_moved"
+    assert everything(store) == before
+    assert store.log_id != "another-log"
 
 
 def test_a_store_forgets_its_queues_but_not_which_ids_it_gave(store: LogStore) -> None:

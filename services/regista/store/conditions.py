@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from regista.domain.chain import Row
+from regista.domain.errors import Refused
 from regista.store.append import Append, Conflict, Duplicate, IntakeMoved, OutcomeRow
 from regista.store.command_sets import CommandSet
 
@@ -108,3 +109,17 @@ def placed(appends: Sequence[Append], position: int) -> list[CommandSet]:
             position += 1
         sets.append(CommandSet(append.command, tuple(rows)))
     return sets
+
+
+def check_end(end: int, newest: int) -> None:
+    """Check that a log that is to be replaced still ends where it was looked at.
+
+    Raises:
+        Refused: ``log_moved``.
+    """
+    if newest != end:
+        raise Refused(
+            f"The log was looked at up to position {end}, and is at {newest} now: something writes to it.",
+            code="log_moved",
+            hint="Stop every registry on this log, then do it again. Nothing was changed.",
+        )

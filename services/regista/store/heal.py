@@ -80,7 +80,7 @@ def heal(
     change, where there is one.
 
     Raises:
-        Refused: ``foreign_log``: the store has events of another log.
+        Refused: ``foreign_log``: the store has events of another log; ``log_moved``: something writes to it.
         Invalid: ``copy_damaged``: the copy does not begin with the log's creation, or does not hold.
     """
     is_new = store.log_id != copy.log_id
@@ -100,16 +100,18 @@ def heal(
     found.finish()
     if not is_new and not found.parted:
         return HealReport(copy.log_id, store.max_position(), found.kept, 0, 0, found.unpublished)
-    healed = _healed(found, copy, by, store.max_position(), aside)
+    end = store.max_position() if is_new else found.end
+    healed = _healed(found, copy, by, end, aside)
     before()
-    store.restore(found.common, _rest(found, copy, healed), copy.log_id)
+    store.restore(found.common, _rest(found, copy, healed), copy.log_id, end=end)
     return HealReport(copy.log_id, healed.rows[0].position, found.kept, found.restored, aside, 0)
 
 
 class _Comparison:
     """Store and copy, side by side in the order of position; every row of the copy is checked on the way.
 
-    ``common`` is the position up to which both are equal, the end of an atomic set. Complete after ``finish``.
+    ``common`` is the position up to which both are equal, the end of an atomic set; ``end`` that of the store's newest
+    event. Complete after ``finish``.
     """
 
     def __init__(self, store: LogReader, copy: Copy, progress: Progress) -> None:
@@ -121,12 +123,13 @@ class _Comparison:
         self.tip: Row | None = None
         """The newest event of the log's own stream, in the copy."""
         self.parted = False
-        self.common = self.kept = self.restored = self.unpublished = 0
+        self.end = self.common = self.kept = self.restored = self.unpublished = 0
 
     def differing(self) -> Iterator[Row]:
         """The rows of the store that the copy has not, in order. Those behind the copy's end only if they rest on such."""
         theirs = next(self._rows, None)
         for _, rows in self._own:
+            self.end = rows[-1].position
             while theirs is not None and theirs[-1].position < rows[0].position:
                 self._missing(theirs)
                 theirs = next(self._rows, None)

@@ -102,13 +102,16 @@ class LogStore(LogReader, Protocol):
         Their number. Ids are not given again.
         """
 
-    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Put ``sets``, with the positions they have, in the place of everything behind the position ``after``.
+
+        ``end``: the newest position that whoever asks knows of; what came since may have been answered to somebody.
 
         One transaction: when ``sets`` raises, nothing has changed. The log is ``log_id`` from then on. Intakes and
         outcomes stay.
 
         Raises:
+            Refused: ``log_moved``: the log has a newer event.
             Invalid: a position, a place in a stream or a command is there twice.
         """
 

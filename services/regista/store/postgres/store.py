@@ -14,7 +14,7 @@ from regista.domain.errors import Invalid, Refused
 from regista.store.append import Append
 from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
-from regista.store.conditions import placed
+from regista.store.conditions import check_end, placed
 from regista.store.postgres.address import Address
 from regista.store.postgres.connections import Connection, connect
 from regista.store.postgres.datastore import LogDatastore
@@ -116,9 +116,11 @@ class PostgresLogStore(PostgresLogReader):
             _replace(connection, 0, sets, log_id)
         self._log_id = log_id
 
-    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
         with translated(self.address), self._recorder.writing() as connection:
+            [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
+            check_end(end, newest)
             _replace(connection, after, sets, log_id)
         self._log_id = log_id
 

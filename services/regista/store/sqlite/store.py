@@ -15,6 +15,7 @@ from regista.domain.errors import Damaged, Invalid, Refused
 from regista.store.append import Append
 from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
+from regista.store.conditions import check_end
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
@@ -139,9 +140,11 @@ class SQLiteLogStore(SQLiteLogReader):
             _replace(cursor, 0, sets, log_id)
         self._log_id = log_id
 
-    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+    def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
         with translated(self.path), self._datastore.transaction(commit=True) as cursor:
+            cursor.execute("SELECT max(position) FROM events")
+            check_end(end, cursor.fetchone()[0])
             _replace(cursor, after, sets, log_id)
         self._log_id = log_id
 
