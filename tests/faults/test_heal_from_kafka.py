@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 from tests.support.payloads import version_body
 from tests.support.server import RunningServer, environment, running_server
 
+from regista import CommandPublisher
 from regista.bus.settings import KafkaSettings
+from regista.domain.errors import RegistaError
 from regista.store.sqlite import SQLiteLogReader
 
 pytestmark = pytest.mark.engine("kafka")
@@ -125,4 +128,24 @@ def test_a_store_from_an_old_backup_halts_the_relay_until_it_is_healed(
         with server.client() as client:
             assert client.get("/v1/models/churn", params={"min_position": healed["position"]}).status_code == 200
             assert client.get("/v1/models/forked").status_code == 404
-    assert regista(backup, kafka_settings, "heal")["restored"] == 0
+    again = regista(backup, kafka_settings, "heal")
+    assert (again["restored"], again["queues"]) == (0, False)
+
+
+async def test_a_backup_that_lacks_answers_alone_is_healed_too(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    """A refusal leaves no event: the events are equal, and yet the store is not where Kafka is."""
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with running_server(data, **given(kafka_settings)):
+        async with CommandPublisher(kafka_settings, actor="ann") as commands:
+            await commands.create_model("fraud")
+    shutil.copytree(data, backup)
+    with running_server(data, **given(kafka_settings)):
+        async with CommandPublisher(kafka_settings, actor="ann") as commands:
+            with pytest.raises(RegistaError):
+                await commands.create_model("fraud")
+    healed = await asyncio.to_thread(regista, backup, kafka_settings, "heal")
+    assert (healed["restored"], healed["quarantined"], healed["queues"]) == (0, 0, True)
+    with running_server(backup, **given(kafka_settings)):
+        async with CommandPublisher(kafka_settings, actor="ann") as commands:
+            assert (await commands.create_model("churn")).sequence == 1
+    assert not (await asyncio.to_thread(regista, backup, kafka_settings, "heal"))["queues"]

@@ -13,8 +13,11 @@ from regista.bus.clients import BATCH, administering, reading
 from regista.bus.commands import SOURCE, parse_source
 from regista.bus.faults import translated
 from regista.bus.fenced import FencedProducer
+from regista.bus.results import ResultsOutbox
+from regista.bus.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
 from regista.bus.topology import Topics
+from regista.store.log import LogReader
 
 RESULTS = "results"
 _WAIT_MS = 200
@@ -43,6 +46,21 @@ async def answered_up_to(settings: KafkaSettings) -> dict[str, int]:
     return answered
 
 
+async def published_results(settings: KafkaSettings) -> Checkpoint | None:
+    """The last outcome that was published, by the relay's own note; None where none ever was.
+
+    Raises:
+        Damaged: the note cannot be read.
+        Unavailable: Kafka cannot be read.
+    """
+    topics = Topics(settings.kafka_prefix)
+    with translated(settings):
+        if not (partitions := await _partitions(settings, topics.relay)):
+            return None
+        async with reading(settings, "queues", *partitions) as consumer:
+            return await newest_checkpoint(consumer, partitions[0], RESULTS)
+
+
 async def begin_results_anew(settings: KafkaSettings, log_id: str) -> None:
     """Have the relay of results go on with the first outcome that the store has; any relay at work is fenced.
 
@@ -63,6 +81,14 @@ async def _partitions(settings: KafkaSettings, *topics: str) -> list[TopicPartit
         # All topics rather than ours by name: a broker may create what it is asked about.
         described = [topic for topic in await admin.describe_topics() if topic["topic"] in topics]
     return [TopicPartition(topic["topic"], part["partition"]) for topic in described for part in topic["partitions"]]
+
+
+def knows(log: LogReader, published: Checkpoint | None, settings: KafkaSettings) -> bool:
+    """Whether a log still has the last outcome that was published, so that its relay can go on."""
+    if published is None or not published.position:
+        return True
+    found = ResultsOutbox(log, Topics(settings.kafka_prefix)).read(published.position, 1)
+    return bool(found) and (found[0].position, found[0].hash) == (published.position, published.hash)
 
 
 def _note(answered: dict[str, int], header: bytes | None) -> None:

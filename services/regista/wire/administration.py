@@ -96,7 +96,8 @@ class Imported(Resource):
 class Healed(Resource):
     """What ``regista heal`` did: events ``kept``, ``restored`` from Kafka, and put aside into the file ``quarantine``.
 
-    ``unpublished`` events, which Kafka does not have yet, stay. ``position`` is that of the newest event now.
+    ``unpublished`` events, which Kafka does not have yet, stay. ``position`` is that of the newest event now. ``queues``:
+    what the log remembers of commands that came by Kafka is again what Kafka says of them.
     """
 
     log_id: str
@@ -105,6 +106,7 @@ class Healed(Resource):
     restored: int
     quarantined: int
     unpublished: int
+    queues: bool
     quarantine: str | None
 
 

@@ -103,6 +103,11 @@ def heal(
     if shell.out.as_json:
         shell.out.json(found)
         return
+    if found.queues and not (found.restored or found.quarantined):
+        shell.out.line(
+            f"{found.kept} events are equal; what is remembered of commands by Kafka is what Kafka says again"
+        )
+        return
     if not (found.restored or found.quarantined):
         shell.out.line(f"nothing to heal: {found.kept} events are equal, {found.unpublished} are not published yet")
         return
