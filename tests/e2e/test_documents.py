@@ -13,12 +13,13 @@ from tests.support.sample_events import example
 from tests.support.server import running_server
 from typer.main import get_command
 
-from regista.bus.envelope import Envelope
+from regista.bus.envelope import to_headers
 from regista.bus.settings import PREFIX
 from regista.cli.app import build
 from regista.domain.chain import Row
 from regista.domain.events import VersionPromoted
-from regista.domain.records import meta_to_record
+from regista.domain.records import meta_to_record, to_record
+from regista.schemas.codec import encode
 from regista.settings import Settings
 from walkthrough import Reader, steps
 
@@ -73,9 +74,10 @@ def test_every_header_of_a_record_is_in_the_table() -> None:
     named = {
         name for cell in re.findall(r"^\|([^|]+)\|", table, re.MULTILINE) for name in re.findall(r"`([^`]+)`", cell)
     }
-    traced = meta_to_record(replace(example(VersionPromoted, "full")[0], traceparent="00-1-2-01"))
-    row = Row(1, "model/fraud", 1, VersionPromoted.TYPE, b"\xc3\x01" + bytes(8))
-    assert named == {name for name, _ in Envelope("log").headers(row, traced, 1, 2)}
+    meta, event = example(VersionPromoted, "full")
+    traced = {"meta": meta_to_record(replace(meta, traceparent="00-1-2-01")), **to_record(event)}
+    row = Row(1, "model/fraud", 1, VersionPromoted.TYPE, encode("VersionPromoted", traced))
+    assert named == {name for name, _ in to_headers(row, "log", 1, 2)}
 
 
 def test_a_registry_is_backed_up_and_restored_as_written(tmp_path: Path) -> None:

@@ -59,10 +59,10 @@ async def test_views_from_kafka_are_those_from_the_store(kafka_settings: KafkaSe
     never.register_model("never")
     with TopicWriter(kafka_settings) as topic:
         topic.publish(*history.sets[:60])
-        topic.abort([replace(never.rows[1], position=topic.end + 1)])
+        topic.abort([never.rows[1]._replace(position=topic.end + 1)])
         async with projecting_kafka(kafka_settings, places()) as projection:
             await projection.reached(topic.end)
-            topic.abort([replace(never.rows[1], position=topic.end + 1)])
+            topic.abort([never.rows[1]._replace(position=topic.end + 1)])
             await topic.published(*history.sets[60:])
             await projection.reached(topic.end)
             digests = await projection.projector.digests()

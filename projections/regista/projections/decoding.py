@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from regista.domain.chain import Head, Row, advance
+from regista.domain.chain import Head, Row, advance_over
 from regista.projections.feed import START, Mark
 from regista.schemas.catalogue import shipped
 from regista.schemas.codec import Codec
 from regista.schemas.errors import SchemaError
-from regista.schemas.pruning import without
+from regista.schemas.pruning import with_time_as_number, without
 from regista.schemas.schema import Record as Schema
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,7 +115,8 @@ class CannotDecode(Exception):
 
 
 def _read_as(newest: Schema) -> Schema:
-    return without(newest, _UNREAD | _UNREAD_OF.get(newest.short_name, frozenset()))
+    needed = without(newest, _UNREAD | _UNREAD_OF.get(newest.short_name, frozenset()))
+    return with_time_as_number(needed, "meta.time")
 
 
 @cache
@@ -134,7 +135,7 @@ def decode_row(row: Row, running_time: int) -> Item:
     except SchemaError as error:
         raise CannotDecode(row.position, error) from error
     meta = record["meta"]
-    time = micros(meta["time"])
+    time = meta["time"]
     return Item(
         row.position,
         row.stream,
@@ -165,7 +166,7 @@ def decode_rows(rows: Iterable[Row], running_time: int) -> tuple[list[Item], Can
 
 def advanced(progress: Progress, rows: Sequence[Row], running_time: int) -> Progress:
     """The progress after ``rows``."""
-    head = progress.head
-    for row in rows:
-        head = advance(head, row)
-    return Progress(head, Mark.of(rows[-1]), running_time) if rows else progress
+    if not rows:
+        return progress
+    marks = [Mark.of(row) for row in rows]
+    return Progress(advance_over(progress.head, ((m.position, m.hash) for m in marks)), marks[-1], running_time)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple, Protocol, TypeVar
 
-from regista.schemas.codec import decode_meta
+from regista.schemas.codec import decode_stamp
 from regista.schemas.errors import SchemaError
 
 
@@ -39,8 +39,8 @@ def command_of(value: bytes) -> Command:
     Raises:
         SchemaError: the value cannot be read.
     """
-    meta = decode_meta(value)
-    return Command(meta["actor"], meta["command_id"], meta["command_digest"])
+    stamp = decode_stamp(value)
+    return Command(stamp["actor"], stamp["command_id"], stamp["command_digest"])
 
 
 def readable_command(value: bytes) -> Command | None:

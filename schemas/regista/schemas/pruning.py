@@ -1,4 +1,4 @@
-"""Schemas with fields left out: what a reader that needs little of an event reads it as."""
+"""Schemas with less in them: what a reader that needs little of an event reads it as."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from regista.schemas.errors import SchemaError
+from regista.schemas.reader import TIME_AS_NUMBER
 from regista.schemas.schema import Array, Map, Record, Type, Union
 
 
@@ -27,6 +28,22 @@ def without(record: Record, paths: Collection[str]) -> Record:
     kept = (field for field in record.fields if field.name not in here)
     fields = (replace(f, type=_inside(f.type, deeper[f.name])) if f.name in deeper else f for f in kept)
     return replace(record, fields=tuple(fields))
+
+
+def with_time_as_number(record: Record, path: str) -> Record:
+    """The record with the time at this path, ``meta.time``, read as microseconds since 1970.
+
+    Raises:
+        SchemaError: the path leads through records to no field.
+    """
+    name, _, rest = path.partition(".")
+    for index, field in enumerate(record.fields):
+        if field.name == name:
+            inner = with_time_as_number(field.type, rest) if isinstance(field.type, Record) else TIME_AS_NUMBER
+            changed = replace(field, type=inner)
+            return replace(record, fields=(*record.fields[:index], changed, *record.fields[index + 1 :]))
+    msg = f"{record.name} has no field {name}"
+    raise SchemaError(msg)
 
 
 def _inside(kind: Type, paths: Collection[str]) -> Type:

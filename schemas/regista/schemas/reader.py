@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from regista.schemas.errors import SchemaError
 from regista.schemas.schema import (
     NO_DEFAULT,
+    TIMESTAMP,
     Array,
     Enumeration,
     Field,
@@ -31,8 +32,17 @@ from regista.schemas.schema import (
 from regista.schemas.source import Source
 from regista.schemas.writer import EPOCH
 
+_EIGHT_BYTES: Final = Struct("<Q").unpack_from
+_MORE: Final = 0x8080808080808080
+"""The bit of each of eight bytes that says that the number goes on."""
+_FIRST_TIME: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+_LAST_TIME: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 Reader: TypeAlias = Callable[[bytes, int], tuple[dict[str, Any], int]]
 """From the value and an offset: the record, and the offset behind it."""
+
+
+TIME_AS_NUMBER: Final = Primitive("long", "number-of-micros")
+"""What a time is read as that is to stay what it is in the bytes, microseconds since 1970. No schema has it."""
 
 
 class Broken(Exception):
@@ -54,6 +64,19 @@ def _varint(value: bytes, offset: int) -> tuple[int, int]:
     if number >> 64:
         raise Broken
     return (number >> 1) ^ -(number & 1), offset
+
+
+def _long(value: bytes, offset: int) -> tuple[int, int]:
+    """As ``_varint``, in half the time where the number takes eight bytes, as times do."""
+    if len(value) - offset >= 8:
+        (number,) = _EIGHT_BYTES(value, offset)
+        if number & _MORE == _MORE >> 8:
+            # seven bits of each byte: brought together by two, by four, and all eight
+            number = number & 0x007F007F007F007F | number >> 1 & 0x3F803F803F803F80
+            number = number & 0x00003FFF00003FFF | number >> 2 & 0x0FFFC0000FFFC000
+            number = number & 0x000000000FFFFFFF | number >> 4 & 0x00FFFFFFF0000000
+            return number >> 1 ^ -(number & 1), offset + 8
+    return _varint(value, offset)
 
 
 def _length(value: bytes, offset: int) -> tuple[int, int]:
@@ -82,6 +105,7 @@ def _block(value: bytes, offset: int) -> tuple[int, int]:
 _NAMES: Final[Mapping[str, Any]] = {
     "Broken": Broken,
     "varint": _varint,
+    "long": _long,
     "length": _length,
     "block": _block,
     "double": Struct("<d").unpack_from,
@@ -241,7 +265,7 @@ _PASSED: Final[Mapping[str, list[str]]] = {
 
 
 def _primitive(written: Primitive, read: Primitive, v: str) -> list[str]:
-    if read.logical != written.logical:
+    if read.logical != written.logical and (written.logical, read) != (TIMESTAMP, TIME_AS_NUMBER):
         raise _mismatch(written, read)
     match written.name, read.name:
         case "string", "string":
@@ -253,19 +277,26 @@ def _primitive(written: Primitive, read: Primitive, v: str) -> list[str]:
         case "double", "double":
             return [f"{v}, = double(b, p)", "p += 8"]
         case ("int", "int" | "long") | ("long", "long"):
-            lines = [
-                f"{v} = b[p]",
-                f"if {v} > 127: {v}, p = varint(b, p)",
-                f"else: p += 1; {v} = {v} >> 1 ^ -({v} & 1)",
-            ]
-            if written.name == "int":
-                lines.append(f"if not -2147483648 <= {v} <= 2147483647: raise Broken")
-            if written.logical is not None:
-                lines.append(f"{v} = EPOCH + timedelta(microseconds={v})")
-            return lines
+            return _integer(written, read, v)
         case (("int" | "long"), "double"):
             return [f"{v}, p = varint(b, p)", f"{v} = float({v})"]
     raise _mismatch(written, read)
+
+
+def _integer(written: Primitive, read: Primitive, v: str) -> list[str]:
+    longer = "long" if written.logical == TIMESTAMP else "varint"
+    lines = [
+        f"{v} = b[p]",
+        f"if {v} > 127: {v}, p = {longer}(b, p)",
+        f"else: p += 1; {v} = {v} >> 1 ^ -({v} & 1)",
+    ]
+    if written.name == "int":
+        lines.append(f"if not -2147483648 <= {v} <= 2147483647: raise Broken")
+    if read == TIME_AS_NUMBER:
+        lines.append(f"if not {_FIRST_TIME} <= {v} <= {_LAST_TIME}: raise Broken")
+    elif read.logical == TIMESTAMP:
+        lines.append(f"{v} = EPOCH + timedelta(microseconds={v})")
+    return lines
 
 
 def _union(branches: list[list[str]]) -> list[str]:

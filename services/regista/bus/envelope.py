@@ -27,18 +27,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
-from regista.schemas.codec import HEADER, MARK, decode_meta
+from regista.schemas.codec import HEADER, MARK, decode_stamp
 from regista.schemas.errors import SchemaError
 
 Headers: TypeAlias = list[tuple[str, bytes]]
 _VERSION = ("ce_specversion", b"1.0")
+_MARKED = len(MARK)
+_FIRST_DAY = date(1970, 1, 1)
 _CONTENT = ("content-type", b"application/avro")
 
 
@@ -82,26 +84,27 @@ class Envelope:
         self._source = ("ce_source", source_of(log_id).encode())
         self._log = ("ce_logid", log_id.encode())
 
-    def headers(self, row: Row, meta: Mapping[str, Any], set_index: int = 1, set_size: int = 1) -> Headers:
-        """The headers of a row whose value has ``meta`` (``schemas.codec.decode_meta``)."""
-        position = b"%d" % row.position
+    def headers(self, row: Row, key: bytes, stamp: Mapping[str, Any], set_index: int = 1, set_size: int = 1) -> Headers:
+        """The headers of a row; ``key``: that of its record; ``stamp``: what ``decode_stamp`` reads of its value."""
+        position, _, sequence, kind, value = row
+        place = b"%d" % position
         made: Headers = [
             _VERSION,
-            ("ce_id", self._id + position),
+            ("ce_id", self._id + place),
             self._source,
-            _text("ce_type", row.type),
-            ("ce_subject", row.stream.encode()),
-            ("ce_time", _time(meta["time"])),
-            _schema(row.value[len(MARK) : HEADER]),
+            _text("ce_type", kind),
+            ("ce_subject", key),
+            ("ce_time", _time(stamp["time"])),
+            _schema(value[_MARKED:HEADER]),
             _CONTENT,
-            ("ce_position", position),
-            ("ce_sequence", b"%d" % row.sequence),
+            ("ce_position", place),
+            ("ce_sequence", b"%d" % sequence),
             self._log,
-            _text("ce_actor", meta["actor"]),
-            ("ce_commandid", meta["command_id"].encode()),
+            _text("ce_actor", stamp["actor"]),
+            ("ce_commandid", stamp["command_id"].encode()),
         ]
-        if meta["traceparent"] is not None:
-            made.append(("traceparent", meta["traceparent"].encode()))
+        if (traceparent := stamp["traceparent"]) is not None:
+            made.append(("traceparent", traceparent.encode()))
         if set_size > 1:
             made.append(("ce_setindex", b"%d" % set_index))
             made.append(("ce_setsize", b"%d" % set_size))
@@ -118,6 +121,20 @@ def _schema(fingerprint: bytes) -> tuple[str, bytes]:
     return "ce_dataschema", b"urn:regista:schema:" + fingerprint.hex().encode()
 
 
+def _time(micros: int) -> bytes:
+    """Microseconds since 1970 in RFC 3339, UTC; without a fraction where there is none."""
+    second, fraction = divmod(micros, 1_000_000)
+    day, second = divmod(second, 86_400)
+    minute, second = divmod(second, 60)
+    whole = b"%sT%02d:%02d:%02d" % (_day(day), minute // 60, minute % 60, second)
+    return b"%s.%06dZ" % (whole, fraction) if fraction else whole + b"Z"
+
+
+@lru_cache(1024)
+def _day(number: int) -> bytes:
+    return (_FIRST_DAY + timedelta(days=number)).isoformat().encode()
+
+
 def source_of(log_id: str) -> str:
     """The URI of a log, the ``source`` of its events."""
     return f"urn:regista:log:{quote(log_id, safe='')}"
@@ -130,10 +147,10 @@ def to_headers(row: Row, log_id: str, set_index: int = 1, set_size: int = 1) -> 
         Damaged: ``undecodable_event``: the row's value is not an event.
     """
     try:
-        meta = decode_meta(row.value)
+        stamp = decode_stamp(row.value)
     except SchemaError as error:
         raise undecodable(row, error) from error
-    return Envelope(log_id).headers(row, meta, set_index, set_size)
+    return Envelope(log_id).headers(row, row.stream.encode(), stamp, set_index, set_size)
 
 
 def undecodable(row: Row, error: SchemaError) -> Damaged:
@@ -180,11 +197,6 @@ def _number(text: bytes) -> int:
         msg = f"{text!r} is not a number from 1 on"
         raise ValueError(msg)
     return int(text)
-
-
-def _time(time: datetime) -> bytes:
-    """A time of ``decode_meta``, which always is in UTC."""
-    return b"%sZ" % time.isoformat()[:-6].encode()
 
 
 def _not_ours(why: str) -> Damaged:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from regista.bus.envelope import Envelope, Headers, undecodable
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Damaged, Unavailable
-from regista.schemas.codec import decode_meta
+from regista.schemas.codec import decode_stamp
 from regista.schemas.errors import SchemaError
 from regista.store.log import LogReader
 
@@ -102,13 +103,13 @@ class EventsOutbox:
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
         entries: list[Entry] = []
-        make, topic = self._envelope.headers, self._topic
-        for members in _sets(self._rows(max(from_inclusive, 1), limit)):
-            size = len(members)
-            for index, (row, meta) in enumerate(members, 1):
-                proof = event_hash(row.stream, row.sequence, row.value)
-                headers = make(row, meta, index, size)
-                entries.append(Entry(row.position, proof, topic, row.stream.encode(), row.value, headers))
+        headers, topic = self._envelope.headers, self._topic
+        rows = self._rows(max(from_inclusive, 1), limit)
+        stamps = [_stamp(row) for row in rows]
+        for row, stamp, (index, size) in zip(rows, stamps, _places(stamps), strict=True):
+            position, stream, sequence, _, value = row
+            proof, key = event_hash(stream, sequence, value), stream.encode()
+            entries.append(Entry(position, proof, topic, key, value, headers(row, key, stamp, index, size)))
         return entries
 
     def newest(self) -> int:
@@ -161,39 +162,32 @@ class EventsOutbox:
 
     def _completing(self, last: Row) -> list[Row]:
         """What follows a row in its set."""
-        command, missing = _command(_meta(last)), list[Row]()
+        command, missing = _command(_stamp(last)), list[Row]()
         position = last.position + 1
         while following := self._store.read(position, 8):
             for row in following:
-                if _command(_meta(row)) != command:
+                if _command(_stamp(row)) != command:
                     return missing
                 missing.append(row)
             position = following[-1].position + 1
         return missing
 
 
-def _sets(rows: list[Row]) -> Iterator[list[tuple[Row, dict[str, Any]]]]:
-    members: list[tuple[Row, dict[str, Any]]] = []
-    command = None
-    for row in rows:
-        meta = _meta(row)
-        its = _command(meta)
-        if members and its != command:
-            yield members
-            members = []
-        members.append((row, meta))
-        command = its
-    if members:
-        yield members
+def _places(stamps: list[dict[str, Any]]) -> Iterator[tuple[int, int]]:
+    """The place of each event in its atomic set, from 1 on, and the size of that."""
+    for _, members in groupby(map(_command, stamps)):
+        size = sum(1 for _ in members)
+        for index in range(1, size + 1):
+            yield index, size
 
 
-def _meta(row: Row) -> dict[str, Any]:
+def _stamp(row: Row) -> dict[str, Any]:
     try:
-        return decode_meta(row.value)
+        return decode_stamp(row.value)
     except SchemaError as error:
         raise undecodable(row, error) from error
 
 
-def _command(meta: dict[str, Any]) -> tuple[str, str, bytes]:
+def _command(stamp: dict[str, Any]) -> tuple[str, str, bytes]:
     """The rule of ``schemas.atomic``: neighbours with the same actor, command id and digest are one set."""
-    return meta["actor"], meta["command_id"], meta["command_digest"]
+    return stamp["actor"], stamp["command_id"], stamp["command_digest"]

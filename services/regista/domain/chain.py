@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from struct import Struct
+from typing import NamedTuple
 
 _LENGTH = Struct(">I")
 _NUMBER = Struct(">Q")
@@ -16,8 +17,7 @@ EMPTY_DIGEST = bytes(32)
 """The running digest of a log without events."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An event as it is stored, sent and exported: the same bytes everywhere.
 
     ``position`` strictly increases over the log (gaps allowed), ``sequence`` is contiguous from 1 in its stream,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -46,7 +46,7 @@ def sent(row: Row, set_index: int = 1, set_size: int = 1) -> Sent:
 def test_a_record_restores_its_row_exactly(
     position: int, sequence: int, stream: str, actor: str, command_id: str
 ) -> None:
-    row = replace(row_of(position, actor, command_id), stream=stream, sequence=sequence)
+    row = row_of(position, actor, command_id)._replace(stream=stream, sequence=sequence)
     found = received(sent(row, 2, 3))
     assert (found.row, found.log_id, found.set_index, found.set_size) == (row, LOG, 2, 3)
     assert not found.ends_set

@@ -163,7 +163,7 @@ class SQLiteLogReader:
 
     def _rows(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
         with translated(self.path), self._readers.connection() as connection:
-            return [Row(*found) for found in connection.execute(sql, params)]
+            return list(map(Row._make, connection.execute(sql, params)))
 
     def _one(self, sql: str, params: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
         with translated(self.path), self._readers.connection() as connection:
