@@ -7,12 +7,15 @@ once; connections are cut. A printed seed repeats a run: see ``tests.support.cha
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.fixtures.kafka import MakeBroker
+from tests.fixtures.postgres import SharedPostgres
 from tests.support.chaos.injuries import cut, freeze_relay, kill_broker, kill_projector, kill_registrar, kill_relay
 from tests.support.chaos.rounds import Order, rounds_of_soak, run
+from tests.support.postgres_server import fresh_database
 
 pytestmark = pytest.mark.engine("kafka-native")
 
@@ -46,4 +49,18 @@ async def test_chaos_with_a_broker_of_three_killed_in_every_round_breaks_no_prom
 ) -> None:
     broker = await asyncio.to_thread(lambda: own_broker(3, proxied=True))
     figures = await run(tmp_path, broker, Order(rounds_of_soak(60), always=kill_broker))
+    assert not figures.violations
+
+
+@pytest.mark.soak
+@pytest.mark.engine("postgres")
+async def test_chaos_with_two_registrars_on_postgresql_breaks_no_promise(
+    own_broker: MakeBroker, postgres: SharedPostgres, tmp_path: Path
+) -> None:
+    broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
+    with ExitStack() as stack:
+        order = Order(
+            rounds_of_soak(60), long_ones=True, database=lambda: stack.enter_context(fresh_database(postgres.url))
+        )
+        figures = await run(tmp_path, broker, order)
     assert not figures.violations

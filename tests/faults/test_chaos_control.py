@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.kafka import MakeBroker
 from tests.support.chained_log import Writer
 from tests.support.chaos import checker
-from tests.support.chaos.copy import copy_of
+from tests.support.chaos.copy import Files
 from tests.support.chaos.injuries import quarrel
 from tests.support.chaos.reading import Reader, Seen, read
 from tests.support.chaos.rounds import Order, run
@@ -51,10 +51,10 @@ async def test_a_relay_that_reads_before_it_fences_is_caught(
                 await has_read.wait()
                 newest = writer.write("a", "b", "c") + 2
                 await published(right, newest)
-                assert checker.events(copy_of(tmp_path / "log.db"), await events()) == []
+                assert checker.events(Files(tmp_path).copy(), await events()) == []
                 may_fence.set()
                 await until(lambda: wrong.state().published > 0, wrong.state)
-        found = checker.events(copy_of(tmp_path / "log.db"), await events())
+        found = checker.events(Files(tmp_path).copy(), await events())
         assert any("surplus" in one for one in found), found
     finally:
         log.close()

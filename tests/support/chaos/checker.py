@@ -1,6 +1,6 @@
 """The checker: what is wrong with topics, log, views and answers after whatever happened.
 
-It compares what readers got from Kafka with the log's file as SQLite has it; of Regista it uses only what walks the
+It compares what readers got from Kafka with the log's tables as the database has them; of Regista it uses only what walks the
 chain, what folds the views and what decodes results.
 """
 
@@ -16,17 +16,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.support.chaos.copy import Copy, Kept
+from tests.support.chaos.copy import Copy, Kept, Store
 from tests.support.chaos.reading import Seen
 
 from regista.bus.commands import decode_result
 from regista.projections.database import ViewsDatabase
-from regista.projections.desk import ViewsFile
 from regista.projections.rebuild import readable_digests
 from regista.projections.runner import Projector
 from regista.projections.views.catalogue import VIEWS
 from regista.store.feed import StoreFeed
-from regista.store.sqlite import SQLiteLogReader
 from regista.store.verify import verify
 from regista.wire.orders import CommandResult
 
@@ -168,23 +166,23 @@ def _some(what: str, found: Counter[Any]) -> list[str]:
     return [f"{what}: {len(found)}, such as {dict(list(found.items())[:SHOWN])}"] if found else []
 
 
-def chain(file: Path) -> list[str]:
+def chain(store: Store) -> list[str]:
     """The log's hashes hold, and its command index says what its events say."""
-    with closing(SQLiteLogReader(file)) as log:
+    with closing(store.log()) as log:
         report = verify(log)
     return [f"verify: {problem}" for problem in report.problems[:SHOWN]]
 
 
-async def views(file: Path, views_file: Path) -> list[str]:
+async def views(store: Store) -> list[str]:
     """The views are what a fold of the whole log, from nothing, gives."""
-    fresh = await _folded(file)
-    with closing(ViewsFile(views_file)) as shown:
+    fresh = await _folded(store)
+    with closing(store.views()) as shown:
         present = await asyncio.to_thread(readable_digests, shown, {view.name: view for view in VIEWS})
     return [f"the view {name} differs from a fresh rebuild" for name in fresh if present.get(name) != fresh[name]]
 
 
-async def _folded(file: Path) -> dict[str, str]:
-    with TemporaryDirectory() as folder, closing(SQLiteLogReader(file)) as log:
+async def _folded(store: Store) -> dict[str, str]:
+    with TemporaryDirectory() as folder, closing(store.log()) as log:
         database = ViewsDatabase(Path(folder) / "views.db")
         projector = Projector(StoreFeed(log), database)
         running = asyncio.create_task(projector.run())

@@ -1,13 +1,24 @@
-"""The log's file, read with nothing of Regista: what the topics are compared with."""
+"""The log's tables, read with nothing of Regista: what the topics are compared with."""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from struct import pack
+from typing import Any, Protocol
+
+import psycopg
+
+from regista.projections.desk import ViewsFile
+from regista.projections.postgres import PostgresViewsDatabase
+from regista.projections.storage import ViewsStorage
+from regista.store.log import LogReader
+from regista.store.postgres import PostgresLogReader
+from regista.store.sqlite import SQLiteLogReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +56,103 @@ class Copy:
         return self.events[-1].position if self.events else 0
 
 
-def copy_of(file: Path) -> Copy:
-    """What the log holds at one moment."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, isolation_level=None, timeout=30)) as log:
-        log.execute("BEGIN")
-        rows = log.execute(
-            "SELECT position, originator_id, originator_version, topic, state FROM events ORDER BY position"
-        ).fetchall()
-        found = log.execute("SELECT actor, command_id, position, count FROM commands").fetchall()
-    owners = {first + n: (actor, name, n + 1, count) for actor, name, first, count in found for n in range(count)}
+def copy_of(rows: Iterable[tuple[Any, ...]], found: Iterable[tuple[Any, ...]]) -> Copy:
+    """What the rows of a log's tables say."""
+    placed = list(found)
+    owners = {first + n: (actor, name, n + 1, count) for actor, name, first, count in placed for n in range(count)}
     nobody = ("", "", 1, 1)
     events = tuple(
         Kept(position, stream, sequence, kind, bytes(value), *owners.get(position, nobody))
         for position, stream, sequence, kind, value in rows
     )
-    commands = {(actor, name): (first, count) for actor, name, first, count in found}
+    commands = {(actor, name): (first, count) for actor, name, first, count in placed}
     return Copy(events[0].stream.partition("/")[2] if events else "", events, commands)
 
 
-def end_of(file: Path) -> int:
-    """The newest position that the log has now."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)) as log:
-        return int(log.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+class Store(Protocol):
+    """Where a registry has its log and its views, looked at from outside."""
+
+    def copy(self) -> Copy:
+        """What the log holds at one moment."""
+
+    def end(self) -> int:
+        """The newest position that it has now."""
+
+    def view_positions(self) -> set[int]:
+        """Where the views that are shown stand; -1 for one that was stopped by an event."""
+
+    def log(self) -> LogReader:
+        """The log, for what walks and folds it; to be closed."""
+
+    def views(self) -> ViewsFile | ViewsStorage:
+        """The views, to be read; to be closed."""
+
+
+class Files:
+    """Files in a data directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "log.db"
+        self._views = folder / "views.db"
+
+    def copy(self) -> Copy:
+        with _file(self._log) as log:
+            log.execute("BEGIN")
+            return copy_of(log.execute(_EVENTS.format("")).fetchall(), log.execute(_COMMANDS.format("")).fetchall())
+
+    def end(self) -> int:
+        with _file(self._log) as log:
+            return int(log.execute(_END.format("")).fetchone()[0])
+
+    def view_positions(self) -> set[int]:
+        with _file(self._views) as views:
+            return _stands(views.execute(_STANDS.format("")).fetchall())
+
+    def log(self) -> LogReader:
+        return SQLiteLogReader(self._log)
+
+    def views(self) -> ViewsFile:
+        return ViewsFile(self._views)
+
+
+class Database:
+    """A database in PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def copy(self) -> Copy:
+        with psycopg.connect(self._url) as log:
+            log.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            events = log.execute(_EVENTS.format("regista.").encode()).fetchall()
+            return copy_of(events, log.execute(_COMMANDS.format("regista.").encode()).fetchall())
+
+    def end(self) -> int:
+        with psycopg.connect(self._url) as log:
+            return int((log.execute(_END.format("regista.").encode()).fetchone() or (0,))[0])
+
+    def view_positions(self) -> set[int]:
+        with psycopg.connect(self._url) as views:
+            return _stands(views.execute(_STANDS.format("regista_views.").encode()).fetchall())
+
+    def log(self) -> LogReader:
+        return PostgresLogReader(self._url)
+
+    def views(self) -> ViewsStorage:
+        return PostgresViewsDatabase(self._url)
+
+
+_EVENTS = "SELECT position, originator_id, originator_version, topic, state FROM {}events ORDER BY position"
+_COMMANDS = "SELECT actor, command_id, position, count FROM {}commands"
+_END = "SELECT coalesce(max(position), 0) FROM {}events"
+_STANDS = "SELECT state, position FROM {}catalogue WHERE state <> 'building'"
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=30)) as file:
+        yield file
+
+
+def _stands(found: Iterable[tuple[Any, ...]]) -> set[int]:
+    return {-1 if state == "degraded" else int(position) for state, position in found}

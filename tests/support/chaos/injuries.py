@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from tests.support.chaos.copy import end_of
-from tests.support.chaos.world import PROJECTORS, REGISTRAR, RELAYS, World
+from tests.support.chaos.world import PROJECTORS, RELAYS, World
 
 Injury: TypeAlias = Callable[[World, random.Random, "Counter[str]"], Awaitable[None]]
 LATEST = 2.0
@@ -29,8 +28,8 @@ async def kill_relay(world: World, chance: random.Random, did: Counter[str]) -> 
 
 
 async def kill_registrar(world: World, chance: random.Random, did: Counter[str]) -> None:
-    """Kill the process that decides."""
-    await _kill(world, [REGISTRAR], chance)
+    """Kill the process that decides, or one of them."""
+    await _kill(world, [chance.choice(world.registrars)], chance)
     did["registrar kills"] += 1
 
 
@@ -56,7 +55,7 @@ async def freeze_relay(world: World, chance: random.Random, did: Counter[str], *
         frozen, other = other, frozen
     world.freeze(frozen)
     did["relay freezes"] += 1
-    end = await asyncio.to_thread(end_of, world.log)
+    end = await asyncio.to_thread(world.store.end)
     try:
         if chance.random() < 0.5:
             await _kill(world, [other], chance)  # a new one fences at once
@@ -77,7 +76,7 @@ async def cut(world: World, chance: random.Random, did: Counter[str]) -> None:
     for _ in range(chance.randrange(1, 8)):
         await asyncio.to_thread(world.broker.cut)
         if chance.random() < 0.5:
-            await asyncio.to_thread(world.front.cut)
+            await asyncio.to_thread(chance.choice(world.fronts).cut)
         did["cuts"] += 1
         await asyncio.sleep(chance.uniform(0, 0.5))
 

@@ -91,7 +91,7 @@ class Load:
         """With connections open, and models to write to."""
         async with AsyncExitStack() as stack:
             self._http = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=self._world.url, timeout=60, headers={"Regista-Actor": "http"})
+                httpx.AsyncClient(timeout=60, headers={"Regista-Actor": "http"})
             )
             self._commands = await stack.enter_async_context(
                 CommandPublisher(self._world.settings, actor="kafka", timeout=10)
@@ -139,18 +139,7 @@ class Load:
             await asyncio.sleep(chance.uniform(*PAUSE))
 
     async def _over_http(self, wish: Wish) -> None:
-        assert self._http is not None
-        method, path = wish.route
-        while True:
-            try:
-                headers = {"Idempotency-Key": wish.command_id}
-                answer = await self._http.request(method, path, json=wish.body, headers=headers)
-            except httpx.TransportError:
-                answer = None
-            if answer is not None and answer.status_code not in (429, 503):
-                break
-            self._tally.retries += 1
-            await asyncio.sleep(random.uniform(*_AGAIN))
+        answer = await self._answer(wish)
         if answer.status_code < 300:
             self.answers.done["http", wish.command_id] = answer.json()
             self._tally.http_done += 1
@@ -158,6 +147,22 @@ class Load:
             assert answer.status_code in (404, 409, 422), answer.text
             self.answers.refused.add(("http", wish.command_id))
             self._tally.http_refused += 1
+
+    async def _answer(self, wish: Wish) -> httpx.Response:
+        """What the API says in the end, whichever registrar it is that says it."""
+        assert self._http is not None
+        method, path = wish.route
+        while True:
+            for url in random.sample(self._world.urls, len(self._world.urls)):
+                try:
+                    headers = {"Idempotency-Key": wish.command_id}
+                    answer = await self._http.request(method, f"{url}{path}", json=wish.body, headers=headers)
+                    if answer.status_code not in (429, 503):
+                        return answer
+                except httpx.TransportError:
+                    pass
+                self._tally.retries += 1
+                await asyncio.sleep(random.uniform(*_AGAIN))
 
     async def _over_kafka(self, wish: Wish) -> None:
         assert self._commands is not None

@@ -11,14 +11,13 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from os import environ
 from pathlib import Path
 
 import httpx
 from tests.support.chaos import checker
-from tests.support.chaos.copy import copy_of, end_of
 from tests.support.chaos.injuries import Injury, chosen, inflict
 from tests.support.chaos.load import Load, Tally
 from tests.support.chaos.reading import Reader, Tail, read
@@ -64,7 +63,7 @@ class Order:
     """What a run is to be like. ``injuries`` are those of each round where they are not left to chance.
 
     ``always`` is inflicted in every round; ``of_one_log`` rounds go on with the same log; logs take turns with what they
-    ``acknowledge``.
+    ``acknowledge``. ``database`` makes an empty database in PostgreSQL for each.
     """
 
     rounds: int
@@ -76,6 +75,7 @@ class Order:
     long_ones: bool = False
     relay: str = "relay"
     acknowledge: tuple[str, str] = ("log", "kafka")
+    database: Callable[[], str] | None = None
 
 
 def rounds_of_soak(default: int) -> int:
@@ -96,6 +96,7 @@ async def run(folder: Path, broker: OwnBroker, order: Order) -> Figures:
             f"c{begin}",
             acknowledge=order.acknowledge[begin // order.of_one_log % 2],
             relay=order.relay,
+            database=order.database() if order.database else None,
         )
         try:
             await asyncio.to_thread(world.start)
@@ -166,14 +167,14 @@ async def _round(
 
 def _left(world: World, tail: Tail) -> str:
     """What is still under way; empty when everything has come through."""
-    end, seen = end_of(world.log), tail.seen
+    end, seen = world.store.end(), tail.seen
     last = dict(seen[world.topics.events][-1].headers).get("ce_position") if seen[world.topics.events] else b"0"
     if last != str(end).encode():
         return f"events: Kafka has them up to {last!r}, the log up to {end}"
     told = len(seen[world.topics.results]) + len(seen[world.topics.dead_letters])
     if told < len(seen[world.topics.commands]):
         return f"results: {told} of {len(seen[world.topics.commands])}"
-    shown = world.view_positions()
+    shown = world.store.view_positions()
     return "" if shown == {end} else f"views: {shown}, the log is at {end}"
 
 
@@ -183,7 +184,7 @@ async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[
     followed = tail.seen
     names = (topics.events, topics.commands, topics.results, topics.dead_letters, topics.relay)
     seen = await read(world.direct, names, reader)
-    copy = await asyncio.to_thread(copy_of, world.log)
+    copy = await asyncio.to_thread(world.store.copy)
     wrong = checker.events(copy, seen[topics.events])
     notes = [json.loads(note.value or b"{}") for note in seen[topics.relay]]
     wrong += checker.checkpoints(copy, notes)
@@ -191,8 +192,8 @@ async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[
         wrong += checker.followed(followed[name], seen[name])
     wrong += checker.results(copy, seen[topics.commands], seen[topics.results], seen[topics.dead_letters])
     wrong += checker.answers(copy, load.answers)
-    wrong += await asyncio.to_thread(checker.chain, world.log)
-    wrong += await checker.views(world.log, world.views)
+    wrong += await asyncio.to_thread(checker.chain, world.store)
+    wrong += await checker.views(world.store)
     wrong += tail.errors
     held = {
         "events": len(copy.events),
@@ -204,7 +205,7 @@ async def _check(world: World, load: Load, tail: Tail, reader: Reader) -> tuple[
 
 async def _asked(world: World) -> list[str]:
     """What the registry says of itself: a rebuild gives the same views, and both copies of the log agree."""
-    async with httpx.AsyncClient(base_url=world.url, timeout=120) as client:
+    async with httpx.AsyncClient(base_url=world.urls[0], timeout=120) as client:
         rebuilt = (await client.post("/v1/admin/rebuild")).json()
         verified = (await client.post("/v1/admin/verify", params={"kafka": True})).json()
     wrong = [] if rebuilt.get("equal") else [f"the rebuild that was asked for: {rebuilt}"]

@@ -1,7 +1,8 @@
 """A registry over its processes, to be injured: the API, two relays that share no lock, two projectors, behind proxies.
 
 Both relays read the same log, but the second one from a folder of its own, where the log is a link: so their lock files
-are two, as on two machines, and nothing but the fence keeps them apart.
+are two, as on two machines, and nothing but the fence keeps them apart. On PostgreSQL they share a lock, and there are
+two registrars.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import asyncio
 import json
 import re
 import signal
-import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import httpx
+from tests.support.chaos.copy import Database, Files, Store
 from tests.support.own_broker import OwnBroker
 from tests.support.server import RunningServer
 from tests.support.tcp_proxy import TcpProxy
@@ -27,14 +27,22 @@ from regista.bus.topology import Topics
 
 RELAYS = ("relay-a", "relay-b")
 PROJECTORS = ("project-a", "project-b")
-REGISTRAR = "serve"
 _TRACES = re.compile(r"^Traceback .*\n(?:[ \t].*\n|\n)*(\S.*)", re.MULTILINE)
 
 
 class World:
     """One log with its processes, on a cluster that outlives it."""
 
-    def __init__(self, folder: Path, broker: OwnBroker, prefix: str, *, acknowledge: str, relay: str = "relay") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: OwnBroker,
+        prefix: str,
+        *,
+        acknowledge: str,
+        relay: str = "relay",
+        database: str | None = None,
+    ) -> None:
         """``relay`` may be what Python is to run in the place of ``regista relay``."""
         self.data, self.aside = folder / "data", folder / "aside"
         self.broker = broker
@@ -53,24 +61,20 @@ class World:
             "log_level": "warning",
         }
         self._acknowledge = acknowledge
-        self._port = native_kafka.free_port()
-        self.front = TcpProxy("127.0.0.1", self._port)
+        self.store: Store = Files(self.data)
+        self.registrars = ["serve"]
+        if database is not None:
+            self._given["database"] = database
+            self.store = Database(database)
+            self.registrars.append("serve-b")
+        self._ports = [native_kafka.free_port() for _ in self.registrars]
+        self.fronts = [TcpProxy("127.0.0.1", port) for port in self._ports]
         self.processes: dict[str, RunningServer] = {}
 
     @property
-    def log(self) -> Path:
-        """The log's file."""
-        return self.data / "log.db"
-
-    @property
-    def views(self) -> Path:
-        """The file of the views."""
-        return self.data / "views.db"
-
-    @property
-    def url(self) -> str:
-        """Where clients find the API: its proxy."""
-        return f"http://{self.front.address}"
+    def urls(self) -> list[str]:
+        """Where clients find the API: its proxies."""
+        return [f"http://{front.address}" for front in self.fronts]
 
     @property
     def direct(self) -> str:
@@ -79,10 +83,11 @@ class World:
 
     def start(self) -> None:
         """Start every process; return when all work."""
-        serving = {**self._given, "port": self._port, "acknowledge": self._acknowledge}
-        self.processes[REGISTRAR] = RunningServer(self.data, "serve", ready=False, **serving)
-        self.aside.mkdir(parents=True)
-        (self.aside / "log.db").symlink_to(self.log)
+        for name, port, data in zip(self.registrars, self._ports, (self.data, self.aside), strict=False):
+            serving = {**self._given, "port": port, "acknowledge": self._acknowledge}
+            self.processes[name] = RunningServer(data, "serve", ready=False, **serving)
+        self.aside.mkdir(parents=True, exist_ok=True)
+        (self.aside / "log.db").symlink_to(self.data / "log.db")
         wanted = {
             "relay-a": (self.data, self._relay),
             "relay-b": (self.aside, self._relay),
@@ -103,7 +108,8 @@ class World:
         """End everything but the cluster."""
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(_end, self.processes.values()))
-        self.front.close()
+        for front in self.fronts:
+            front.close()
 
     async def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -129,12 +135,6 @@ class World:
             return "unknown", 0
         relay = status["components"]["relay"]
         return relay["state"], relay["position"]
-
-    def view_positions(self) -> set[int]:
-        """Where the views that are shown stand; -1 for one that was stopped by an event."""
-        with closing(sqlite3.connect(f"file:{self.views}?mode=ro", uri=True, timeout=30)) as views:
-            found = views.execute("SELECT state, position FROM catalogue WHERE state <> 'building'").fetchall()
-        return {-1 if state == "degraded" else position for state, position in found}
 
     def complaints(self) -> Counter[str]:
         """What the processes have written of errors that nobody handled: the last line of each, by process."""
