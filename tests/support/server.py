@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from time import monotonic
 
 import httpx
 
@@ -126,9 +127,11 @@ class RunningServer:
     def await_ready(self) -> None:
         """Return when it works."""
         # The listener is open before the URL is printed: a request waits in its backlog until it is answered.
+        deadline = monotonic() + 2 * START_WITHIN
         with httpx.Client(timeout=START_WITHIN) as client:
-            while client.get(f"{self.url}/readyz").status_code != httpx.codes.OK:
+            while (answer := client.get(f"{self.url}/readyz")).status_code != httpx.codes.OK:
                 assert self.process.poll() is None, self.errors
+                assert monotonic() < deadline, answer.text
 
 
 @contextmanager

@@ -5,7 +5,7 @@ once for all of them. The leading group holds the live views. One that is being 
 smaller steps between those of the live ones; when it has come as far, it moves along with them, and takes over in one
 transaction. A view that cannot apply an event stands still, ``degraded``, and goes on answering.
 
-Views that know more than the log (it was healed from a shorter copy, or restored) are no fold of it: they go on
+Views that know more than the log, or another one (it was healed, or restored), are no fold of it: they go on
 answering, ``degraded``, while their successors are built from the first event.
 """
 
@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Refused, Unavailable
+from regista.domain.events import LogHealed
 from regista.projections.continuity import Continuity
-from regista.projections.feed import Feed, is_missing
+from regista.projections.feed import START, Feed, Mark, is_missing
 from regista.projections.generations import Generations
 from regista.projections.member import Member, apply, stands_before
 from regista.projections.rebuild import Blocking, Rebuild
@@ -61,6 +62,7 @@ class Folding:
         self.is_of_this_log = False
         self._caught_up = False
         self._short: tuple[int, float] | None = None
+        self._not_healed: tuple[int, int] | None = None
         self.moved_last = 0
         self.took = 0.0
 
@@ -180,12 +182,33 @@ class Folding:
         if await self._feed.log_id() != await self._blocking(self._database.log_id):
             self.forget()
             return True
-        if self._rebuild is None and not (is_missing(error) and await self._stays_short(group[0].entry.position)):
+        if self._rebuild is None and not await self._is_certain(error, group[0].entry.position):
             raise error
         log.warning("%s The views are built anew from the first event.", error.detail)
         await self._blocking(lambda: self._generations.set_aside(group, error.detail))
         self._short = None
         return True
+
+    async def _is_certain(self, error: Damaged, position: int) -> bool:
+        """Whether the log will not have again what the views remember at a position."""
+        if is_missing(error) and await self._stays_short(position):
+            return True
+        return await self._was_healed(position)
+
+    async def _was_healed(self, position: int) -> bool:
+        """Whether the log says that it was made equal to its other copy, behind a position: what was folded was a fork.
+
+        Looks through all of the log, as what is built then does, and once as long as it does not grow.
+        """
+        if self._not_healed == (looked_at := (position, await self._feed.newest())):
+            return False
+        mark = START
+        while rows := (await self._feed.read(mark, BATCH)).rows:
+            if any(row.type == LogHealed.TYPE and row.position > position for row in rows):
+                return True
+            mark = Mark.of(rows[-1])
+        self._not_healed = looked_at
+        return False
 
     async def _stays_short(self, position: int) -> bool:
         """Whether an event that the log does not have will not come: it goes on behind it, or no longer grows."""
