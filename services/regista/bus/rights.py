@@ -113,6 +113,9 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
         seen = dict.fromkeys(every, _SEE) if role in checking else {}
         for name, operations in {**seen, **allowed}.items():
             yield role, "Topic", name, operations, "Literal"
+    # Whoever heals has the relay of results begin anew, by its transactional id.
+    yield "admin", "Topic", topics.relay, ("Write",), "Literal"
+    yield "admin", "TransactionalId", f"{settings.kafka_prefix}.relay.results", ("Write", "Describe"), "Literal"
     for name in transactional_ids(settings):
         yield "relay", "TransactionalId", name, ("Write", "Describe"), "Literal"
     intake, deployer = groups(settings)

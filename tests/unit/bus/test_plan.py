@@ -60,10 +60,16 @@ def test_terraform_escapes_what_it_would_take_for_a_template() -> None:
     assert '"User:$${evil}"' in text
 
 
-def test_only_the_relay_writes_events_and_checkpoints() -> None:
+def test_only_the_relay_writes_events_and_besides_who_heals_checkpoints() -> None:
     assert [role for role in ROLES if TOPICS.events in may(role, "Write")] == ["relay"]
-    assert [role for role in ROLES if TOPICS.relay in may(role, "Write")] == ["relay"]
+    assert [role for role in ROLES if TOPICS.relay in may(role, "Write")] == ["relay", "admin"]
     assert {role for role in ROLES if TOPICS.commands in may(role, "Write")} == {"pipeline", "deployer"}
+
+
+def test_the_admin_may_heal() -> None:
+    """Reads events, results and dead letters; writes where the relay of results is to begin."""
+    assert {TOPICS.events, TOPICS.results, TOPICS.dead_letters, TOPICS.relay} <= may("admin", "Read")
+    assert may("admin", "Write") == {TOPICS.relay, "acme.relay.results"}
 
 
 def test_nobody_but_the_admin_and_faust_creates_anything() -> None:
