@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.chaos import checker
 from tests.support.chaos.checker import Answers
-from tests.support.chaos.copy import Copy, Kept
+from tests.support.chaos.copy import Copy, Files, Kept
 from tests.support.chaos.reading import Seen
+from tests.support.payloads import version_body
+from tests.support.server import app_client
 
 from regista.bus.commands import encode_result
 from regista.wire.orders import CommandResult
@@ -155,3 +160,36 @@ def test_answers_that_the_log_keeps_pass() -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_answers_that_the_log_does_not_keep_are_seen(name: str) -> None:
     assert checker.answers(COPY, WRONG[name]())
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> Files:
+    """What a registry left behind that was written to."""
+    async with app_client(tmp_path) as client:
+        await client.post("/v1/models", json={"name": "fraud"})
+        written = await client.post("/v1/models/fraud/versions", json=version_body())
+        await client.get("/v1/models/fraud", params={"min_position": written.json()["position"]})
+    return Files(tmp_path)
+
+
+def administer(file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        assert database.execute(statement).rowcount
+
+
+async def test_views_and_a_log_that_are_sound_pass(kept: Files) -> None:
+    assert kept.view_positions() == {kept.end()}
+    assert await checker.views(kept) == []
+    assert checker.chain(kept) == []
+
+
+async def test_a_row_that_is_lost_from_a_view_is_seen(kept: Files, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "views.db")) as views:
+        [(table,)] = views.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'models%'")
+    administer(tmp_path / "views.db", f"DELETE FROM {table}")
+    assert await checker.views(kept)
+
+
+async def test_an_event_that_was_changed_is_seen(kept: Files, tmp_path: Path) -> None:
+    administer(tmp_path / "log.db", "UPDATE events SET state = CAST(state || x'00' AS BLOB) WHERE position = 2")
+    assert checker.chain(kept)
