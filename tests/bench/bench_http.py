@@ -68,18 +68,18 @@ async def _run() -> list[Row]:
         with processes.registry(Path(folder) / "registry") as server:
             started, idle = server.started_in, server.memory
             port = server.port
-            await _prepare(port)
+            await prepare(port)
             register = await load.drive(port, CLIENTS, _registrations)
             rich = await load.drive(port, CLIENTS, _rich_registrations)
             moves = await load.drive(port, CLIENTS, _moves)
             read = await load.drive(
                 port, CLIENTS, _counted(READS, load.request("GET", "/v1/models/bench-0/versions/@production"))
             )
-            visible = await _visibility(port)
-    _expect(register, 201)
-    _expect(rich, 201)
-    _expect(moves, 200)
-    _expect(read, 200)
+            visible = await visibility(port, REGISTRATIONS + RICH)
+    expect(register, 201)
+    expect(rich, 201)
+    expect(moves, 200)
+    expect(read, 200)
     return [
         Row("start of `regista up` to ready", started, "s", "< 1.5"),
         Row("idle memory", idle, "MiB", "< 150"),
@@ -95,8 +95,8 @@ async def _run() -> list[Row]:
         Row("current production version, 32 clients", read.rate, "/s", ">= 10000"),
         Row("… p99", read.percentile(0.99), "ms", ""),
         Row("… of the floor", read.rate / floor_read.rate, "", ">= 0.6"),
-        Row("write answered to visible in the query API, p50", _percentile(visible, 0.5), "ms", ""),
-        Row("… p99", _percentile(visible, 0.99), "ms", "< 50"),
+        Row("write answered to visible in the query API, p50", percentile(visible, 0.5), "ms", ""),
+        Row("… p99", percentile(visible, 0.99), "ms", "< 50"),
     ]
 
 
@@ -137,25 +137,30 @@ def _counted(total: int, data: bytes) -> load.Make:
     return lambda _, number: data if number < total // CLIENTS else None
 
 
-async def _prepare(port: int) -> None:
+async def prepare(port: int) -> None:
+    """Register a model for each client: ``bench-0`` and so on."""
+
     def create(client: int, number: int) -> bytes | None:
         return None if number else load.request("POST", "/v1/models", b'{"name":"bench-%d"}' % client)
 
-    _expect(await load.drive(port, CLIENTS, create), 201)
+    expect(await load.drive(port, CLIENTS, create), 201)
 
 
-async def _visibility(port: int) -> list[float]:
-    """From the answer to a write to the first answer of a read that shows it, in milliseconds, one writer."""
+async def visibility(port: int, first: int) -> list[float]:
+    """From the answer to a write to the first answer of a read that shows it, in milliseconds, one writer.
+
+    ``first`` and the numbers behind it are of registrations that nobody has made.
+    """
     waits = []
     for number in range(VISIBLE):
-        body = registration("bench-0", REGISTRATIONS + RICH + number)
+        body = registration("bench-0", first + number)
         wrote = await load.drive(port, 1, _once(load.request("POST", "/v1/models/bench-0/versions", body)), keep=True)
         position = json.loads(wrote.bodies[0])["position"]
         path = f"/v1/models/bench-0?min_position={position}"
         began = time.perf_counter()
         seen = await load.drive(port, 1, _once(load.request("GET", path)))
         waits.append((time.perf_counter() - began) * 1000)
-        _expect(seen, 200)
+        expect(seen, 200)
     return waits
 
 
@@ -163,10 +168,12 @@ def _once(data: bytes) -> load.Make:
     return lambda _, number: None if number else data
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of them stays under."""
     return sorted(values)[int(len(values) * share)]
 
 
-def _expect(result: load.Result, status: int) -> None:
+def expect(result: load.Result, status: int) -> None:
+    """Stop when anything but ``status`` was answered: other figures mean nothing."""
     if set(result.statuses) != {status}:
         raise RuntimeError(f"expected {status} only, got {dict(result.statuses)}")

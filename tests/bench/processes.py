@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -43,12 +44,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def registry(data: Path) -> Iterator[Server]:
-    """``regista up`` on a data directory."""
+def registry(data: Path, what: str = "up", *, probe: str = "/readyz", **settings: str) -> Iterator[Server]:
+    """``regista up``, or another process of a registry, on a data directory; the settings by their names in lower case.
+
+    It is there when ``probe`` is answered with success.
+    """
     port = free_port()
-    command = [str(Path(sys.executable).with_name("regista")), "up", "--port", str(port), "--data", str(data)]
-    with _serving(command, port, "/readyz") as server:
+    command = [str(Path(sys.executable).with_name("regista")), what, "--port", str(port), "--data", str(data)]
+    with _serving(command, port, probe, settings) as server:
         yield server
+
+
+def await_ready(server: Server) -> None:
+    """Return when it says that it is ready."""
+    _await_answer(None, f"http://127.0.0.1:{server.port}/readyz", time.perf_counter() + DEADLINE)
 
 
 @contextmanager
@@ -62,8 +71,11 @@ def floor(data: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def _serving(command: list[str], port: int, probe: str) -> Iterator[Server]:
+def _serving(
+    command: list[str], port: int, probe: str, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTA_")}
+    environment |= {f"REGISTA_{name.upper()}": value for name, value in settings.items()}
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     try:
@@ -74,9 +86,9 @@ def _serving(command: list[str], port: int, probe: str) -> Iterator[Server]:
         process.wait(DEADLINE)
 
 
-def _await_answer(process: subprocess.Popen[bytes], url: str, deadline: float) -> None:
+def _await_answer(process: subprocess.Popen[bytes] | None, url: str, deadline: float) -> None:
     while time.perf_counter() < deadline:
-        if process.poll() is not None:
+        if process is not None and process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
             httpx.get(url, timeout=1).raise_for_status()
