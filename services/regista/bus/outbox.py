@@ -87,7 +87,6 @@ class EventsOutbox:
         self._topic = topic
         self._poll = poll
         self._max_bytes = max_bytes
-        self._envelope = Envelope(store.log_id)
         self._grown = asyncio.Event()
 
     @property
@@ -103,7 +102,8 @@ class EventsOutbox:
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
         entries: list[Entry] = []
-        headers, topic = self._envelope.headers, self._topic
+        # For each read: an import makes the store another log.
+        headers, topic = Envelope(self._store.log_id).headers, self._topic
         rows = self._rows(max(from_inclusive, 1), limit)
         stamps = [_stamp(row) for row in rows]
         for row, stamp, (index, size) in zip(rows, stamps, _places(stamps), strict=True):

@@ -16,6 +16,7 @@ from regista.domain.chain import event_hash
 from regista.domain.errors import Damaged
 from regista.domain.events import ModelRegistered
 from regista.store.append import Append
+from regista.store.command_sets import command_sets
 from regista.store.sqlite import SQLiteLogStore
 
 
@@ -113,3 +114,13 @@ def test_the_rule_of_sets_is_that_of_the_log(log: SQLiteLogStore) -> None:
     entries = [received(entry) for entry in EventsOutbox(log, "events").read(1, 100)]
     sizes = [entry.set_size for entry in entries if entry.set_index == 1]
     assert sizes == [len(one.rows) for one in command_sets(log.read(1, 100))]
+
+
+def test_events_are_published_as_those_of_the_log_that_the_store_has_become(tmp_path: Path) -> None:
+    store, other = SQLiteLogStore(tmp_path / "one"), SQLiteLogStore(tmp_path / "other")
+    outbox = EventsOutbox(store, "t")
+    store.adopt(command_sets(other.read(1, 10)), other.log_id)
+    [entry] = outbox.read(1, 10)
+    assert dict(entry.headers)["ce_logid"].decode() == outbox.log_id == other.log_id
+    for each in (store, other):
+        each.close()
