@@ -218,8 +218,9 @@ class Relay:
         """Take note of what went wrong; whether it is nothing that passes."""
         self._failures += 1
         self._limit = 1  # so that what can be published is, and what cannot is alone
-        self._fenced = self._fenced or isinstance(error, (ProducerFenced, InvalidProducerEpoch))
-        said = in_our_words(self._settings, error)
+        fenced = isinstance(error, (ProducerFenced, InvalidProducerEpoch))
+        self._fenced = self._fenced or fenced
+        said = _standing_by() if fenced else in_our_words(self._settings, error)
         halted = isinstance(said, (Damaged, Refused)) and said.code not in _PASSING
         self._set("halted" if halted else "waiting", said)
         return halted
@@ -247,7 +248,7 @@ class Relay:
 
     async def _stand_by(self, patience: float) -> None:
         """Return when entries wait and, for ``patience`` seconds, nobody publishes them."""
-        self._set("waiting", Unavailable("Another relay publishes; this one stands by.", code="relay_stands_by"))
+        self._set("waiting", _standing_by())
         clock = asyncio.get_running_loop().time
         async with looking(self._settings, f"relay.{self._outbox.name}.standby", self._notes) as consumer:
             seen, since = -1, clock()
@@ -292,6 +293,10 @@ class Relay:
     @property
     def _notes(self) -> TopicPartition:
         return TopicPartition(Topics(self._settings.kafka_prefix).relay, 0)
+
+
+def _standing_by() -> Unavailable:
+    return Unavailable("Another relay publishes; this one stands by.", code="relay_stands_by")
 
 
 def _after(checkpoint: Checkpoint, entries: Sequence[Entry]) -> Checkpoint:
