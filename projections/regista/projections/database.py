@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ class ViewsDatabase:
         done = 0
         for size in _sizes(statement.width):
             while len(rows) - done >= size:
-                values = [value for row in rows[done : done + size] for value in row]
+                values = list(chain.from_iterable(rows[done : done + size]))
                 self._connection.execute(_text(view, generation, statement, size), values)
                 done += size
 

@@ -159,7 +159,7 @@ class PostgresLogReader:
         self._readers.close()
 
     def _rows(self, sql: str, params: tuple[Any, ...]) -> list[Row]:
-        return [Row(*found) for found in self._fetch(sql, params)]
+        return list(map(Row._make, self._fetch(sql, params)))
 
     def _fetch(self, sql: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with translated(self.address), self._readers.connection() as connection:
