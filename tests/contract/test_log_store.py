@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from regista.domain.chain import Row
+from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Refused
 from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
 from regista.store.command_sets import CommandSet
@@ -327,3 +328,18 @@ def test_a_store_forgets_its_queues_but_not_which_ids_it_gave(store: LogStore) -
     assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (None, 3)
     store.append([Append((), None, intake=Intake("commands/1", 3, 4), outcomes=(told,))])
     assert store.max_outcome() > given
+
+
+def test_an_event_rests_on_the_very_one_that_its_decision_saw(store: LogStore) -> None:
+    store.append([one("model/a", 1, "first")])
+    seen, other = event_hash("model/a", 1, b"first"), event_hash("model/a", 1, b"another")
+
+    def after(tip: bytes, stream: str = "model/a", sequence: int = 2, **more: dict[str, int]) -> Append:
+        return replace(one(stream, sequence, f"after {stream}", **more), tips={"model/a": tip})
+
+    with pytest.raises(Conflict):
+        store.append([after(other)])
+    with pytest.raises(Conflict):
+        store.append([after(other, "model/b", 1, reads={"model/a": 1})])
+    in_one_batch = [after(seen), replace(one("model/a", 3, "third"), tips={"model/a": b"what the first of them made"})]
+    assert store.append(in_one_batch) == [3, 4]

@@ -238,6 +238,12 @@ async def test_a_copy_is_a_log_of_its_own(client: httpx.AsyncClient, tmp_path: P
         ]
 
 
+async def test_a_registry_that_publishes_its_log_takes_no_other(tmp_path: Path) -> None:
+    async with app_client(tmp_path / "data", kafka="127.0.0.1:9") as client:
+        answer = await client.post("/v1/admin/import", content=b"whatever")
+        assert (answer.status_code, answer.json()["code"]) == (409, "log_published")
+
+
 async def test_an_import_never_overwrites(client: httpx.AsyncClient) -> None:
     position = await fill(client)
     exported = (await client.get("/v1/admin/export")).content

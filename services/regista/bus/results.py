@@ -129,6 +129,7 @@ class ResultsOutbox:
         self._store = store
         self._topics = {"result": topics.results, "dead-letter": topics.dead_letters}
         self._acknowledged = acknowledged
+        self._read_up_to = 0
         self._poll = poll
         self._max_bytes = max_bytes
         self._grown = asyncio.Event()
@@ -153,6 +154,7 @@ class ResultsOutbox:
                 if row.id != told and not _is_covered(row, acknowledged):
                     return entries
                 entries.append(self._entry(row))
+                self._read_up_to = max(self._read_up_to, row.id)
                 size += len(row.outgoing.value or b"")
             if len(found) < asked:
                 break
@@ -160,8 +162,13 @@ class ResultsOutbox:
         return entries
 
     def newest(self) -> int:
-        """The id of the newest outcome."""
-        return self._store.max_outcome()
+        """The id of the newest outcome; of the newest that was read, where the newest of all is not to be told yet.
+
+        A relay that stands by takes what waits for being told as a sign that the other one is gone.
+        """
+        newest = self._store.max_outcome()
+        found = self._store.outcomes(newest, 1)
+        return newest if not found or _is_covered(found[0], self._acknowledged_now()) else self._read_up_to
 
     def notify(self) -> None:
         """Something was told."""

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import IO
 
 from regista.domain.chain import Head as LogHead
-from regista.domain.errors import Invalid, NotFound, Unavailable
+from regista.domain.errors import Invalid, NotFound, Refused, Unavailable
 from regista.http.authentication import Principal
 from regista.http.progress import Report
 from regista.projections.projection import Projection
@@ -150,7 +150,18 @@ class RegistryAdministrator:
     async def import_(
         self, lines: IO[bytes], by: Principal, reason: str | None, *, copy: bool, report: Report
     ) -> Imported:
-        """Become the exported log, and fold it. Reads may say meanwhile that the views are built."""
+        """Become the exported log, and fold it. Reads may say meanwhile that the views are built.
+
+        Raises:
+            Refused: ``log_published``: Kafka may have the beginning of the present log, which would go on as another.
+        """
+        if self._compare is not None:
+            raise Refused(
+                "This registry publishes its log on Kafka, and its beginning may be there already.",
+                code="log_published",
+                hint="Import before Kafka is named: start without REGISTA_KAFKA, import, and then name it, with a prefix "
+                "(REGISTA_KAFKA_PREFIX) that no other log has.",
+            )
         importer = Importer(by.actor, by.identity, datetime.now(UTC), reason)
         imported = await asyncio.to_thread(_import, self._log, lines, importer, copy=copy, report=report)
         self._replaced()

@@ -113,7 +113,8 @@ class Attempt:
         request, stream = self._request, self._stream
         self.epoch = self._states.epoch
         before = self._get(stream)
-        others = {name: self._get(name).state for name in self._others}
+        read = {name: self._get(name) for name in self._others}
+        others = {name: found.state for name, found in read.items()}
         check_if_match(before.state, request.command, request.if_match)
         context = Context(request.reason, others, self.missing, self.known, self._plain)
         events = decide(before.state, request.command, context)
@@ -129,7 +130,8 @@ class Attempt:
             return None
         self._states.put(stream, after)
         reads = {name: state.sequence for name, state in others.items()}
-        return Append(tuple(stored), self._key, reads)
+        tips = {name: found.last_hash for name, found in (*read.items(), (stream, before))}
+        return Append(tuple(stored), self._key, reads, tips=tips)
 
     def plan(self) -> Outcome:
         """The answer of a dry run."""

@@ -107,7 +107,8 @@ class Append:
 
     ``reads`` names every other stream the decision looked at with the sequence it saw (0: it did not exist). They are
     checked under the write lock of the append. The streams of ``rows`` are checked the same way without being named:
-    each row must be the next of its stream.
+    each row must be the next of its stream. ``tips`` has the hash of the newest event that the decision saw, by stream: a
+    log that was restored or failed over beneath a registrar may have another event at the same sequence.
 
     Without ``rows`` there is no ``command``, for the index knows commands by their events; there is an ``intake`` then,
     ``outcomes``, or both: a refusal is told, rests on its ``reads``, and leaves no other trace.
@@ -118,6 +119,7 @@ class Append:
     reads: Mapping[str, int] = field(default_factory=dict)
     intake: Intake | None = None
     outcomes: tuple[Outgoing, ...] = ()
+    tips: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if bool(self.rows) != (self.command is not None):

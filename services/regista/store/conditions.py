@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from regista.domain.chain import Row
+from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Refused
 from regista.store.append import Append, Conflict, Duplicate, IntakeMoved, OutcomeRow
 from regista.store.command_sets import CommandSet
@@ -31,24 +31,32 @@ def streams_of(appends: Iterable[Append]) -> list[str]:
     return list(dict.fromkeys(stream for append in appends for stream in append.streams))
 
 
-def check_heads(appends: Iterable[Append], heads: Mapping[str, int]) -> None:
+def check_heads(appends: Iterable[Append], heads: Mapping[str, tuple[int, bytes]]) -> None:
     """Check that every stream is where its decision saw it, each append after those before it.
 
-    ``heads`` has the newest sequence of every stream that exists.
+    ``heads`` has sequence and value of the newest event of every stream that exists.
 
     Raises:
         Conflict: one is not.
     """
-    current = dict(heads)
+    current: dict[str, int] = {}
     for append in appends:
+        for stream, tip in append.tips.items():
+            if stream not in current and stream in heads and event_hash(stream, *heads[stream]) != tip:
+                raise Conflict(stream, heads[stream][0], heads[stream][0])
         for stream, expected in append.reads.items():
-            if (actual := current.get(stream, 0)) != expected:
+            if (actual := current.get(stream) or _sequence(heads, stream)) != expected:
                 raise Conflict(stream, expected, actual)
         for row in append.rows:
             stream = str(row.originator_id)
-            if (actual := current.get(stream, 0)) != row.originator_version - 1:
+            if (actual := current.get(stream) or _sequence(heads, stream)) != row.originator_version - 1:
                 raise Conflict(stream, row.originator_version - 1, actual)
             current[stream] = row.originator_version
+
+
+def _sequence(heads: Mapping[str, tuple[int, bytes]], stream: str) -> int:
+    head = heads.get(stream)
+    return 0 if head is None else head[0]
 
 
 def sources_of(appends: Iterable[Append]) -> list[str]:

@@ -42,8 +42,8 @@ _INTAKES = (
     "JOIN regista.intake USING (source)"
 )
 _HEADS = (
-    "SELECT wanted.stream, head.originator_version FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN LATERAL "
-    "(SELECT originator_version FROM regista.events WHERE originator_id = wanted.stream "
+    "SELECT wanted.stream, head.originator_version, head.state FROM unnest(%s::text[]) AS wanted (stream) CROSS JOIN "
+    "LATERAL (SELECT originator_version, state FROM regista.events WHERE originator_id = wanted.stream "
     "ORDER BY originator_version DESC LIMIT 1) AS head"
 )
 _COMMANDS = (
@@ -141,7 +141,7 @@ def _append(connection: Connection, appends: Sequence[Append]) -> list[int]:
     moved = check_intakes(appends, dict(taken.fetchall())) if taken else {}
     if (duplicate := known.fetchone()) is not None:
         raise Duplicate(*duplicate)
-    check_heads(appends, dict(heads.fetchall()))
+    check_heads(appends, {stream: (sequence, bytes(value)) for stream, sequence, value in heads.fetchall()})
     [[position, outcome_id]] = following.fetchall()
     positions = first_positions(appends, position)
     insert_sets(connection, placed(appends, position))

@@ -120,10 +120,10 @@ def refuse_conflicts(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     Raises:
         Conflict: one is not.
     """
-    heads: dict[str, int] = {}
+    heads: dict[str, tuple[int, bytes]] = {}
     for sql, params in _statements(_SELECT_HEADS, ((stream,) for stream in streams_of(appends))):
         c.execute(sql, params)
-        heads.update((stream, sequence) for stream, sequence in c.fetchall() if sequence is not None)
+        heads.update((stream, (sequence, value)) for stream, sequence, value in c.fetchall())
     check_heads(appends, heads)
 
 
@@ -193,8 +193,9 @@ _UPSERT_INTAKES = (
 )
 _INSERT_OUTCOMES = "INSERT INTO outcomes (id, kind, key, value, headers, time_ms, position) VALUES {rows}"
 _SELECT_HEADS = (
-    "WITH wanted(stream) AS (VALUES {rows}) SELECT stream, (SELECT originator_version FROM events "
-    "WHERE originator_id = stream ORDER BY originator_version DESC LIMIT 1) FROM wanted"
+    "WITH wanted(stream) AS (VALUES {rows}) SELECT stream, originator_version, state FROM wanted CROSS JOIN events "
+    "ON originator_id = stream AND originator_version = (SELECT newest.originator_version FROM events AS newest "
+    "WHERE newest.originator_id = stream ORDER BY newest.originator_version DESC LIMIT 1)"
 )
 
 
