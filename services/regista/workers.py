@@ -262,6 +262,7 @@ async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
 
     def build() -> Worker:
         try:
+            settings.data.mkdir(parents=True, exist_ok=True)
             return kind(settings)
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"{settings.data} cannot be used: {error}", code="data_unusable") from error

@@ -39,11 +39,12 @@ def stores(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def spread(kafka_settings: KafkaSettings, stores: dict[str, Any], tmp_path: Path) -> Iterator[Spread]:
+    data = tmp_path / "data"  # which none of them finds there
     given = of_kafka(kafka_settings) | stores
     with ExitStack() as stack:
-        project = stack.enter_context(running_server(tmp_path, "project", **given))
-        serve = stack.enter_context(running_server(tmp_path, "serve", ready=False, **given))
-        relay = stack.enter_context(running_server(tmp_path, "relay", **given))
+        project = stack.enter_context(running_server(data, "project", **given))
+        serve = stack.enter_context(running_server(data, "serve", ready=False, **given))
+        relay = stack.enter_context(running_server(data, "relay", **given))
         serve.await_ready()
         yield Spread(serve, relay, project)
 
