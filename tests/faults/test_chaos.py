@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from tests.fixtures.kafka import MakeBroker
 from tests.fixtures.postgres import SharedPostgres
-from tests.support.chaos.injuries import cut, freeze_relay, kill_broker, kill_projector, kill_registrar, kill_relay
+from tests.support.chaos.injuries import (
+    cut,
+    freeze_relay_beside_a_new_one,
+    kill_broker,
+    kill_projector,
+    kill_registrar,
+    kill_relay,
+)
 from tests.support.chaos.rounds import Order, rounds_of_soak, run
 from tests.support.postgres_server import fresh_database
 
@@ -22,9 +29,10 @@ pytestmark = pytest.mark.engine("kafka-native")
 
 async def test_three_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
     broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
-    plan = ((kill_relay, cut), (freeze_relay, kill_projector), (kill_broker, kill_registrar))
+    plan = ((kill_relay, cut), (freeze_relay_beside_a_new_one, kill_projector), (kill_broker, kill_registrar))
     figures = await run(tmp_path, broker, Order(len(plan), injuries=plan))
     assert not figures.violations
+    assert figures.did["takeovers from a frozen relay"]
     assert figures.tally.http_done > 10
     assert figures.tally.kafka_done > 3
 

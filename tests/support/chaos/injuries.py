@@ -48,7 +48,9 @@ async def kill_broker(world: World, chance: random.Random, did: Counter[str]) ->
     await asyncio.to_thread(node.start)
 
 
-async def freeze_relay(world: World, chance: random.Random, did: Counter[str], *, seconds: float | None = None) -> None:
+async def freeze_relay(
+    world: World, chance: random.Random, did: Counter[str], *, seconds: float | None = None, rival: bool = False
+) -> None:
     """Freeze the relay that publishes, while the other may take over, and let it go on with what it had in hand."""
     frozen, other = chance.sample(RELAYS, 2)
     if (await asyncio.to_thread(world.relay_stands, other))[0] == "leading":
@@ -57,7 +59,7 @@ async def freeze_relay(world: World, chance: random.Random, did: Counter[str], *
     did["relay freezes"] += 1
     end = await asyncio.to_thread(world.store.end)
     try:
-        if chance.random() < 0.5:
+        if rival or chance.random() < 0.5:
             await _kill(world, [other], chance)  # a new one fences at once
             did["relay kills"] += 1
         await asyncio.sleep(chance.uniform(2, 9) if seconds is None else seconds)
@@ -69,6 +71,11 @@ async def freeze_relay(world: World, chance: random.Random, did: Counter[str], *
 async def freeze_relay_for_long(world: World, chance: random.Random, did: Counter[str]) -> None:
     """As ``freeze_relay``, for half a minute."""
     await freeze_relay(world, chance, did, seconds=LONG)
+
+
+async def freeze_relay_beside_a_new_one(world: World, chance: random.Random, did: Counter[str]) -> None:
+    """As ``freeze_relay``; the other one has just started, and so takes over at once."""
+    await freeze_relay(world, chance, did, seconds=5.0, rival=True)
 
 
 async def cut(world: World, chance: random.Random, did: Counter[str]) -> None:
