@@ -63,7 +63,12 @@ async def freeze_relay(
             await _kill(world, [other], chance)  # a new one fences at once
             did["relay kills"] += 1
         await asyncio.sleep(chance.uniform(2, 9) if seconds is None else seconds)
-        did["takeovers from a frozen relay"] += (await asyncio.to_thread(world.relay_stands, other))[1] > end
+        taken = (await asyncio.to_thread(world.relay_stands, other))[1] > end
+        deadline = asyncio.get_running_loop().time() + LONG
+        while rival and not taken and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.2)
+            taken = (await asyncio.to_thread(world.relay_stands, other))[1] > end
+        did["takeovers from a frozen relay"] += taken
     finally:
         world.thaw(frozen)
 
@@ -74,8 +79,8 @@ async def freeze_relay_for_long(world: World, chance: random.Random, did: Counte
 
 
 async def freeze_relay_beside_a_new_one(world: World, chance: random.Random, did: Counter[str]) -> None:
-    """As ``freeze_relay``; the other one has just started, and so takes over at once."""
-    await freeze_relay(world, chance, did, seconds=5.0, rival=True)
+    """As ``freeze_relay``, until the other one, which has just started, has taken over."""
+    await freeze_relay(world, chance, did, seconds=3.0, rival=True)
 
 
 async def cut(world: World, chance: random.Random, did: Counter[str]) -> None:
