@@ -37,13 +37,6 @@ async def test_three_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tm
     assert figures.tally.kafka_done > 3
 
 
-async def test_a_broker_of_three_killed_breaks_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
-    broker = await asyncio.to_thread(lambda: own_broker(3, proxied=True))
-    figures = await run(tmp_path, broker, Order(1, injuries=((kill_broker,),), acknowledge=("kafka", "log")))
-    assert not figures.violations
-    assert figures.tally.http_done > 5
-
-
 @pytest.mark.soak
 async def test_hundreds_of_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
     broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
