@@ -73,7 +73,7 @@ class Projector:
         self._views = self._generations.views
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="projector")
         self._waiters = Waiters(self._have_reached)
-        self._folding = Folding(feed, database, self._generations, self._blocking, self._waiters.settle)
+        self._folding = Folding(feed, database, self._generations, self._blocking, self._moved)
         self._place: _Place | None = None
         self._leading = False
         self._beating: asyncio.Task[None] | None = None
@@ -198,9 +198,13 @@ class Projector:
         except Exception as error:  # noqa: BLE001 - a defect too: whoever asks is told, what serves goes on serving
             self._fail(error)
             return None
+        self._moved()
+        return moved
+
+    def _moved(self) -> None:
+        """All is well: nobody sees views that have moved beside an error of before."""
         self._error = None
         self._waiters.settle()
-        return moved
 
     def _fail(self, error: Exception) -> None:
         said = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
