@@ -72,7 +72,7 @@ async def test_an_answer_after_its_connection_was_ended_is_given_over_a_new_one(
         before = [(await projection.client.get(path)).json() for path in paths]
         administer(
             postgres_database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         assert [(await projection.client.get(path)).json() for path in paths] == before
@@ -153,7 +153,7 @@ async def test_a_commit_is_heard_at_once(postgres_database: str) -> None:
         assert await waiting
         assert asyncio.get_running_loop().time() - before < PATIENCE / 2
         administer(
-            postgres_database, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SET%LISTEN%'"
+            postgres_database, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE 'SET%LISTEN%'"
         )
         assert await watcher.changed(PATIENCE, eager=True)
         assert await watcher.changed(PATIENCE, eager=True)
