@@ -153,7 +153,8 @@ async def test_a_commit_is_heard_at_once(postgres_database: str) -> None:
         assert await waiting
         assert asyncio.get_running_loop().time() - before < PATIENCE / 2
         administer(
-            postgres_database, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE 'SET%LISTEN%'"
+            postgres_database,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE 'SET%LISTEN%'",
         )
         assert await watcher.changed(PATIENCE, eager=True)
         assert await watcher.changed(PATIENCE, eager=True)
