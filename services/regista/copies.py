@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,6 +14,7 @@ from regista.domain.errors import Invalid, Unavailable
 from regista.storage import open_log
 from regista.store.birth import Importer
 from regista.store.compare import CopyReport, compare
+from regista.store.export import event_line
 from regista.store.heal import Copy, heal
 from regista.wire.administration import Healed
 
@@ -131,15 +130,7 @@ def _write(place: Path, rows: Iterable[Row]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with place.open("x", encoding="utf-8") as file:
-            for row in rows:
-                line = {
-                    "position": row.position,
-                    "stream": row.stream,
-                    "sequence": row.sequence,
-                    "type": row.type,
-                    "value": b64encode(row.value).decode(),
-                }
-                file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+            file.writelines(event_line(row) for row in rows)
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(place.parent, os.O_RDONLY)

@@ -37,36 +37,30 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {"PATH": programs, "HOME": str(home), **more}
 
 
-def test_the_program_of_the_sdk_runs(tmp_path: Path) -> None:
-    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text("sdk.md"), re.MULTILINE | re.DOTALL))
-    (tmp_path / "program.py").write_text(program)
-    with running_server(tmp_path / "data") as server:
+def run_program(document: str, folder: Path) -> str:
+    """Run the Python of a document against a registry of its own; what it printed."""
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text(document), re.MULTILINE | re.DOTALL))
+    (folder / "program.py").write_text(program)
+    with running_server(folder / "data") as server:
         answer = subprocess.run(
             [sys.executable, "program.py"],
-            cwd=tmp_path,
-            env=environment(tmp_path, REGISTA_URL=server.url),
+            cwd=folder,
+            env=environment(folder, REGISTA_URL=server.url),
             capture_output=True,
             text=True,
             check=False,
         )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def test_the_program_of_the_sdk_runs(tmp_path: Path) -> None:
+    run_program("sdk.md", tmp_path)
     assert (tmp_path / "served" / "model.json").read_bytes() == (tmp_path / "model.json").read_bytes()
 
 
 def test_the_program_about_subscribing_runs(tmp_path: Path) -> None:
-    program = "\n".join(re.findall(r"^```python\n(.*?)^```", text("subscribing.md"), re.MULTILINE | re.DOTALL))
-    (tmp_path / "program.py").write_text(program)
-    with running_server(tmp_path / "data") as server:
-        answer = subprocess.run(
-            [sys.executable, "program.py"],
-            cwd=tmp_path,
-            env=environment(tmp_path, REGISTA_URL=server.url),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "taken over team-risk" in answer.stdout
+    assert "taken over team-risk" in run_program("subscribing.md", tmp_path)
 
 
 def test_every_header_of_a_record_is_in_the_table() -> None:

@@ -58,6 +58,13 @@ def imported(importer: Importer, log_id: str, source_log_id: str, head: Head) ->
 def _first(log_id: str, event: Event, command: CommandKey, by: Importer) -> StoredEvent:
     """The first event of the log's own stream."""
     stream = log_stream(log_id)
+    return of_log(stream, 1, stream_hash(stream), event, command, by)
+
+
+def of_log(
+    stream: str, sequence: int, previous_hash: bytes, event: Event, command: CommandKey, by: Importer
+) -> StoredEvent:
+    """An event about the log itself, at its place in the log's own stream."""
     meta = Meta(
         time=by.time,
         actor=by.actor,
@@ -68,6 +75,6 @@ def _first(log_id: str, event: Event, command: CommandKey, by: Importer) -> Stor
         cause=None,
         origin=None,
         traceparent=None,
-        previous_hash=stream_hash(stream),
+        previous_hash=previous_hash,
     )
-    return AvroMapper().to_stored_event(Recorded(stream, 1, meta, event))
+    return AvroMapper().to_stored_event(Recorded(stream, sequence, meta, event))

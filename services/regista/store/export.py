@@ -52,18 +52,23 @@ def export_lines(store: LogReader, *, progress: _Progress = _silent) -> Iterator
     while position <= last and (rows := store.read(position, _CHUNK, last)):
         for row in rows:
             head = advance(head, row)
-            yield _line(
-                {
-                    "position": row.position,
-                    "stream": row.stream,
-                    "sequence": row.sequence,
-                    "type": row.type,
-                    "value": b64encode(row.value).decode(),
-                }
-            )
+            yield event_line(row)
         position = head.position + 1
         progress(head.position, last)
     yield _line({"count": head.count, "digest": head.digest.hex()})
+
+
+def event_line(row: Row) -> str:
+    """One event as a line, with its newline."""
+    return _line(
+        {
+            "position": row.position,
+            "stream": row.stream,
+            "sequence": row.sequence,
+            "type": row.type,
+            "value": b64encode(row.value).decode(),
+        }
+    )
 
 
 def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -14,15 +14,14 @@ from itertools import chain, takewhile
 
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Invalid, Reason, Refused
-from regista.domain.events import LogHealed, Meta
+from regista.domain.events import LogHealed
 from regista.domain.identifiers import new_id
 from regista.schemas.atomic import atomic_sets
 from regista.store.append import CommandKey
-from regista.store.birth import Importer, log_stream
+from regista.store.birth import Importer, log_stream, of_log
 from regista.store.chain_check import ChainCheck
 from regista.store.command_sets import CommandSet, command_sets
 from regista.store.log import LogReader, LogStore
-from regista.store.mapper import AvroMapper, Recorded
 
 GAP = 1_000_000
 """Positions that are never given: more than may have been answered since the copy's end."""
@@ -209,19 +208,8 @@ def _healed(found: _Comparison, copy: Copy, by: Importer, last_given: int, aside
         restored=found.restored,
         quarantined=aside,
     )
-    meta = Meta(
-        time=by.time,
-        actor=by.actor,
-        identity=by.identity,
-        reason=by.reason,
-        command_id=command.command_id,
-        command_digest=command.digest,
-        cause=None,
-        origin=None,
-        traceparent=None,
-        previous_hash=event_hash(tip.stream, tip.sequence, tip.value),
-    )
-    recorded = AvroMapper().to_stored_event(Recorded(tip.stream, tip.sequence + 1, meta, event))
+    previous_hash = event_hash(tip.stream, tip.sequence, tip.value)
+    recorded = of_log(tip.stream, tip.sequence + 1, previous_hash, event, command, by)
     position = max(head.position, last_given) + GAP + 1
     return CommandSet(command, (Row(position, tip.stream, tip.sequence + 1, recorded.topic, recorded.state),))
 
