@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from regista.bus.envelope import Envelope, Headers, undecodable
+from regista.bus.growth import Growth
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Damaged, Unavailable
 from regista.schemas.codec import decode_stamp
 from regista.schemas.errors import SchemaError
 from regista.store.log import LogReader
+from regista.store.lookup import ask
 
 _FIRST_CHUNK = 16
 _CHUNK = 500
@@ -85,9 +86,8 @@ class EventsOutbox:
         """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
         self._store = store
         self._topic = topic
-        self._poll = poll
         self._max_bytes = max_bytes
-        self._grown = asyncio.Event()
+        self._growth = Growth(poll)
 
     @property
     def log_id(self) -> str:
@@ -118,28 +118,15 @@ class EventsOutbox:
 
     def notify(self) -> None:
         """Something was appended."""
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._growth.notify()
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
         """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while True:
-            grown = self._grown
-            if await self._beyond(position) or (left := deadline - loop.time()) <= 0:
-                return
-            try:
-                async with asyncio.timeout(min(left, self._poll)):
-                    await grown.wait()
-            except TimeoutError:
-                continue
+        await self._growth.wait(lambda: self._beyond(position), timeout)
 
     async def _beyond(self, position: int) -> bool:
         try:
-            if getattr(self._store, "immediate", True):
-                return self._store.max_position() > position
-            return await asyncio.to_thread(self._store.max_position) > position
+            return await ask(self._store, self._store.max_position) > position
         except (Unavailable, Damaged):
             return False
 

@@ -6,9 +6,7 @@ on Kafka once. The position of an answer is known only in the append, so it is f
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -18,6 +16,7 @@ import orjson
 from regista.bus.commands import decode_result, encode_result, source_header
 from regista.bus.dead_letters import dead_letter
 from regista.bus.envelope import Consumed
+from regista.bus.growth import Growth
 from regista.bus.outbox import Entry
 from regista.bus.topology import Topics
 from regista.domain.errors import Damaged, Internal, RegistaError, TooLarge, Unavailable
@@ -130,9 +129,8 @@ class ResultsOutbox:
         self._topics = {"result": topics.results, "dead-letter": topics.dead_letters}
         self._acknowledged = acknowledged
         self._read_up_to = 0
-        self._poll = poll
         self._max_bytes = max_bytes
-        self._grown = asyncio.Event()
+        self._growth = Growth(poll)
 
     @property
     def log_id(self) -> str:
@@ -172,20 +170,11 @@ class ResultsOutbox:
 
     def notify(self) -> None:
         """Something was told."""
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._growth.notify()
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
         """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while True:
-            grown = self._grown
-            if await self._beyond(position) or (left := deadline - loop.time()) <= 0:
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, self._poll)):
-                    await grown.wait()
+        await self._growth.wait(lambda: self._beyond(position), timeout)
 
     async def _beyond(self, position: int) -> bool:
         try:

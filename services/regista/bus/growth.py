@@ -1,0 +1,32 @@
+"""Waiting for an outbox to grow: woken within this process, polled for what other processes add."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+
+class Growth:
+    """Belongs to one event loop. ``poll``: seconds between looks."""
+
+    def __init__(self, poll: float) -> None:
+        self._poll = poll
+        self._grown = asyncio.Event()
+
+    def notify(self) -> None:
+        """Something was added."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait(self, is_there: Callable[[], Awaitable[bool]], timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """Return when ``is_there`` says so, after ``timeout`` seconds at the latest."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            grown = self._grown
+            if await is_there() or (left := deadline - loop.time()) <= 0:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, self._poll)):
+                    await grown.wait()
