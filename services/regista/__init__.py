@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 __path__ = extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
-    from regista.bus.handling import Retries
-    from regista.bus.logged import Bookmark, LoggedEvent
-    from regista.bus.parking import Parked, ParkingFile
-    from regista.bus.positions import FilePositions, MemoryPositions, Positions
-    from regista.bus.publisher import CommandPublisher, Published
+    from regista.bus.commands.publisher import CommandPublisher, Published
     from regista.bus.settings import KafkaSettings
-    from regista.bus.subscriber import Subscriber
+    from regista.bus.subscriber.handling import Retries
+    from regista.bus.subscriber.logged import Bookmark, LoggedEvent
+    from regista.bus.subscriber.parking import Parked, ParkingFile
+    from regista.bus.subscriber.positions import FilePositions, MemoryPositions, Positions
+    from regista.bus.subscriber.subscriber import Subscriber
     from regista.client import AsyncClient, Client, Unreachable, capture
     from regista.domain.errors import (
         AtUnsupported,
@@ -85,20 +85,20 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client") | {
-    "Bookmark": "regista.bus.logged",
-    "CommandPublisher": "regista.bus.publisher",
+    "Bookmark": "regista.bus.subscriber.logged",
+    "CommandPublisher": "regista.bus.commands.publisher",
     "CommandResult": "regista.wire.orders",
-    "FilePositions": "regista.bus.positions",
+    "FilePositions": "regista.bus.subscriber.positions",
     "KafkaSettings": "regista.bus.settings",
-    "LoggedEvent": "regista.bus.logged",
-    "MemoryPositions": "regista.bus.positions",
+    "LoggedEvent": "regista.bus.subscriber.logged",
+    "MemoryPositions": "regista.bus.subscriber.positions",
     "Order": "regista.wire.orders",
-    "Parked": "regista.bus.parking",
-    "ParkingFile": "regista.bus.parking",
-    "Positions": "regista.bus.positions",
-    "Published": "regista.bus.publisher",
-    "Retries": "regista.bus.handling",
-    "Subscriber": "regista.bus.subscriber",
+    "Parked": "regista.bus.subscriber.parking",
+    "ParkingFile": "regista.bus.subscriber.parking",
+    "Positions": "regista.bus.subscriber.positions",
+    "Published": "regista.bus.commands.publisher",
+    "Retries": "regista.bus.subscriber.handling",
+    "Subscriber": "regista.bus.subscriber.subscriber",
 }
 _ERRORS = "regista.domain.errors"
 

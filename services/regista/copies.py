@@ -19,7 +19,7 @@ from regista.store.heal import Copy, heal
 from regista.wire.administration import Healed
 
 if TYPE_CHECKING:
-    from regista.bus.history import TopicHistory
+    from regista.bus.events.history import TopicHistory
     from regista.domain.chain import Row
     from regista.settings import Settings
     from regista.store.log import LogReader, LogStore
@@ -90,7 +90,7 @@ def _forget_queues(log: LogStore, settings: Settings, log_id: str) -> None:
     Repeated after a crash it does the same again. Commands that were not answered are taken in anew; those that the log
     has are known by their ids.
     """
-    from regista.bus.queues import answered_up_to, begin_results_anew  # noqa: PLC0415 - an extra of its own
+    from regista.bus.commands.remembered import answered_up_to, begin_results_anew  # noqa: PLC0415 - an extra of its own
 
     log.forget_queues(asyncio.run(answered_up_to(settings)))
     asyncio.run(begin_results_anew(settings, log_id))
@@ -101,7 +101,7 @@ def _heal_queues(log: LogStore, settings: Settings, log_id: str) -> bool:
 
     A refusal leaves no event: a backup from before it has the same log, and not what was answered since.
     """
-    from regista.bus.queues import knows, published_results  # noqa: PLC0415 - an extra of its own
+    from regista.bus.commands.remembered import knows, published_results  # noqa: PLC0415 - an extra of its own
 
     if knows(log, asyncio.run(published_results(settings)), settings):
         return False
@@ -115,7 +115,7 @@ def _topic(settings: Settings) -> TopicHistory:
             "There is no Kafka to look at.", code="no_kafka", hint="Name its brokers: REGISTA_KAFKA=HOST:PORT."
         )
     try:
-        from regista.bus.history import TopicHistory  # noqa: PLC0415 - an extra of its own
+        from regista.bus.events.history import TopicHistory  # noqa: PLC0415 - an extra of its own
     except ModuleNotFoundError as error:
         raise Unavailable(
             "The packages for Kafka are not installed.",

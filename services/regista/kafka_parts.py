@@ -10,14 +10,14 @@ import asyncio
 import logging
 from dataclasses import asdict
 
-from regista.bus.intake import CommandIntake
-from regista.bus.leadership import FileLeadership, Leadership
-from regista.bus.outbox import EventsOutbox, Outbox
-from regista.bus.relay import Relay
-from regista.bus.results import ResultsOutbox
-from regista.bus.tail import CommittedTail, KafkaCopy
-from regista.bus.topics import ensure_topics
-from regista.bus.topology import Topics
+from regista.bus.commands.intake import CommandIntake
+from regista.bus.commands.results import ResultsOutbox
+from regista.bus.events.tail import CommittedTail, KafkaCopy
+from regista.bus.relay.leadership import FileLeadership, Leadership
+from regista.bus.relay.outbox import EventsOutbox, Outbox
+from regista.bus.relay.relay import Relay
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics
 from regista.domain.errors import Reason, Unavailable
 from regista.http.metrics import Metrics
 from regista.http.parts import Part, PartState

@@ -11,8 +11,8 @@ from regista.domain.errors import Invalid, Unavailable
 from regista.settings import Settings
 
 try:
-    from regista.bus.plan import Format, plan
-    from regista.bus.topics import check_topics, create_topics, ensure_topics
+    from regista.bus.topics.administration import check_topics, create_topics, ensure_topics
+    from regista.bus.topics.plan import Format, plan
 except ModuleNotFoundError as error:
     raise Unavailable(
         "The packages for Kafka are not installed.", code="extra_missing", hint="pip install 'regista[server,kafka]'"

@@ -191,7 +191,7 @@ class ProjectWorker(Worker):
 
     def _open_feed(self) -> Feed:
         if self.settings.kafka is not None:
-            from regista.bus.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
+            from regista.bus.events.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
 
             topic = KafkaFeed(self.settings)
             self._close_feed = topic.close

@@ -25,12 +25,12 @@ from tests.support.projecting import Place, open_views
 from tests.support.relaying import published, relaying
 
 from native_kafka import Cluster
-from regista.bus.feed import KafkaFeed
-from regista.bus.outbox import Entry, EventsOutbox
-from regista.bus.relay import LARGEST
+from regista.bus.events.feed import KafkaFeed
+from regista.bus.relay.outbox import Entry, EventsOutbox
+from regista.bus.relay.relay import LARGEST
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
-from regista.bus.topology import Topics
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics
 from regista.projections.feed import START, Mark
 from regista.projections.runner import Projector
 from regista.store.command_sets import command_sets

@@ -26,9 +26,9 @@ from tests.support.sample_events import example
 
 from native_kafka import Cluster
 from regista.bus.clients import reading
-from regista.bus.envelope import received
+from regista.bus.events.envelope import received
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.topics.topology import Topics
 from regista.domain.chain import Row as Event
 from regista.domain.events import VersionPromoted
 from regista.domain.records import meta_to_record, to_record

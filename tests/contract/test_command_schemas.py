@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regista.bus.commands import (
+from regista.bus.commands.records import (
     decode_order,
     decode_result,
     encode_order,

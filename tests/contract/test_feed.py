@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent
 from tests.support.histories import History
 from tests.support.topic_writer import TopicWriter
 
-from regista.bus.feed import KafkaFeed
+from regista.bus.events.feed import KafkaFeed
 from regista.bus.settings import KafkaSettings
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from tests.support.chained_log import Writer
 from tests.support.relaying import events_of, published, relaying
 
-from regista.bus.envelope import to_headers
+from regista.bus.events.envelope import to_headers
 from regista.bus.settings import KafkaSettings
 from regista.domain.chain import Row
 from regista.schemas.codec import HEADER, decode

@@ -13,7 +13,7 @@ from tests.support.sample_events import example
 from tests.support.server import running_server
 from typer.main import get_command
 
-from regista.bus.envelope import to_headers
+from regista.bus.events.envelope import to_headers
 from regista.bus.settings import PREFIX
 from regista.cli.app import build
 from regista.domain.chain import Row

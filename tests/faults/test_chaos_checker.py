@@ -18,7 +18,7 @@ from tests.support.chaos.reading import Seen
 from tests.support.payloads import version_body
 from tests.support.server import app_client
 
-from regista.bus.commands import encode_result
+from regista.bus.commands.records import encode_result
 from regista.wire.orders import CommandResult
 
 EVENTS = (

@@ -16,10 +16,10 @@ from tests.support.chaos.rounds import Order, run
 from tests.support.chaos.wrong_order import PROGRAM, held
 from tests.support.relaying import published, relaying, running, until
 
-from regista.bus.checkpoint import Checkpoint
-from regista.bus.outbox import EventsOutbox
+from regista.bus.relay.checkpoint import Checkpoint
+from regista.bus.relay.outbox import EventsOutbox
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.topics.topology import Topics
 from regista.store.sqlite import SQLiteLogStore
 
 ROUNDS = 40

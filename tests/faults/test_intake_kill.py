@@ -16,7 +16,7 @@ from tests.support.intake import intake_on, results, taking, until
 
 from regista import CommandPublisher, Order
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
+from regista.bus.topics.administration import ensure_topics
 from regista.store.sqlite import SQLiteLogReader, SQLiteLogStore
 
 ROOT = Path(__file__).parents[2]

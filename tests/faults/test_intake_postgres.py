@@ -17,7 +17,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 from regista import CommandPublisher, Order
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
+from regista.bus.topics.administration import ensure_topics
 from regista.domain import commands as c
 from regista.store.log import LogReader
 from regista.store.postgres import PostgresLogStore

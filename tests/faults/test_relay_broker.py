@@ -11,8 +11,8 @@ from tests.fixtures.kafka import MakeBroker
 from tests.support.chained_log import Writer
 from tests.support.relaying import assert_all, published, relaying, until
 
+from regista.bus.events.tail import CommittedTail
 from regista.bus.settings import KafkaSettings
-from regista.bus.tail import CommittedTail
 from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = pytest.mark.engine("kafka-native")

@@ -20,7 +20,7 @@ from tests.support.relay_child import POINTS
 from tests.support.relaying import assert_all, assert_prefix, on_kafka, published, relaying, until
 
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import create_topics
+from regista.bus.topics.administration import create_topics
 from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = pytest.mark.engine("kafka")

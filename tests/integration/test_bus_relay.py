@@ -33,10 +33,10 @@ from tests.support.relaying import (
 )
 
 from regista.bus.clients import administering
-from regista.bus.leadership import FileLeadership
+from regista.bus.relay.leadership import FileLeadership
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import create_topics
-from regista.bus.topology import Topics
+from regista.bus.topics.administration import create_topics
+from regista.bus.topics.topology import Topics
 from regista.domain.events import ModelRegistered
 from regista.store.append import Append
 from regista.store.log import LogStore

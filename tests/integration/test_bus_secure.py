@@ -18,10 +18,10 @@ from tests.support.relaying import events_of, halted, on_kafka, published, relay
 from tests.support.secure_broker import SecureBroker
 
 from regista.bus import connection
-from regista.bus.rights import Role, rights
+from regista.bus.events.tail import CommittedTail
 from regista.bus.settings import KafkaSettings
-from regista.bus.tail import CommittedTail
-from regista.bus.topics import check_topics, create_topics
+from regista.bus.topics.administration import check_topics, create_topics
+from regista.bus.topics.rights import Role, rights
 from regista.domain.errors import Unavailable
 from regista.store.sqlite import SQLiteLogStore
 

@@ -12,9 +12,9 @@ import pytest
 from tests.support.chained_log import Writer
 from tests.support.relaying import on_kafka, published, relaying, until
 
+from regista.bus.events.tail import CommittedTail, KafkaCopy
 from regista.bus.settings import KafkaSettings
-from regista.bus.tail import CommittedTail, KafkaCopy
-from regista.bus.topics import create_topics
+from regista.bus.topics.administration import create_topics
 from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = pytest.mark.engine("kafka")

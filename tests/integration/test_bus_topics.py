@@ -9,8 +9,8 @@ from aiokafka.admin import NewTopic
 
 from regista.bus.clients import administering
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import check_topics, create_topics, ensure_topics
-from regista.bus.topology import Topics, specs
+from regista.bus.topics.administration import check_topics, create_topics, ensure_topics
+from regista.bus.topics.topology import Topics, specs
 from regista.domain.errors import Refused, Unavailable
 
 pytestmark = pytest.mark.engine("kafka")

@@ -22,12 +22,12 @@ from tests.support.payloads import version_body
 
 import regista
 from regista import CommandPublisher, CommandResult, Order
-from regista.bus import intake, queue
-from regista.bus.commands import encode_order, key_of
+from regista.bus.commands import intake, queue
+from regista.bus.commands.records import encode_order, key_of
 from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
-from regista.bus.topology import Topics
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics
 from regista.domain import commands as c
 from regista.domain.errors import Unavailable
 from regista.registrar.service import Registrar

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from regista.bus.checkpoint import Barrier
-from regista.bus.fenced import FencedProducer
-from regista.bus.outbox import Outbox
-from regista.bus.resuming import resume
+from regista.bus.relay.checkpoint import Barrier
+from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.outbox import Outbox
+from regista.bus.relay.resuming import resume
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
-from regista.bus.topology import Topics
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics
 
 SOON = 10.0  # seconds: less than a relay waits for a barrier that never comes
 

@@ -17,11 +17,11 @@ from tests.support.topic_writer import TopicWriter
 
 import regista
 from regista.bus.clients import reading
-from regista.bus.kafka_source import KafkaSource
-from regista.bus.logged import Bookmark
-from regista.bus.seek import position_of, seek_to_position
+from regista.bus.events.seek import position_of, seek_to_position
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.subscriber.kafka_source import KafkaSource
+from regista.bus.subscriber.logged import Bookmark
+from regista.bus.topics.topology import Topics
 from regista.domain.chain import Row
 from regista.domain.events import LogCreated, ModelRegistered
 from regista.schemas.atomic import atomic_sets

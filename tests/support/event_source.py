@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
-from regista.bus.logged import Bookmark, LoggedEvent
-from regista.bus.source import Item, Start
+from regista.bus.subscriber.logged import Bookmark, LoggedEvent
+from regista.bus.subscriber.source import Item, Start
 from regista.domain.errors import BeyondLog, RegistaError
 from regista.domain.events import AliasRemoved
 

@@ -13,13 +13,13 @@ from aiokafka import TopicPartition
 from tests.support.registrar import Running, registrar_on
 
 from regista.bus.clients import reading
-from regista.bus.commands import SOURCE, decode_result, parse_source
-from regista.bus.intake import CommandIntake
-from regista.bus.relay import Relay
-from regista.bus.results import ResultsOutbox
+from regista.bus.commands.intake import CommandIntake
+from regista.bus.commands.records import SOURCE, decode_result, parse_source
+from regista.bus.commands.results import ResultsOutbox
+from regista.bus.relay.relay import Relay
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import ensure_topics
-from regista.bus.topology import Topics, specs
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics, specs
 from regista.store.log import LogStore
 from regista.store.sqlite import SQLiteLogStore
 from regista.wire.orders import CommandResult

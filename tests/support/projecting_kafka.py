@@ -12,7 +12,7 @@ import httpx
 from tests.support.histories import History
 from tests.support.projecting import PATIENCE, Place, application, memory_feed, open_views, running
 
-from regista.bus.feed import KafkaFeed
+from regista.bus.events.feed import KafkaFeed
 from regista.bus.settings import KafkaSettings
 from regista.projections.api.queries import Queries
 from regista.projections.desk import ViewsFile

@@ -20,7 +20,7 @@ from typing import Any, Self
 from tests.support.histories import History, wander
 from tests.support.projecting import Place, open_views
 
-from regista.bus.feed import KafkaFeed
+from regista.bus.events.feed import KafkaFeed
 from regista.bus.settings import KafkaSettings
 from regista.projections.feed import Batch, Feed, Mark
 from regista.projections.memory import MemoryFeed

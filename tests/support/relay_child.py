@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import regista.bus.relay
-from regista.bus.fenced import FencedProducer, Keyed, Message
-from regista.bus.leadership import FileLeadership
-from regista.bus.outbox import EventsOutbox
-from regista.bus.relay import Relay
+import regista.bus.relay.relay
+from regista.bus.relay.fenced import FencedProducer, Keyed, Message
+from regista.bus.relay.leadership import FileLeadership
+from regista.bus.relay.outbox import EventsOutbox
+from regista.bus.relay.relay import Relay
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.topics.topology import Topics
 from regista.store.sqlite import SQLiteLogReader
 
 POINTS = ("sent", "commit", "done")
@@ -61,7 +61,7 @@ def killing(number: int, point: str) -> type[FencedProducer]:
 async def main(order: dict[str, Any]) -> None:
     settings = KafkaSettings(kafka=order["kafka"], kafka_prefix=order["prefix"])
     if "die" in order:
-        setattr(regista.bus.relay, "FencedProducer", killing(order["die"], order["at"]))  # noqa: B010 - not exported
+        setattr(regista.bus.relay.relay, "FencedProducer", killing(order["die"], order["at"]))  # noqa: B010 - not exported
     log = SQLiteLogReader(Path(order["data"]) / "log.db")
     leadership = FileLeadership(Path(order["lock"])) if order.get("lock") else None
     outbox = EventsOutbox(log, Topics(settings.kafka_prefix).events)

@@ -10,17 +10,17 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from regista.bus.backwards import between
-from regista.bus.checkpoint import Checkpoint
 from regista.bus.clients import looking
-from regista.bus.envelope import Received, received
-from regista.bus.fenced import FencedProducer
-from regista.bus.leadership import Leadership
-from regista.bus.outbox import EventsOutbox
-from regista.bus.relay import LARGEST, Relay, RelayState
-from regista.bus.resuming import newest_checkpoint
+from regista.bus.events.backwards import between
+from regista.bus.events.envelope import Received, received
+from regista.bus.relay.checkpoint import Checkpoint
+from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.leadership import Leadership
+from regista.bus.relay.outbox import EventsOutbox
+from regista.bus.relay.relay import LARGEST, Relay, RelayState
+from regista.bus.relay.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.topics.topology import Topics
 from regista.domain.chain import Head, Row, advance
 from regista.store.log import LogReader
 

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from regista.bus.clients import committed_consumer, stop_quietly
 from regista.bus.connection import client_options
-from regista.bus.envelope import to_headers
+from regista.bus.events.envelope import to_headers
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics import create_topics
-from regista.bus.topology import Topics
+from regista.bus.topics.administration import create_topics
+from regista.bus.topics.topology import Topics
 from regista.domain.chain import Row
 
 T = TypeVar("T")

@@ -23,4 +23,4 @@ def test_a_library_says_the_same_once_a_minute_and_something_else_at_once() -> N
 
 def test_what_regista_says_is_always_seen() -> None:
     few = FewRepeats("aiokafka")
-    assert all(few.filter(record("regista.bus.relay", "halted")) for _ in range(3))
+    assert all(few.filter(record("regista.bus.relay.relay", "halted")) for _ in range(3))

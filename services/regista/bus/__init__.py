@@ -1,1 +1,1 @@
-"""Kafka: topics, envelope, relay, command intake, the feed of projections, subscribers. Alone in importing aiokafka."""
+"""Kafka. Alone in importing aiokafka."""

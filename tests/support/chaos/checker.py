@@ -19,7 +19,7 @@ from typing import Any
 from tests.support.chaos.copy import Copy, Kept, Store
 from tests.support.chaos.reading import Seen
 
-from regista.bus.commands import decode_result
+from regista.bus.commands.records import decode_result
 from regista.projections.database import ViewsDatabase
 from regista.projections.rebuild import readable_digests
 from regista.projections.runner import Projector

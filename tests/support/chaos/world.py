@@ -23,7 +23,7 @@ from tests.support.tcp_proxy import TcpProxy
 
 import native_kafka
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics
+from regista.bus.topics.topology import Topics
 
 RELAYS = ("relay-a", "relay-b")
 PROJECTORS = ("project-a", "project-b")

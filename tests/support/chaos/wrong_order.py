@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import regista.kafka_parts
-from regista.bus.checkpoint import Checkpoint
 from regista.bus.clients import looking
-from regista.bus.fenced import FencedProducer
-from regista.bus.relay import Relay
-from regista.bus.resuming import newest_checkpoint
+from regista.bus.relay.checkpoint import Checkpoint
+from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.relay import Relay
+from regista.bus.relay.resuming import newest_checkpoint
 from regista.settings import load
 from regista.workers import relay
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from regista.bus.checkpoint import Barrier, Checkpoint, parsed
+from regista.bus.relay.checkpoint import Barrier, Checkpoint, parsed
 from regista.domain.chain import Head
 from regista.domain.errors import Damaged
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.chained_log import TIME
 
-from regista.bus.envelope import Headers, received, to_headers
+from regista.bus.events.envelope import Headers, received, to_headers
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
 from regista.domain.events import Meta, ModelRevived

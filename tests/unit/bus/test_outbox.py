@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support.chained_log import Writer, tamper
 
-from regista.bus.envelope import received
-from regista.bus.outbox import Entry, EventsOutbox
+from regista.bus.events.envelope import received
+from regista.bus.relay.outbox import Entry, EventsOutbox
 from regista.domain.chain import event_hash
 from regista.domain.errors import Damaged
 from regista.domain.events import ModelRegistered

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from regista.bus.plan import FORMATS, Format, plan
-from regista.bus.rights import ROLES, Right, rights
 from regista.bus.settings import KafkaSettings
-from regista.bus.topology import Topics, specs
+from regista.bus.topics.plan import FORMATS, Format, plan
+from regista.bus.topics.rights import ROLES, Right, rights
+from regista.bus.topics.topology import Topics, specs
 
 SETTINGS = KafkaSettings(kafka="kafka:9092", kafka_prefix="acme", kafka_replication=3, kafka_min_insync=2)
 TOPICS = Topics("acme")

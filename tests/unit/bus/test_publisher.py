@@ -12,8 +12,8 @@ import pytest
 
 import regista
 from regista import CommandPublisher, CommandResult, Order
-from regista.bus.commands import decode_order, encode_order
-from regista.bus.transport import OverKafka, order_of
+from regista.bus.commands.records import decode_order, encode_order
+from regista.bus.commands.transport import OverKafka, order_of
 from regista.client.clients import AsyncClient
 
 PROGRAM = """

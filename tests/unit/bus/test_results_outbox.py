@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.support.chained_log import Writer
 
-from regista.bus.commands import decode_result, encode_result
-from regista.bus.results import ResultsOutbox
-from regista.bus.topology import Topics
+from regista.bus.commands.records import decode_result, encode_result
+from regista.bus.commands.results import ResultsOutbox
+from regista.bus.topics.topology import Topics
 from regista.store.append import Append, Outgoing
 from regista.store.sqlite import SQLiteLogStore
 from regista.wire.orders import CommandResult

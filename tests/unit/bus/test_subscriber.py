@@ -11,10 +11,11 @@ import pytest
 from tests.support.event_source import LOG_ID, EventSource, event, hash_of
 
 import regista
-from regista.bus import outage, subscriber
-from regista.bus.logged import Bookmark, LoggedEvent
-from regista.bus.positions import MemoryPositions
-from regista.bus.subscriber import Subscriber
+from regista.bus.subscriber import outage, subscriber
+from regista.bus.subscriber.logged import Bookmark, LoggedEvent
+from regista.bus.subscriber.positions import MemoryPositions
+from regista.bus.subscriber.source import Start
+from regista.bus.subscriber.subscriber import Subscriber
 from regista.client import retry
 from regista.client.errors import Unreachable
 from regista.domain.errors import Malformed, Refused, Unavailable
@@ -87,7 +88,7 @@ async def test_a_subscriber_without_a_position_begins_at_the_end_and_remembers_i
 
 
 @pytest.mark.parametrize(("begin", "first"), [("start", 1), (0, 1), (2, 3)])
-async def test_a_subscriber_begins_where_it_is_told_to(begin: regista.bus.source.Start, first: int) -> None:
+async def test_a_subscriber_begins_where_it_is_told_to(begin: Start, first: int) -> None:
     async with Subscriber(source=EventSource.of(4), from_=begin) as subscribed:
         assert (await positions_of(subscribed, 1)) == [first]
 

@@ -12,9 +12,9 @@ import pytest
 from tests.support.event_source import LOG_ID, EventSource, event, hash_of
 
 import regista
-from regista.bus.logged import Bookmark, LoggedEvent
-from regista.bus.parking import Parked, ParkingFile
-from regista.bus.positions import FilePositions, MemoryPositions
+from regista.bus.subscriber.logged import Bookmark, LoggedEvent
+from regista.bus.subscriber.parking import Parked, ParkingFile
+from regista.bus.subscriber.positions import FilePositions, MemoryPositions
 from regista.domain.errors import Damaged, Invalid, Refused
 
 AT_ONCE = regista.Retries(attempts=3, first=0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.support.sample_events import example
 
-from regista.bus.envelope import Received
-from regista.bus.kafka_source import _items
-from regista.bus.logged import Bookmark, LoggedEvent
-from regista.bus.source import readable
+from regista.bus.events.envelope import Received
+from regista.bus.subscriber.kafka_source import _items
+from regista.bus.subscriber.logged import Bookmark, LoggedEvent
+from regista.bus.subscriber.source import readable
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Damaged
 from regista.domain.events import VersionPromoted

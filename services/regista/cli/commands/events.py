@@ -99,7 +99,7 @@ def log(  # the filters of the API
 
 async def _follow(shell: Shell, begin: int, filters: dict[str, Any]) -> None:
     """Print events without end: a registry that was there and is gone is waited for, as through a restart."""
-    from regista.bus.subscriber import Subscriber  # noqa: PLC0415 - only where events are followed
+    from regista.bus.subscriber.subscriber import Subscriber  # noqa: PLC0415 - only where events are followed
     from regista.wire.resources import Event  # noqa: PLC0415 - as above
 
     waiting = _Waiting(shell.out)

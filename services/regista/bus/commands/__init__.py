@@ -1,0 +1,1 @@
+"""Commands over Kafka: taken in and answered by the registrar, published by pipelines."""

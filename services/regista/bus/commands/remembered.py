@@ -1,0 +1,97 @@
+"""The queue of commands as Kafka remembers it, for a store that has forgotten: how far commands were answered.
+
+Results and dead letters name the command that they answer. What was answered is not to be decided again; what was not,
+is: a command whose events are in the log is known by its id, and no other left a trace.
+"""
+
+from __future__ import annotations
+
+from aiokafka import TopicPartition
+
+from regista.bus.clients import BATCH, administering, reading
+from regista.bus.commands.records import SOURCE, parse_source
+from regista.bus.commands.results import ResultsOutbox
+from regista.bus.faults import translated
+from regista.bus.relay.checkpoint import Checkpoint
+from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.resuming import newest_checkpoint
+from regista.bus.settings import KafkaSettings
+from regista.bus.topics.topology import Topics
+from regista.store.log import LogReader
+
+RESULTS = "results"
+_WAIT_MS = 200
+
+
+async def answered_up_to(settings: KafkaSettings) -> dict[str, int]:
+    """By source (``topic/partition``), the offset behind the last command that was answered.
+
+    Raises:
+        Damaged: a result does not say what it answers.
+        Unavailable: Kafka cannot be read.
+    """
+    topics = Topics(settings.kafka_prefix)
+    answered: dict[str, int] = {}
+    with translated(settings):
+        partitions = await _partitions(settings, topics.results, topics.dead_letters)
+        async with reading(settings, "queues", *partitions) as consumer:
+            begins = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            for partition in partitions:
+                consumer.seek(partition, begins[partition])
+            while behind := [each for each in partitions if await consumer.position(each) < ends[each]]:
+                for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS, max_records=BATCH)).values():
+                    for record in records:
+                        _note(answered, dict(record.headers).get(SOURCE))
+    return answered
+
+
+async def published_results(settings: KafkaSettings) -> Checkpoint | None:
+    """The last outcome that was published, by the relay's own note; None where none ever was.
+
+    Raises:
+        Damaged: the note cannot be read.
+        Unavailable: Kafka cannot be read.
+    """
+    topics = Topics(settings.kafka_prefix)
+    with translated(settings):
+        if not (partitions := await _partitions(settings, topics.relay)):
+            return None
+        async with reading(settings, "queues", *partitions) as consumer:
+            return await newest_checkpoint(consumer, partitions[0], RESULTS)
+
+
+async def begin_results_anew(settings: KafkaSettings, log_id: str) -> None:
+    """Have the relay of results go on with the first outcome that the store has; any relay at work is fenced.
+
+    Raises:
+        Unavailable: Kafka cannot be written.
+    """
+    with translated(settings):
+        producer = FencedProducer(settings, RESULTS, Topics(settings.kafka_prefix).relay)
+        try:
+            await producer.start()
+            await producer.publish((), Checkpoint(log_id, RESULTS))
+        finally:
+            await producer.close()
+
+
+async def _partitions(settings: KafkaSettings, *topics: str) -> list[TopicPartition]:
+    async with administering(settings) as admin:
+        # All topics rather than ours by name: a broker may create what it is asked about.
+        described = [topic for topic in await admin.describe_topics() if topic["topic"] in topics]
+    return [TopicPartition(topic["topic"], part["partition"]) for topic in described for part in topic["partitions"]]
+
+
+def knows(log: LogReader, published: Checkpoint | None, settings: KafkaSettings) -> bool:
+    """Whether a log still has the last outcome that was published, so that its relay can go on."""
+    if published is None or not published.position:
+        return True
+    found = ResultsOutbox(log, Topics(settings.kafka_prefix)).read(published.position, 1)
+    return bool(found) and (found[0].position, found[0].hash) == (published.position, published.hash)
+
+
+def _note(answered: dict[str, int], header: bytes | None) -> None:
+    if header is not None:
+        source, offset = parse_source(header)
+        answered[source] = max(answered.get(source, 0), offset + 1)

@@ -1,0 +1,1 @@
+"""The events topic: what a record of it holds, and every way of reading it."""
