@@ -56,13 +56,13 @@ def offline_heal(
     Raises:
         Refused: ``foreign_log``: the store has events of another log.
         Invalid: ``copy_damaged``; ``no_kafka``.
-        Unavailable: the data is in use or cannot be written, or Kafka cannot be read.
+        Unavailable: the data is in use (``data_in_use``, ``log_in_use``) or cannot be written, or Kafka cannot be read.
         Damaged: the topic is empty, or holds what is no event.
     """
     topic = _topic(settings)
     now = datetime.now(UTC)
     place = quarantine or settings.data / f"quarantine-{now:%Y%m%dT%H%M%SZ}.jsonl"
-    with closing(open_log(settings)) as log:
+    with closing(open_log(settings)) as log, log.alone():
         done = heal(
             log,
             Copy(SOURCE, topic.log_id, topic.rows),

@@ -1,7 +1,7 @@
 """Verify, rebuild, export, import and heal where the settings say that the log is, without a server.
 
-Reading needs no lock and works beside a running registry or on a copy. What changes a data directory takes its lock, and
-so refuses while a registry has it; on PostgreSQL, see that nothing writes. Everything blocks.
+Reading needs no lock and works beside a running registry or on a copy. What replaces events refuses while a registrar
+may write, wherever the log is; what folds views takes the data directory's lock. Everything blocks.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def offline_import(
     Raises:
         Refused: ``registry_not_empty``.
         Invalid: the export does not hold; nothing was changed.
-        Unavailable: ``data_in_use``, or the directory cannot be written.
+        Unavailable: ``data_in_use`` or ``log_in_use``, or it cannot be written.
     """
     importer = Importer(actor, "asserted", datetime.now(UTC), reason)
-    with closing(open_log(settings)) as log:
+    with closing(open_log(settings)) as log, log.alone():
         done = import_lines(log, bounded_lines(source), importer, copy=copy, progress=report)
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)
 

@@ -2,12 +2,14 @@
 
 All methods block. Reads run on their own connections, from any thread, and go on while a write runs or fails.
 Errors of all methods: ``Unavailable`` with the code ``log_full``, ``log_read_only``, ``log_locked`` or
-``log_unavailable``; ``Damaged`` when the storage itself says that its bytes are not what was written.
+``log_unavailable``, of those that write also ``log_being_replaced`` or ``log_replaced``; ``Damaged`` when the storage
+itself says that its bytes are not what was written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from regista.domain.chain import Row
@@ -102,6 +104,15 @@ class LogStore(LogReader, Protocol):
         Their number. Ids are not given again.
         """
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep every other writer away while it lasts, those that are frozen too. Reading goes on.
+
+        Whoever has written before must open the log anew once events were replaced.
+
+        Raises:
+            Unavailable: ``log_in_use``: there are others; it names them.
+        """
+
     def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Put ``sets``, with the positions they have, in the place of everything behind the position ``after``.
 
@@ -112,6 +123,7 @@ class LogStore(LogReader, Protocol):
 
         Raises:
             Refused: ``log_moved``: the log has a newer event.
+            Unavailable: ``log_in_use``: others may write; it names them.
             Invalid: a position, a place in a stream or a command is there twice.
         """
 
@@ -119,6 +131,9 @@ class LogStore(LogReader, Protocol):
         """Drop all outcomes, and take every queue as taken in up to what ``taken`` says; others begin anew.
 
         For a store that is restored: what it remembers of queues is not what was told. Ids are not given again.
+
+        Raises:
+            Unavailable: ``log_in_use``.
         """
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
@@ -129,5 +144,6 @@ class LogStore(LogReader, Protocol):
 
         Raises:
             Refused: ``registry_not_empty``: there are events beside ``LogCreated``.
+            Unavailable: ``log_in_use``.
             Invalid: a position, a place in a stream or a command is there twice.
         """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg import errors
 
-from regista.domain.errors import Damaged
+from regista.domain.errors import Damaged, Unavailable
 from regista.store.postgres.address import Address
 from regista.store.postgres.connections import Connection
 from regista.store.postgres.schema import SCHEMA_VERSION
@@ -20,10 +20,11 @@ _EXISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The log's own id, and the version of its tables."""
+    """The log's own id, the version of its tables, and how often events were replaced by a heal or an import."""
 
     log_id: str
     version: int
+    replaced: int
 
 
 def identify(connection: Connection, address: Address) -> Identity | None:
@@ -53,4 +54,18 @@ def identify(connection: Connection, address: Address) -> Identity | None:
             code="log_too_new",
             hint="Run the release that wrote it, or a later one.",
         )
-    return Identity(log_id, int(version))
+    return Identity(log_id, int(version), int(entries.get("replaced", "0")))
+
+
+def check_same(found: Identity | None, known: Identity, address: Address) -> None:
+    """Check that the log is still the one that a process opened: what it remembers of it is worth nothing else.
+
+    Raises:
+        Unavailable: ``log_replaced``.
+    """
+    if found is None or (found.log_id, found.replaced) != (known.log_id, known.replaced):
+        raise Unavailable(
+            f"The log in {address.shown} was healed or imported since this process opened it.",
+            code="log_replaced",
+            hint="Start this process again.",
+        )

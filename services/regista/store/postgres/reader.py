@@ -72,12 +72,12 @@ class PostgresLogReader:
         if identity is None:
             readers.close()
             raise NotFound(f"There is no log in {address.shown}.", code="log_not_found")
-        self._log_id = identity.log_id
+        self._identity = identity
 
     @property
     def log_id(self) -> str:
         """The identity of the log."""
-        return self._log_id
+        return self._identity.log_id
 
     def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:
         """Rows of one stream, in chunks."""

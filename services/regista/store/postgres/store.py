@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -16,14 +17,15 @@ from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
 from regista.store.conditions import check_end, placed
 from regista.store.postgres.address import Address
-from regista.store.postgres.connections import Connection, connect
+from regista.store.postgres.connections import Connection
 from regista.store.postgres.datastore import LogDatastore
 from regista.store.postgres.faults import translated
-from regista.store.postgres.identity import identify
+from regista.store.postgres.identity import Identity, identify
 from regista.store.postgres.reader import PostgresLogReader
 from regista.store.postgres.recorder import LOCK, PostgresLogRecorder
 from regista.store.postgres.schema import MIGRATIONS, SCHEMA_VERSION
 from regista.store.postgres.statements import insert_sets, move_intakes, notify
+from regista.store.postgres.writers import check_alone
 
 _CHUNK = 1000
 _PROBE_TIMEOUT = 2.0
@@ -34,6 +36,10 @@ _CREATION_LOCK = 0x52_47_53_54_4C_4F_47
 _PRUNE = (
     "DELETE FROM regista.outcomes WHERE id IN (SELECT id FROM regista.outcomes "
     "WHERE id < %s AND time_ms < %s ORDER BY id LIMIT %s)"
+)
+_REPLACED = (
+    "INSERT INTO regista.log (key, value) VALUES ('replaced', %s) "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 _RISKS = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
 _log = logging.getLogger("regista.store")
@@ -55,10 +61,10 @@ class PostgresLogStore(PostgresLogReader):
     def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = _now) -> None:
         """Open the log, creating schema, tables and the first event where they are missing.
 
-        ``lock_timeout``: seconds that an append may wait for those of other registrars.
+        ``lock_timeout``: seconds that an append may wait for those of other registrars, and the opening for a heal.
 
         Raises:
-            Unavailable: the database cannot be reached, or a new log cannot be created in it.
+            Unavailable: the database cannot be reached, or a new log cannot be created in it; ``log_being_replaced``.
             Damaged: the schema is not a log, or not one that this release can read.
             Invalid: ``settings_invalid``: the address cannot be read; ``database_unsuitable``: its encoding is not
                 UTF-8; ``db_functions_enabled``: an option of the library that loses events is set.
@@ -74,6 +80,7 @@ class PostgresLogStore(PostgresLogReader):
                     _migrate(connection, address, now)
             self._recorder = PostgresLogRecorder(self._datastore)
             self._open(address, self._datastore.readers)
+            self._datastore.identity = self._identity
         except BaseException:
             self._datastore.close()
             raise
@@ -85,7 +92,7 @@ class PostgresLogStore(PostgresLogReader):
         """
         with (
             translated(self.address),
-            closing(connect(self.address, lock_timeout=self._probe_timeout, to_write=True)) as connection,
+            closing(self._datastore.new_writer(self._probe_timeout)) as connection,
             connection.transaction(),
         ):
             connection.execute(LOCK)
@@ -100,12 +107,18 @@ class PostgresLogStore(PostgresLogReader):
 
     def prune_outcomes(self, before_id: int, older_than_ms: int, limit: int = 10_000) -> int:
         """Remove old outcomes: the promise of ``LogStore.prune_outcomes``. Appends go on meanwhile."""
-        with translated(self.address), self._datastore.readers.connection() as connection:
+        with translated(self.address), self._datastore.admitted() as connection:
             return connection.execute(_PRUNE, (before_id, older_than_ms, limit)).rowcount
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other writers away: the promise of ``LogStore.alone``."""
+        with translated(self.address), self._datastore.alone():
+            yield
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log in one transaction: the promise of ``LogStore.adopt``."""
-        with translated(self.address), self._recorder.writing() as connection:
+        with self._replacing() as connection:
             [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
             if newest != 1:
                 raise Refused(
@@ -113,20 +126,20 @@ class PostgresLogStore(PostgresLogReader):
                     code="registry_not_empty",
                     hint="Import into a new database.",
                 )
-            _replace(connection, 0, sets, log_id)
-        self._log_id = log_id
+            identity = _replace(connection, self._identity, 0, sets, log_id)
+        self._identity = self._datastore.identity = identity
 
     def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
-        with translated(self.address), self._recorder.writing() as connection:
+        with self._replacing() as connection:
             [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
             check_end(end, newest)
-            _replace(connection, after, sets, log_id)
-        self._log_id = log_id
+            identity = _replace(connection, self._identity, after, sets, log_id)
+        self._identity = self._datastore.identity = identity
 
     def forget_queues(self, taken: Mapping[str, int]) -> None:
         """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
-        with translated(self.address), self._recorder.writing() as connection:
+        with self._replacing() as connection:
             connection.execute("DELETE FROM regista.outcomes")
             connection.execute("DELETE FROM regista.intake")
             move_intakes(connection, taken)
@@ -135,8 +148,18 @@ class PostgresLogStore(PostgresLogReader):
         """Close every connection."""
         self._datastore.close()
 
+    @contextmanager
+    def _replacing(self) -> Iterator[Connection]:
+        """A write transaction of the only one who writes."""
+        with translated(self.address), self._recorder.writing() as connection:
+            check_alone(connection, self.address)
+            yield connection
 
-def _replace(connection: Connection, after: int, sets: Iterable[CommandSet], log_id: str) -> None:
+
+def _replace(
+    connection: Connection, identity: Identity, after: int, sets: Iterable[CommandSet], log_id: str
+) -> Identity:
+    """Put other events behind a position; the log's identity from the commit on."""
     # The sets may be read from elsewhere for long, and the lock is held until all of them are here.
     connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = {_PATIENCE}")
     connection.execute("SET LOCAL statement_timeout = 0")
@@ -152,7 +175,9 @@ def _replace(connection: Connection, after: int, sets: Iterable[CommandSet], log
             f"A position, a place in a stream or a command is there twice: {error.diag.message_detail}"
         ) from error
     connection.execute("UPDATE regista.log SET value = %s WHERE key = 'log_id'", (log_id,))
+    connection.execute(_REPLACED, (str(identity.replaced + 1),))
     notify(connection)
+    return replace(identity, log_id=log_id, replaced=identity.replaced + 1)
 
 
 def _check_server(connection: Connection, address: Address) -> None:

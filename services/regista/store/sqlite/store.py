@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -125,6 +125,11 @@ class SQLiteLogStore(SQLiteLogReader):
             cursor.execute("SELECT changes()")
             [removed] = cursor.fetchone()
             return int(removed)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other writers away: the promise of ``LogStore.alone``, which the directory's lock keeps anyway."""
+        yield
 
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log in one transaction: the promise of ``LogStore.adopt``."""
