@@ -74,7 +74,7 @@ class RelayPart:
 
 
 class IntakePart:
-    """The intake of commands, as the status shows it."""
+    """The intake of commands, as the status shows it. A halted one hinders: a partition waits for somebody."""
 
     name = "intake"
 
@@ -83,7 +83,12 @@ class IntakePart:
 
     def state(self) -> PartState:
         """How the intake stands."""
-        return PartState(asdict(self.intake.state()))
+        found = self.intake.state()
+        if found.state != "halted":
+            return PartState(asdict(found))
+        return PartState(
+            asdict(found), Reason(found.code or "intake_halted", found.error or "it has halted", self.name, found.hint)
+        )
 
 
 class Acknowledging:
@@ -157,6 +162,7 @@ class KafkaSide:
                 settings, registrar, store, alone=settings.log_url is None, told=self.notify, observe=metrics.write
             )
         )
+        metrics.observe_intake(self._intake.intake.state)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regista.bus.commands.records import (
+    answering,
     decode_order,
     decode_result,
     encode_order,
     encode_result,
     key_of,
     parse_source,
-    source_header,
 )
 from regista.domain.errors import Damaged, Invalid, Malformed, TooLarge
 from regista.schemas import codec, lock
@@ -134,7 +134,8 @@ def test_the_key_is_the_stream_whatever_the_spelling() -> None:
 
 
 def test_a_source_is_told_from_its_header() -> None:
-    _, value = source_header("regista.commands.v1/3", 17)
+    [(_, value)] = answering("regista.commands.v1/3", 17, None)
+    assert value is not None
     assert parse_source(value) == ("regista.commands.v1/3", 17)
     with pytest.raises(Damaged):
         parse_source(b"elsewhere")

@@ -11,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Refused
-from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
+from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing, Taken
 from regista.store.command_sets import CommandSet
 from regista.store.log import LogStore
 from regista.store.postgres import PostgresLogStore
@@ -237,6 +237,23 @@ def test_a_moved_queue_is_told_before_what_its_next_taker_did_with_the_command(s
         store.append([taken("commands/0", 0, 5, rows=(event("model/a", 1),))])
 
 
+def test_a_queue_is_known_by_the_last_record_taken_in(reopen: Open) -> None:
+    store = reopen()
+    assert store.intake("commands/0") is None
+
+    def marked(before: int, after: int, mark: bytes | None) -> Append:
+        return Append((), None, {}, Intake("commands/0", before, after, mark))
+
+    store.append([marked(0, 1, b"first"), marked(1, 5, b"\x00second"), taken("commands/1", 0, 2)])
+    store = reopen()
+    assert (store.intake("commands/0"), store.intake("commands/1")) == (Taken(5, b"\x00second"), Taken(2))
+    with pytest.raises(IntakeMoved):
+        store.append([marked(1, 6, b"of a zombie")])
+    assert store.intake("commands/0") == Taken(5, b"\x00second")
+    store.append([marked(5, 0, None)])
+    assert store.intake("commands/0") == Taken(0)
+
+
 def test_a_refusal_rests_on_what_it_read(store: LogStore) -> None:
     store.append([one("model/a", 1, "a")])
     intake = Intake("commands/0", 0, 1)
@@ -323,9 +340,10 @@ def test_a_store_forgets_its_queues_but_not_which_ids_it_gave(store: LogStore) -
     told = Outgoing("result", b"key", b"value", (), 1)
     store.append([Append((), None, intake=Intake("commands/0", 0, 7), outcomes=(told,))])
     given = store.max_outcome()
-    store.forget_queues({"commands/1": 3})
+    store.forget_queues({"commands/1": Taken(3), "commands/2": Taken(9, b"known")})
     assert store.outcomes(0, 10) == []
-    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (None, 3)
+    assert (store.intake_offset("commands/0"), store.intake("commands/1")) == (None, Taken(3))
+    assert store.intake("commands/2") == Taken(9, b"known")
     store.append([Append((), None, intake=Intake("commands/1", 3, 4), outcomes=(told,))])
     assert store.max_outcome() > given
 

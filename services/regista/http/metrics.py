@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 RELAY_STATES = ("starting", "leading", "waiting", "halted", "stopped")
+INTAKE_STATES = ("starting", "taking", "waiting", "halted", "stopped")
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
@@ -87,6 +88,10 @@ class Metrics:
         """Ask for how a relay stands whenever the metrics are read."""
         self.registry.register(_Relay(name, state))
 
+    def observe_intake(self, state: Callable[[], IntakeFigures]) -> None:
+        """Ask for how the intake of commands stands whenever the metrics are read."""
+        self.registry.register(_Intake(state))
+
     def text(self) -> bytes:
         """The metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
@@ -110,6 +115,46 @@ class RelayFigures(Protocol):
     @property
     def published(self) -> int:
         """Entries published since its start."""
+
+
+class IntakeFigures(Protocol):
+    """What the intake of commands tells of itself."""
+
+    @property
+    def state(self) -> str:
+        """One of ``INTAKE_STATES``."""
+
+    @property
+    def lag(self) -> int:
+        """Offsets that are still to be taken in."""
+
+    @property
+    def taken(self) -> int:
+        """Commands taken in since its start."""
+
+    @property
+    def begun_anew(self) -> int:
+        """Partitions found to be those of a topic made anew, since its start."""
+
+
+class _Intake(Collector):
+    def __init__(self, state: Callable[[], IntakeFigures]) -> None:
+        self._state = state
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        found = self._state()
+        yield GaugeMetricFamily("regista_intake_lag", "Offsets of commands that are still to be taken in.", found.lag)
+        yield CounterMetricFamily("regista_intake_taken", "Commands taken in from Kafka.", found.taken)
+        yield CounterMetricFamily(
+            "regista_intake_begun_anew", "Partitions of a commands topic that was made anew.", found.begun_anew
+        )
+        state = GaugeMetricFamily("regista_intake_state", "1 for the state it is in.", labels=("state",))
+        for name in INTAKE_STATES:
+            state.add_metric((name,), found.state == name)
+        yield state
 
 
 class _Relay(Collector):

@@ -32,10 +32,11 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One record of a queue: the order that it holds, or why it holds none."""
+    """One record of a queue: the order that it holds, or why it holds none; ``mark``: what the record is known by."""
 
     offset: int
     order: Order | RegistaError
+    mark: bytes | None = None
 
 
 Verdict: TypeAlias = Outcome | Exception
@@ -84,7 +85,7 @@ class _Company:
         for member in self.members:
             if member.key is not None and member.key.scoped in keys:
                 break  # its twin is not in the log yet
-            intake = Intake(self.source, before, member.delivery.offset + 1)
+            intake = Intake(self.source, before, member.delivery.offset + 1, member.delivery.mark)
             try:
                 append, verdict = self._one(member, intake)
             except (Stale, Unavailable):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from eventsourcing.persistence import StoredEvent
 
@@ -25,6 +25,7 @@ __all__ = [
     "OutcomeRow",
     "Outgoing",
     "StoredEvent",
+    "Taken",
 ]
 
 Headers: TypeAlias = tuple[tuple[str, bytes | None], ...]
@@ -59,18 +60,30 @@ class CommandFound:
     hash: bytes
 
 
+class Taken(NamedTuple):
+    """How far a queue is taken in: up to ``offset``, itself not included.
+
+    ``mark`` is what its taker knows the last record by that was taken in; None where it left none. It stays where an
+    earlier release goes on without one, so a taker's mark says which offset it is of.
+    """
+
+    offset: int
+    mark: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """A queue of commands (``topic/partition``) is taken in up to ``after``, itself not included.
 
     Compared and set under the write lock: whoever else took from it since is noticed, whatever they believe themselves.
     ``before`` is what the store has, 0 where it has nothing yet. Offsets may have gaps, and fall where a queue was made
-    anew; they never stay.
+    anew; they never stay. ``mark``: as in ``Taken``.
     """
 
     source: str
     before: int
     after: int
+    mark: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.after == self.before:

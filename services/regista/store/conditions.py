@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Refused
-from regista.store.append import Append, Conflict, Duplicate, IntakeMoved, OutcomeRow
+from regista.store.append import Append, Conflict, Duplicate, IntakeMoved, OutcomeRow, Taken
 from regista.store.command_sets import CommandSet
 
 
@@ -64,7 +64,7 @@ def sources_of(appends: Iterable[Append]) -> list[str]:
     return list(dict.fromkeys(append.intake.source for append in appends if append.intake is not None))
 
 
-def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict[str, int]:
+def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict[str, Taken]:
     """Check that every queue is where its taker believes it, each append after those before it; where they are then.
 
     ``offsets`` has the next offset of every queue that was taken in from before.
@@ -72,14 +72,15 @@ def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict
     Raises:
         IntakeMoved: one is not.
     """
-    moved: dict[str, int] = {}
+    moved: dict[str, Taken] = {}
     for append in appends:
         if (intake := append.intake) is None:
             continue
-        actual = moved.get(intake.source, offsets.get(intake.source, 0))
+        earlier = moved.get(intake.source)
+        actual = offsets.get(intake.source, 0) if earlier is None else earlier.offset
         if actual != intake.before:
             raise IntakeMoved(intake.source, intake.before, actual)
-        moved[intake.source] = intake.after
+        moved[intake.source] = Taken(intake.after, intake.mark)
     return moved
 
 

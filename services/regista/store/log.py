@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from regista.domain.chain import Row
-from regista.store.append import Append, CommandFound, OutcomeRow
+from regista.store.append import Append, CommandFound, OutcomeRow, Taken
 from regista.store.command_sets import CommandSet
 
 
@@ -57,6 +57,9 @@ class LogReader(Protocol):
 
     def intake_offset(self, source: str) -> int | None:
         """The offset up to which commands of a queue are taken in, itself not included; None when none ever was."""
+
+    def intake(self, source: str) -> Taken | None:
+        """How far a queue is taken in, and the mark of the last record; None when nothing ever was."""
 
     def outcomes(self, from_id: int, limit: int) -> list[OutcomeRow]:
         """At most ``limit`` outcomes from ``from_id`` on, itself included, in the order of id.
@@ -127,7 +130,7 @@ class LogStore(LogReader, Protocol):
             Invalid: a position, a place in a stream or a command is there twice.
         """
 
-    def forget_queues(self, taken: Mapping[str, int]) -> None:
+    def forget_queues(self, taken: Mapping[str, Taken]) -> None:
         """Drop all outcomes, and take every queue as taken in up to what ``taken`` says; others begin anew.
 
         For a store that is restored: what it remembers of queues is not what was told. Ids are not given again.

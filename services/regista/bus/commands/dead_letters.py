@@ -1,13 +1,12 @@
 """Dead letters: what could not be read or decided as a command, as it came, and why.
 
-Key, value and headers are the original's. Added are ``regista_source`` (topic/partition/offset), ``regista_code`` and
+Key, value and headers are the original's. Added are ``regista_source`` (topic/partition/offset) and its mark, ``regista_code`` and
 ``regista_error``; ``regista_absent`` names key or value where the original had none, and ``regista_truncated`` gives the
 length of a value that was cut so that the letter fits.
 """
 
 from __future__ import annotations
 
-from regista.bus.commands.records import source_header
 from regista.bus.events.envelope import Consumed
 from regista.domain.errors import Internal, RegistaError
 from regista.store.append import Headers, Outgoing
@@ -17,14 +16,12 @@ _ROOM = 16 * 2**10
 """Bytes left for what a record needs beside its parts."""
 
 
-def dead_letter(
-    record: Consumed, source: str, offset: int, error: Exception, *, time_ms: int, max_bytes: int
-) -> Outgoing:
-    """The letter about a record; ``max_bytes`` is the largest that the topic takes."""
+def dead_letter(record: Consumed, answering: Headers, error: Exception, *, time_ms: int, max_bytes: int) -> Outgoing:
+    """The letter about a record, which ``answering`` names; ``max_bytes`` is the largest that the topic takes."""
     code = error.code if isinstance(error, RegistaError) else Internal.default_code
     detail = error.detail if isinstance(error, RegistaError) else repr(error)
     said: list[tuple[str, bytes | None]] = [
-        source_header(source, offset),
+        *answering,
         ("regista_code", code.encode()),
         ("regista_error", detail.encode("utf-8", "backslashreplace")[:_ERROR]),
     ]

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 
 from regista.bus.clients import committed_consumer, raise_if_cancelled, reading, start, stop_quietly
 from regista.bus.commands.queue import Progress, Queue
+from regista.bus.commands.same import CUT
 from regista.bus.faults import in_our_words
 from regista.bus.relay.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
@@ -30,7 +31,7 @@ from regista.registrar.service import Registrar, utc_now
 from regista.registrar.taking import Observe, Taker
 from regista.store.log import LogStore
 
-State: TypeAlias = Literal["starting", "taking", "waiting", "stopped"]
+State: TypeAlias = Literal["starting", "taking", "waiting", "halted", "stopped"]
 RESULTS = "results"
 KEPT = 7 * 24 * 3600.0
 """Seconds that outcomes stay in the store once they are published."""
@@ -48,14 +49,16 @@ _log = logging.getLogger(__name__)
 class IntakeState:
     """How the intake does. ``taken`` counts commands since its start, ``lag`` offsets that are still to be taken in.
 
-    ``waiting``: for Kafka, or a partition for the store; ``error`` says why. ``taking`` with no partitions is well:
-    other registrars have them.
+    ``waiting``: for Kafka, or a partition for the store; ``error`` says why. ``halted``: nothing is taken in from a
+    partition until somebody did what ``hint`` says; the others go on. ``taking`` with no partitions is well: other
+    registrars have them. ``begun_anew`` counts partitions that were found to be those of a topic made anew.
     """
 
     state: State = "starting"
     partitions: tuple[int, ...] = ()
     taken: int = 0
     lag: int = 0
+    begun_anew: int = 0
     error: str | None = None
     code: str | None = None
     hint: str | None = None
@@ -95,6 +98,7 @@ class CommandIntake:
         self._topic = Topics(settings.kafka_prefix).commands
         self._queues: dict[TopicPartition, Queue] = {}
         self._taken_before = 0
+        self._begun_anew_before = 0
         self._error: RegistaError | None = None
         self._started = False
         self._stopped = False
@@ -104,15 +108,18 @@ class CommandIntake:
     def state(self) -> IntakeState:
         """How it does now."""
         stands = {partition.partition: queue.progress for partition, queue in self._queues.items()}
-        error = self._error or next((one.error for one in stands.values() if one.error is not None), None)
+        errors = [one.error for one in stands.values() if one.error is not None]
+        halted = next((error for error in errors if error.code == CUT), None)
+        error = halted or self._error or next(iter(errors), None)
         state: State = "taking" if self._started else "starting"
         if error is not None:
-            state = "waiting"
+            state = "waiting" if halted is None else "halted"
         return IntakeState(
             state="stopped" if self._stopped else state,
             partitions=tuple(sorted(stands)),
             taken=self._taken_before + sum(one.taken for one in stands.values()),
             lag=sum(one.lag for one in stands.values()),
+            begun_anew=self._begun_anew_before + sum(one.begun_anew for one in stands.values()),
             error=error.detail if error else None,
             code=error.code if error else None,
             hint=error.hint if error else None,
@@ -244,6 +251,7 @@ class CommandIntake:
                 task.cancel()
             await asyncio.wait(tasks)
         self._taken_before += sum(queue.progress.taken for queue in queues)
+        self._begun_anew_before += sum(queue.progress.begun_anew for queue in queues)
 
     async def _prune(self) -> None:
         """Remove outcomes that are published and old, every hour."""

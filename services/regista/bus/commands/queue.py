@@ -1,7 +1,8 @@
 """One partition of the commands topic, taken in from where the store stands.
 
 The store's offset is the truth: Kafka's committed offsets are not used. Whatever goes wrong, the queue is looked at again
-from there, so nothing is lost and nothing is done twice, whoever else believes to have the partition.
+from there, so nothing is lost and nothing is done twice, whoever else believes to have the partition. An offset means
+something in one topic only, so the store knows the last record as well, and it is looked at before the queue goes on.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from regista.bus.clients import raise_if_cancelled
+from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
+from regista.bus.commands.same import check_made_anew, may_be_another, still_holds
 from regista.domain.errors import RegistaError, Unavailable
 from regista.registrar.taking import Delivery, Taker
-from regista.store.append import IntakeMoved
+from regista.store.append import IntakeMoved, Taken
 from regista.store.log import LogReader
 from regista.store.lookup import ask
 
@@ -31,17 +34,25 @@ _FETCHED = 512
 _LONG_POLL_MS = 500
 _SHRUNK_LOOKS = 20
 _LOOK = 0.5
+_SURE = 2.0
+"""Seconds that a queue is not looked at again: clocks of brokers that differ must not keep it looking for ever."""
+_SILENT = 0.02
+"""Seconds without a record in which a topic might have been made anew: none is in less."""
 _CONTENDED = frozenset({"log_contended", "overloaded"})
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Progress:
-    """How one partition stands. ``offset``: the next to take in; ``end``: the end seen last; ``error``: what holds it."""
+    """How one partition stands. ``offset``: the next to take in; ``end``: the end seen last; ``error``: what holds it.
+
+    ``begun_anew`` counts how often it was found to be another topic's, and read from its beginning.
+    """
 
     offset: int = 0
     end: int = 0
     taken: int = 0
+    begun_anew: int = 0
     error: RegistaError | None = None
 
     @property
@@ -74,6 +85,8 @@ class Queue:
         self._told = told
         self._limit = LARGEST
         self._failures = 0
+        self._mark: Mark | None = None
+        self._opening = self._unopened = False
         self.progress = Progress()
         self._stopping = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -105,50 +118,78 @@ class Queue:
 
     async def _take_in(self) -> None:
         """Take in from where the store stands, until something goes wrong or it is stopped."""
+        clock = asyncio.get_running_loop().time
+        self._opening = True
         before, expected = await self._go_to_start()
+        self._opening = False
+        if self._unopened:
+            # Over, whether or not there is something to take in; what keeps records out is over when one is in.
+            self._unopened, self.progress.error = False, None
+        sure_until = clock() + _SURE
         records: list[Any] = []
         while not self._stopping.is_set():
             if not records:
                 records = await self._next(expected)
+                if records and clock() > sure_until and await self._may_be_another():
+                    return  # to look at it as one that was just opened
             if not records:
                 continue
             some = records[: self._limit]
             taken = await self._taker.take(self._source, before, self._deliveries(some), self._teller.tell)
-            before = expected = some[taken - 1].offset + 1
+            self._mark = Mark.of(some[taken - 1])
+            before = expected = self._mark.offset + 1
             del records[:taken]
+            sure_until = max(sure_until, clock() + _SILENT)
             self._note_taken(before, taken)
 
     async def _go_to_start(self) -> tuple[int, int]:
         """Move the consumer to where the store stands: the store's offset, and the offset of the next record.
 
-        Records that Kafka removed before they were taken in are passed over. A topic that ends before the store's offset
-        was made anew, and is read from its beginning.
+        Records that Kafka removed before they were taken in are passed over. A topic that was made anew is read from its
+        beginning.
+
+        Raises:
+            Damaged: ``commands_topic_cut``: it is another topic than was taken in from, and holds what was taken in.
         """
-        shrunk = 0
-        while True:
-            stored = await ask(self._store, self._store.intake_offset, self._source)
-            before = stored or 0
-            begin = (await self._consumer.beginning_offsets([self._partition]))[self._partition]
-            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
-            if before <= end:
-                break
-            # A broker that has just become the leader may not know the end yet.
-            shrunk += 1
-            if shrunk >= _SHRUNK_LOOKS:
-                _log.warning("%s ends at %d, and %d was taken in: it was made anew", self._source, end, before)
-                # Before it grows beyond that offset, from where on nothing would tell it from the old one.
-                await self._taker.begin_anew(self._source, before, begin)
-                before = begin
-                break
-            await self._pause(_LOOK)
-            if self._stopping.is_set():
-                break
-        start = before if begin <= before <= end else begin
-        if stored is not None and begin > before:
+        stored, begin, end = await self._look()
+        before, mark = stored or Taken(0)
+        self._mark = Mark.unpacked(mark)
+        if self._mark is not None and self._mark.offset != before - 1:
+            self._mark = None  # of an earlier release, which moved the offset alone
+        if before > end or (
+            self._mark and not await still_holds(self._consumer, self._partition, self._mark, begin, end)
+        ):
+            await check_made_anew(self._consumer, self._partition, self._mark, begin, end)
+            _log.warning("%s was made anew: %d offsets were taken in of the one before it", self._source, before)
+            await self._taker.begin_anew(self._source, before, begin)
+            self.progress.begun_anew += 1
+            before, self._mark = begin, None
+        elif stored is not None and begin > before:
             _log.warning("commands of %s expired unread: offsets %d to %d", self._source, before, begin - 1)
+        start = max(begin, before)
         self._consumer.seek(self._partition, start)
         self.progress.offset, self.progress.end = start, max(end, start)
         return before, start
+
+    async def _look(self) -> tuple[Taken | None, int, int]:
+        """How far the store has taken it in, and from where to where the partition goes.
+
+        It ends before the store's offset only when it did so again and again: a broker that has just become the leader may
+        not know the end yet.
+        """
+        for again in range(_SHRUNK_LOOKS):
+            if again:
+                await self._pause(_LOOK)
+            stored = await ask(self._store, self._store.intake, self._source)
+            begin = (await self._consumer.beginning_offsets([self._partition]))[self._partition]
+            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+            if stored is None or stored.offset <= end or self._stopping.is_set():
+                break
+        return stored, begin, end
+
+    async def _may_be_another(self) -> bool:
+        """Whether the topic may have been made anew while nothing came from it."""
+        return self._mark is not None and await may_be_another(self._consumer, self._partition, self._mark)
 
     async def _next(self, expected: int) -> list[Any]:
         found = await self._consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=_FETCHED)
@@ -178,6 +219,7 @@ class Queue:
         if self.progress.error is None or self.progress.error.code != said.code:
             unknown = None if isinstance(error, RegistaError) else error
             _log.warning("%s waits: %s", self._source, said, exc_info=unknown)
+        self._unopened = self._opening
         self.progress.error = said
 
     async def _pause(self, seconds: float) -> None:
@@ -189,7 +231,8 @@ class Queue:
 
 
 def _delivery(record: Any) -> Delivery:  # noqa: ANN401 - aiokafka has no types
+    mark = Mark.of(record).packed
     try:
-        return Delivery(record.offset, decode_order(record.value))
+        return Delivery(record.offset, decode_order(record.value), mark)
     except RegistaError as error:
-        return Delivery(record.offset, error)
+        return Delivery(record.offset, error, mark)

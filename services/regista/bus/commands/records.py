@@ -10,11 +10,13 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from regista.bus.commands.mark import MARK
 from regista.domain.errors import Damaged, Invalid, Malformed, TooLarge
 from regista.domain.references import model_stream
 from regista.schemas.codec import Codec, Decoded, command_codec
 from regista.schemas.errors import NotEncodable, SchemaError
 from regista.schemas.errors import TooLarge as TooLargeValue
+from regista.store.append import Headers
 from regista.wire.orders import CommandResult, Order
 
 SOURCE = "regista_source"
@@ -87,13 +89,14 @@ def source_name(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
-def source_header(source: str, offset: int) -> tuple[str, bytes]:
-    """The header that says which order a result or a dead letter is about."""
-    return SOURCE, f"{source}/{offset}".encode()
+def answering(source: str, offset: int, mark: bytes | None) -> Headers:
+    """The headers that say which order a result or a dead letter is about, and what that order is known by."""
+    place: Headers = ((SOURCE, f"{source}/{offset}".encode()),)
+    return place if mark is None else (*place, (MARK, mark.hex().encode()))
 
 
 def parse_source(header: bytes) -> tuple[str, int]:
-    """The source and the offset that a header of ``source_header`` names.
+    """The source and the offset that the header of an answer names.
 
     Raises:
         Damaged: it does not.

@@ -1,14 +1,18 @@
 """The queue of commands as Kafka remembers it, for a store that has forgotten: how far commands were answered.
 
 Results and dead letters name the command that they answer. What was answered is not to be decided again; what was not,
-is: a command whose events are in the log is known by its id, and no other left a trace.
+is: a command whose events are in the log is known by its id, and no other left a trace. Answers carry the mark of their
+command too, so that a topic which was made anew since is known for one (``regista.bus.commands.same``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiokafka import TopicPartition
 
 from regista.bus.clients import BATCH, administering, reading
+from regista.bus.commands.mark import MARK, parse_mark
 from regista.bus.commands.records import SOURCE, parse_source
 from regista.bus.commands.results import ResultsOutbox
 from regista.bus.faults import translated
@@ -17,21 +21,24 @@ from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
+from regista.store.append import Taken
 from regista.store.log import LogReader
 
 RESULTS = "results"
 _WAIT_MS = 200
 
 
-async def answered_up_to(settings: KafkaSettings) -> dict[str, int]:
-    """By source (``topic/partition``), the offset behind the last command that was answered.
+async def answered_up_to(settings: KafkaSettings) -> dict[str, Taken]:
+    """By source (``topic/partition``), the offset behind the last command that was answered, and that command's mark.
+
+    Answers of earlier releases carry no mark; a queue whose last answer has none is known by its offset alone.
 
     Raises:
         Damaged: a result does not say what it answers.
         Unavailable: Kafka cannot be read.
     """
     topics = Topics(settings.kafka_prefix)
-    answered: dict[str, int] = {}
+    answered: dict[str, Taken] = {}
     with translated(settings):
         partitions = await _partitions(settings, topics.results, topics.dead_letters)
         async with reading(settings, "queues", *partitions) as consumer:
@@ -42,7 +49,7 @@ async def answered_up_to(settings: KafkaSettings) -> dict[str, int]:
             while behind := [each for each in partitions if await consumer.position(each) < ends[each]]:
                 for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS, max_records=BATCH)).values():
                     for record in records:
-                        _note(answered, dict(record.headers).get(SOURCE))
+                        _note(answered, dict(record.headers))
     return answered
 
 
@@ -91,7 +98,8 @@ def knows(log: LogReader, published: Checkpoint | None, settings: KafkaSettings)
     return bool(found) and (found[0].position, found[0].hash) == (published.position, published.hash)
 
 
-def _note(answered: dict[str, int], header: bytes | None) -> None:
-    if header is not None:
-        source, offset = parse_source(header)
-        answered[source] = max(answered.get(source, 0), offset + 1)
+def _note(answered: dict[str, Taken], headers: Mapping[str, bytes]) -> None:
+    if SOURCE in headers:
+        source, offset = parse_source(headers[SOURCE])
+        if source not in answered or answered[source].offset <= offset:
+            answered[source] = Taken(offset + 1, parse_mark(headers.get(MARK)))

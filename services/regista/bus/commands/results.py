@@ -14,7 +14,7 @@ from hashlib import sha256
 import orjson
 
 from regista.bus.commands.dead_letters import dead_letter
-from regista.bus.commands.records import decode_result, encode_result, source_header
+from regista.bus.commands.records import answering, decode_result, encode_result
 from regista.bus.events.envelope import Consumed
 from regista.bus.relay.growth import Growth
 from regista.bus.relay.outbox import Entry
@@ -51,12 +51,18 @@ class Teller:
         told: list[Outgoing] = []
         if isinstance(delivery.order, Order):
             result = _result(delivery.order, verdict, now)
-            header = source_header(self._source, delivery.offset)
-            told.append(Outgoing("result", result.command_id.encode(), _encoded(result), (header,), time_ms))
+            headers = answering(self._source, delivery.offset, delivery.mark)
+            told.append(Outgoing("result", result.command_id.encode(), _encoded(result), headers, time_ms))
         if isinstance(verdict, Exception) and (is_defect(verdict) or not told):
             record = self.records[delivery.offset]
             told.append(
-                dead_letter(record, self._source, delivery.offset, verdict, time_ms=time_ms, max_bytes=self._max_bytes)
+                dead_letter(
+                    record,
+                    answering(self._source, delivery.offset, delivery.mark),
+                    verdict,
+                    time_ms=time_ms,
+                    max_bytes=self._max_bytes,
+                )
             )
         return tuple(told)
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from regista.domain.chain import Row
 from regista.domain.errors import NotFound
-from regista.store.append import CommandFound, OutcomeRow, Outgoing
+from regista.store.append import CommandFound, OutcomeRow, Outgoing, Taken
 from regista.store.headers import unpack_headers
 from regista.store.postgres.address import Address
 from regista.store.postgres.connections import ReaderPool
 from regista.store.postgres.faults import translated
 from regista.store.postgres.identity import identify
+from regista.store.postgres.schema import WITH_MARKS
 from regista.store.postgres.soundness import problems_of
 
 _CHUNK = 500
@@ -36,7 +37,8 @@ _WANTED = (
     "CROSS JOIN LATERAL (SELECT * FROM regista.commands WHERE commands.actor = wanted.actor "
     "AND commands.command_id = wanted.command_id LIMIT 1) AS known"
 )
-_INTAKE = "SELECT next_offset FROM regista.intake WHERE source = %s"
+_INTAKE = "SELECT next_offset, mark FROM regista.intake WHERE source = %s"
+_INTAKE_WITHOUT_MARKS = "SELECT next_offset, NULL::bytea FROM regista.intake WHERE source = %s"
 _OUTCOMES = (
     "SELECT id, kind, key, value, headers, time_ms, position FROM regista.outcomes WHERE id >= %s ORDER BY id LIMIT %s"
 )
@@ -73,6 +75,7 @@ class PostgresLogReader:
             readers.close()
             raise NotFound(f"There is no log in {address.shown}.", code="log_not_found")
         self._identity = identity
+        self._intake = _INTAKE if identity.version >= WITH_MARKS else _INTAKE_WITHOUT_MARKS
 
     @property
     def log_id(self) -> str:
@@ -134,8 +137,13 @@ class PostgresLogReader:
 
     def intake_offset(self, source: str) -> int | None:
         """How far a queue is taken in."""
-        found = self._fetch(_INTAKE, (source,))
-        return int(found[0][0]) if found else None
+        found = self.intake(source)
+        return None if found is None else found.offset
+
+    def intake(self, source: str) -> Taken | None:
+        """The same with its mark."""
+        found = self._fetch(self._intake, (source,))
+        return Taken(*found[0]) if found else None
 
     def outcomes(self, from_id: int, limit: int) -> list[OutcomeRow]:
         """What is to be told, from an id on, itself included."""

@@ -51,6 +51,9 @@ _FIRST = (
     )
     """,
 )
-MIGRATIONS = (_FIRST,)
+_MARKS = ("ALTER TABLE regista.intake ADD COLUMN mark BYTEA",)
+WITH_MARKS = 2
+"""The version that knows the last record of a queue, not its offset alone."""
+MIGRATIONS = (_FIRST, _MARKS)
 """Each brings the schema one version further."""
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from regista.domain.chain import Row
-from regista.store.append import OutcomeRow
+from regista.store.append import OutcomeRow, Taken
 from regista.store.command_sets import CommandSet
 from regista.store.headers import pack_headers
 from regista.store.postgres.connections import Connection
@@ -22,8 +22,9 @@ _ENTRIES = (
     "SELECT * FROM unnest(%s::text[], %s::text[], %b::bytea[], %s::bigint[], %s::int[], %b::bytea[])"
 )
 _INTAKES = (
-    "INSERT INTO regista.intake (source, next_offset) SELECT * FROM unnest(%s::text[], %s::bigint[]) "
-    "ON CONFLICT (source) DO UPDATE SET next_offset = excluded.next_offset"
+    "INSERT INTO regista.intake (source, next_offset, mark) "
+    "SELECT * FROM unnest(%s::text[], %s::bigint[], %b::bytea[]) "
+    "ON CONFLICT (source) DO UPDATE SET next_offset = excluded.next_offset, mark = excluded.mark"
 )
 _OUTCOMES = (
     "WITH given AS (INSERT INTO regista.outcomes (id, kind, key, value, headers, time_ms, position) SELECT * FROM "
@@ -67,10 +68,15 @@ def insert_sets(connection: Connection, sets: Sequence[CommandSet]) -> None:
         connection.execute(_ENTRIES, columns, prepare=True)
 
 
-def move_intakes(connection: Connection, offsets: Mapping[str, int]) -> None:
+def move_intakes(connection: Connection, intakes: Mapping[str, Taken]) -> None:
     """Set how far each queue is taken in."""
-    if offsets:
-        connection.execute(_INTAKES, (list(offsets), _numbers(offsets.values())), prepare=True)
+    if intakes:
+        columns = (
+            list(intakes),
+            _numbers(taken.offset for taken in intakes.values()),
+            [taken.mark for taken in intakes.values()],
+        )
+        connection.execute(_INTAKES, columns, prepare=True)
 
 
 def insert_outcomes(connection: Connection, rows: Sequence[OutcomeRow]) -> None:

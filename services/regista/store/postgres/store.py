@@ -12,7 +12,7 @@ from itertools import islice
 from psycopg import errors
 
 from regista.domain.errors import Invalid, Refused
-from regista.store.append import Append
+from regista.store.append import Append, Taken
 from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
 from regista.store.conditions import check_end, placed
@@ -137,7 +137,7 @@ class PostgresLogStore(PostgresLogReader):
             identity = _replace(connection, self._identity, after, sets, log_id)
         self._identity = self._datastore.identity = identity
 
-    def forget_queues(self, taken: Mapping[str, int]) -> None:
+    def forget_queues(self, taken: Mapping[str, Taken]) -> None:
         """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
         with self._replacing() as connection:
             connection.execute("DELETE FROM regista.outcomes")

@@ -8,11 +8,11 @@ from typing import Any
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, NotFound
-from regista.store.append import CommandFound, OutcomeRow, Outgoing
+from regista.store.append import CommandFound, OutcomeRow, Outgoing, Taken
 from regista.store.headers import unpack_headers
 from regista.store.sqlite.connections import ReaderPool
 from regista.store.sqlite.faults import translated
-from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, WITH_OUTCOMES
+from regista.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, WITH_MARKS, WITH_OUTCOMES
 
 _CHUNK = 500
 _COLUMNS = "position, originator_id, originator_version, topic, state"
@@ -29,7 +29,8 @@ _COMMANDS = (
     "SELECT actor, command_id, digest, position, count, hash FROM commands "
     "WHERE (actor, command_id) > (?, ?) ORDER BY actor, command_id LIMIT ?"
 )
-_INTAKE = "SELECT next_offset FROM intake WHERE source = ?"
+_INTAKE = "SELECT next_offset, mark FROM intake WHERE source = ?"
+_INTAKE_WITHOUT_MARKS = "SELECT next_offset, NULL FROM intake WHERE source = ?"
 _OUTCOMES = "SELECT id, kind, key, value, headers, time_ms, position FROM outcomes WHERE id >= ? ORDER BY id LIMIT ?"
 _END = 2**63 - 1
 
@@ -67,6 +68,7 @@ class SQLiteLogReader:
                 hint="Run the release that wrote it, or a later one.",
             )
         self._has_outcomes = version >= WITH_OUTCOMES
+        self._intake = _INTAKE if version >= WITH_MARKS else _INTAKE_WITHOUT_MARKS
         found = self._one("SELECT value FROM log WHERE key = 'log_id'")
         if found is None:
             raise NotFound(f"The log at {self.path} was never finished.", code="log_not_found")
@@ -131,9 +133,14 @@ class SQLiteLogReader:
         return self.read(found.position, found.count)
 
     def intake_offset(self, source: str) -> int | None:
-        """How far a queue is taken in. A file of an earlier layout that nobody has opened since took in nothing."""
-        found = self._one(_INTAKE, (source,)) if self._has_outcomes else None
-        return None if found is None else int(found[0])
+        """How far a queue is taken in."""
+        found = self.intake(source)
+        return None if found is None else found.offset
+
+    def intake(self, source: str) -> Taken | None:
+        """The same with its mark. A file of an earlier layout that nobody has opened since has none, or took in nothing."""
+        found = self._one(self._intake, (source,)) if self._has_outcomes else None
+        return None if found is None else Taken(*found)
 
     def outcomes(self, from_id: int, limit: int) -> list[OutcomeRow]:
         """What is to be told, from an id on, itself included."""

@@ -6,14 +6,14 @@ gives it back late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from eventsourcing.persistence import Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
-from regista.store.append import Append, Duplicate, OutcomeRow
+from regista.store.append import Append, Duplicate, OutcomeRow, Taken
 from regista.store.command_sets import CommandSet
 from regista.store.conditions import (
     check_heads,
@@ -137,8 +137,12 @@ def move_intakes(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     for sql, params in _statements(_SELECT_INTAKES, ((source,) for source in sources_of(appends))):
         c.execute(sql, params)
         offsets.update(c.fetchall())
-    moved = check_intakes(appends, offsets)
-    for sql, params in _statements(_UPSERT_INTAKES, moved.items()):
+    set_intakes(c, check_intakes(appends, offsets))
+
+
+def set_intakes(c: SQLiteCursor, intakes: Mapping[str, Taken]) -> None:
+    """Set how far each queue is taken in."""
+    for sql, params in _statements(_UPSERT_INTAKES, [(source, *taken) for source, taken in intakes.items()]):
         c.execute(sql, params)
 
 
@@ -188,8 +192,8 @@ _SELECT_INTAKES = (
     "WITH wanted(source) AS (VALUES {rows}) SELECT source, next_offset FROM wanted CROSS JOIN intake USING (source)"
 )
 _UPSERT_INTAKES = (
-    "INSERT INTO intake (source, next_offset) VALUES {rows} "
-    "ON CONFLICT (source) DO UPDATE SET next_offset = excluded.next_offset"
+    "INSERT INTO intake (source, next_offset, mark) VALUES {rows} "
+    "ON CONFLICT (source) DO UPDATE SET next_offset = excluded.next_offset, mark = excluded.mark"
 )
 _INSERT_OUTCOMES = "INSERT INTO outcomes (id, kind, key, value, headers, time_ms, position) VALUES {rows}"
 _SELECT_HEADS = (

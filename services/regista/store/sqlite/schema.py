@@ -10,19 +10,27 @@ from __future__ import annotations
 APPLICATION_ID = 0x52_47_53_54
 """``RGST`` in the file's header: what `file` shows, and what keeps us from writing into another program's database."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 WITH_OUTCOMES = 2
 """The layout that brought the tables of what is taken in from queues."""
+WITH_MARKS = 3
+"""The layout that knows the last record of a queue, not its offset alone."""
 EVENTS_TABLE = "events"
 
-_OUTCOMES = (
+_INTAKE = """
+    CREATE TABLE IF NOT EXISTS intake (
+        source TEXT PRIMARY KEY,
+        next_offset INTEGER NOT NULL,
+        mark BLOB
+    ) STRICT, WITHOUT ROWID
     """
+_INTAKE_WITHOUT_MARKS = """
     CREATE TABLE IF NOT EXISTS intake (
         source TEXT PRIMARY KEY,
         next_offset INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID
-    """,
     """
+_OUTCOMES = """
     CREATE TABLE IF NOT EXISTS outcomes (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
@@ -32,8 +40,7 @@ _OUTCOMES = (
         time_ms INTEGER NOT NULL,
         position INTEGER
     ) STRICT
-    """,
-)
+    """
 
 CREATE = (
     """
@@ -58,7 +65,11 @@ CREATE = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE TABLE IF NOT EXISTS log (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    *_OUTCOMES,
+    _INTAKE,
+    _OUTCOMES,
 )
-MIGRATIONS: dict[int, tuple[str, ...]] = {WITH_OUTCOMES: _OUTCOMES}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    WITH_OUTCOMES: (_INTAKE_WITHOUT_MARKS, _OUTCOMES),
+    WITH_MARKS: ("ALTER TABLE intake ADD COLUMN mark BLOB",),
+}
 """By the layout that they lead to, what brings a file there from the one before."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from eventsourcing.sqlite import SQLiteCursor
 
 from regista.domain.errors import Damaged, Invalid, Refused
-from regista.store.append import Append
+from regista.store.append import Append, Taken
 from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet
 from regista.store.conditions import check_end
@@ -21,7 +21,7 @@ from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
 from regista.store.sqlite.probe import check_writable
 from regista.store.sqlite.reader import SQLiteLogReader
-from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_sets
+from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_sets, set_intakes
 from regista.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
 _CHUNK = 1000
@@ -153,13 +153,12 @@ class SQLiteLogStore(SQLiteLogReader):
             _replace(cursor, after, sets, log_id)
         self._log_id = log_id
 
-    def forget_queues(self, taken: Mapping[str, int]) -> None:
+    def forget_queues(self, taken: Mapping[str, Taken]) -> None:
         """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
         with translated(self.path), self._datastore.transaction(commit=True) as cursor:
             cursor.execute("DELETE FROM outcomes")
             cursor.execute("DELETE FROM intake")
-            for source, offset in taken.items():
-                cursor.execute("INSERT INTO intake (source, next_offset) VALUES (?, ?)", (source, offset))
+            set_intakes(cursor, taken)
 
     def close(self) -> None:
         """Close every connection and give the data directory free."""

@@ -1,0 +1,90 @@
+"""Whether a queue is still the one that was taken in from: by the last record, never by its offset alone.
+
+A commands topic may be made anew, and grow beyond the offset that the store remembers, and Kafka may lose the end of one
+that it keeps (an unclean election of a leader, a disk from a backup). In both another record lies where the last one lay.
+What follows differs. All that a new topic holds is new, or a copy of a command that the log knows by its id. A topic
+that was cut still holds what was taken in long ago, refusals among it, and those leave no trace in the log: decided
+again, one that was refused might now be carried out, and nobody would expect it.
+
+Told apart they are by the brokers' clocks: of a topic made anew even the first record is later than the last one that
+was taken in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from regista.bus.commands.mark import LOG_APPEND_TIME, Dated, Mark
+from regista.domain.errors import Damaged, Unavailable
+
+CUT = "commands_topic_cut"
+_LONG_POLL_MS = 500
+_PATIENCE = 5.0
+
+
+async def still_holds(consumer: AIOKafkaConsumer, partition: TopicPartition, mark: Mark, begin: int, end: int) -> bool:
+    """Whether the remembered record is there; one that Kafka was to remove by now is taken to have been.
+
+    Moves the consumer, whose committed records go from ``begin`` to ``end``.
+
+    Raises:
+        Unavailable, TimeoutError: the partition cannot be read now.
+    """
+    if mark.offset < begin:
+        return True
+    found = await _first(consumer, partition, mark.offset, end) if mark.offset < end else None
+    return found is not None and Mark.of(found) == mark
+
+
+async def check_made_anew(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, mark: Mark | None, begin: int, end: int
+) -> None:
+    """Check that a queue which is not the one that was taken in from holds nothing of it. Moves the consumer.
+
+    Raises:
+        Damaged: ``commands_topic_cut``: it does, or whether it does cannot be told.
+        Unavailable, TimeoutError: the partition cannot be read now.
+    """
+    first = await _first(consumer, partition, begin, end) if begin < end else None
+    if first is None or mark is None:
+        return
+    if first.timestamp_type == LOG_APPEND_TIME and first.timestamp > mark.timestamp_ms:
+        return
+    topic = partition.topic
+    raise Damaged(
+        f"{topic}/{partition.partition} was taken in up to offset {mark.offset}, and what lies there now is not that "
+        "record, though the partition holds older ones: Kafka lost its end.",
+        code=CUT,
+        hint=f"Delete {topic} and have it made anew (regista topics create): it is then read from its beginning by "
+        "itself. Who published a command and got no result publishes it again, with the same command_id.",
+    )
+
+
+async def may_be_another(consumer: AIOKafkaConsumer, partition: TopicPartition, mark: Mark) -> bool:
+    """Whether a queue has to be looked at from its beginning again: a quick question, which reads no record.
+
+    The first record later than the remembered one comes behind it, or the topic is another one.
+    """
+    later = (await consumer.offsets_for_times({partition: mark.timestamp_ms + 1}))[partition]
+    return later is not None and later.offset <= mark.offset
+
+
+async def _first(consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> Dated | None:
+    """The first committed record from an offset on; None when there is none before ``end``."""
+    consumer.seek(partition, start)
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            found: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                partition, timeout_ms=_LONG_POLL_MS, max_records=1
+            )
+            for record in found.get(partition, ()):
+                return record  # type: ignore[no-any-return]  # aiokafka has no types
+            position = await consumer.position(partition)
+            if position < start:
+                msg = f"{partition.topic} was made anew while it was looked at"
+                raise Unavailable(msg, code="kafka_unavailable")
+            if position >= end:
+                return None
