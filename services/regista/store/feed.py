@@ -8,6 +8,7 @@ from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
 from regista.projections.feed import Batch, Mark, diverged
 from regista.store.command_sets import command_of
+from regista.store.growth import Growth
 from regista.store.log import LogReader
 
 _POLL = 1.0
@@ -22,15 +23,13 @@ class StoreFeed:
 
     def __init__(self, store: LogReader, *, poll: float = _POLL) -> None:
         self._store = store
-        self._poll = poll
-        self._grown = asyncio.Event()
+        self._growth = Growth(poll)
         self._looking: asyncio.Task[int] | None = None
 
     def notify(self) -> None:
         """Something was appended."""
-        self._grown.set()
-        self._grown = asyncio.Event()
         self._looking = None  # what it finds may be from before
+        self._growth.notify()
 
     async def log_id(self) -> str:
         """The identity of the log."""
@@ -46,27 +45,16 @@ class StoreFeed:
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
         """As ``Feed.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while True:
-            grown = self._grown
-            if await self._newest(deadline) > position or (left := deadline - loop.time()) <= 0:
-                return
-            try:
-                async with asyncio.timeout(min(left, self._poll)):
-                    await grown.wait()
-            except TimeoutError:
-                continue
+        await self._growth.wait(lambda: self._is_beyond(position), timeout)
 
-    async def _newest(self, deadline: float) -> int:
-        """The newest position, 0 when that takes too long. However many wait, one asks where it is not at hand."""
+    async def _is_beyond(self, position: int) -> bool:
+        """Whether there is more. However many wait, one asks where the answer is not at hand."""
         if self._store.immediate:
-            return self._max_position()
+            return self._max_position() > position
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(asyncio.to_thread(self._max_position))
-        looking = self._looking
-        await asyncio.wait([looking], timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
-        return looking.result() if looking.done() else 0
+        # The others go on waiting for it when one gives up.
+        return await asyncio.shield(self._looking) > position
 
     def _max_position(self) -> int:
         try:

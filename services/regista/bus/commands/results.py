@@ -16,7 +16,6 @@ import orjson
 from regista.bus.commands.dead_letters import dead_letter
 from regista.bus.commands.records import answering, decode_result, encode_result
 from regista.bus.events.envelope import Consumed
-from regista.bus.relay.growth import Growth
 from regista.bus.relay.outbox import Entry
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Damaged, Internal, RegistaError, TooLarge, Unavailable
@@ -24,6 +23,7 @@ from regista.http.problems import document
 from regista.registrar.answers import Outcome
 from regista.registrar.taking import Delivery, Verdict, is_defect
 from regista.store.append import OutcomeRow, Outgoing
+from regista.store.growth import Growth
 from regista.store.headers import pack_headers
 from regista.store.log import LogReader
 from regista.store.lookup import ask

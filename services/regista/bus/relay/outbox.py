@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 from regista.bus.events.envelope import Envelope, Headers, undecodable
-from regista.bus.relay.growth import Growth
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Damaged, Unavailable
 from regista.schemas.codec import decode_stamp
 from regista.schemas.errors import SchemaError
+from regista.store.growth import Growth
 from regista.store.log import LogReader
 from regista.store.lookup import ask
 

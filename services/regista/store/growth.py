@@ -1,4 +1,4 @@
-"""Waiting for an outbox to grow: woken within this process, polled for what other processes add."""
+"""Waiting for something to grow: woken within this process, polled for what other processes add."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Growth:
         self._grown = asyncio.Event()
 
     async def wait(self, is_there: Callable[[], Awaitable[bool]], timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
-        """Return when ``is_there`` says so, after ``timeout`` seconds at the latest."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while True:
-            grown = self._grown
-            if await is_there() or (left := deadline - loop.time()) <= 0:
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, self._poll)):
-                    await grown.wait()
+        """Return when ``is_there`` says so, after ``timeout`` seconds at the latest: it is cancelled then."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while True:
+                    grown = self._grown
+                    if await is_there():
+                        return
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._poll):
+                            await grown.wait()
