@@ -13,7 +13,7 @@ from pydantic import ByteSize, Field, SecretStr, field_validator, model_validato
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "REGISTA_"
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:,\[\]/]+):(\d{1,5})")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:,\[\]/@]+):(\d{1,5})")
 _PREFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _LARGEST_EVENT = 512 * 2**10
 """Bytes of the largest event value; a record adds its headers and key."""
@@ -25,7 +25,13 @@ Mechanism: TypeAlias = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTH
 class KafkaSettings(BaseSettings):
     """Brokers, names of topics, and how a client proves who it is. Invalid combinations do not come into being."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # a password may stand where it does not belong
+    )
 
     kafka: str | None = Field(None, description="Brokers to begin with, HOST:PORT, separated by commas.")
     kafka_prefix: str = Field("regista", description="Beginning of all names on Kafka: one log has one prefix.")
@@ -51,6 +57,13 @@ class KafkaSettings(BaseSettings):
     def _addresses(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        if "@" in value:
+            # The message shows none of it: errors go to logs and screens, and there is no telling where a password ends.
+            msg = (
+                "brokers are HOST:PORT, without a user or a password: those are "
+                f"{PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD"
+            )
+            raise ValueError(msg)
         addresses = [address.strip() for address in value.split(",")]
         for address in addresses:
             found = _ADDRESS.fullmatch(address)
