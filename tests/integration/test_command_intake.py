@@ -22,7 +22,7 @@ from tests.support.payloads import version_body
 
 import regista
 from regista import CommandPublisher, CommandResult, Order
-from regista.bus.commands import intake, queue
+from regista.bus.commands import pruning, queue
 from regista.bus.commands.records import encode_order, key_of
 from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
@@ -359,8 +359,8 @@ async def test_old_outcomes_leave_the_store_once_they_are_published(
     for number in range(5):
         await commands.create_model(f"m{number}")
     await one.intake.close()
-    monkeypatch.setattr(intake, "KEPT", -60.0)
-    monkeypatch.setattr(intake, "_PRUNING", 0.1)
+    monkeypatch.setattr(pruning, "KEPT", -60.0)
+    monkeypatch.setattr(pruning, "EVERY", 0.1)
     async with intake_on(one.one.log, tmp_path / "other", kafka_settings, alone=True) as other:
         await until(lambda: len(one.one.log.outcomes(0, 10)) == 1, "all but the newest outcome are removed")
         assert (await commands.create_model("more")).sequence == 1

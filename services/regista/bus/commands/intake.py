@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +18,11 @@ from typing import Any, Literal, TypeAlias
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from regista.bus.clients import committed_consumer, raise_if_cancelled, reading, start, stop_quietly
+from regista.bus.clients import committed_consumer, raise_if_cancelled, start, stop_quietly
+from regista.bus.commands.pruning import keep_pruned
 from regista.bus.commands.queue import Progress, Queue
 from regista.bus.commands.same import CUT
 from regista.bus.faults import in_our_words
-from regista.bus.relay.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import RegistaError
@@ -32,10 +31,6 @@ from regista.registrar.taking import Observe, Taker
 from regista.store.log import LogStore
 
 State: TypeAlias = Literal["starting", "taking", "waiting", "halted", "stopped"]
-RESULTS = "results"
-KEPT = 7 * 24 * 3600.0
-"""Seconds that outcomes stay in the store once they are published."""
-_PRUNING = 3600.0
 _LOOK = 1.0
 _METADATA = 15.0
 _ANSWER = 5.0
@@ -147,7 +142,7 @@ class CommandIntake:
 
     async def _work(self) -> None:
         failures = 0
-        pruning = asyncio.create_task(self._prune())
+        pruning = asyncio.create_task(keep_pruned(self._settings, self._store))
         try:
             while not self._closing.is_set():
                 try:
@@ -252,23 +247,6 @@ class CommandIntake:
             await asyncio.wait(tasks)
         self._taken_before += sum(queue.progress.taken for queue in queues)
         self._begun_anew_before += sum(queue.progress.begun_anew for queue in queues)
-
-    async def _prune(self) -> None:
-        """Remove outcomes that are published and old, every hour."""
-        notes = TopicPartition(Topics(self._settings.kafka_prefix).relay, 0)
-        while not self._closing.is_set():
-            await self._pause(_PRUNING)
-            try:
-                async with reading(self._settings, "intake.pruning", notes) as consumer:
-                    found = await newest_checkpoint(consumer, notes, RESULTS)
-                if found is not None and found.log_id == self._store.log_id:
-                    older = int((time.time() - KEPT) * 1000)
-                    # The checkpoint's own outcome stays: the relay looks whether it is still there.
-                    await asyncio.to_thread(self._store.prune_outcomes, found.position, older)
-            except asyncio.CancelledError:
-                raise_if_cancelled()
-            except Exception as error:  # noqa: BLE001 - the next hour will do
-                _log.debug("Old results were not removed: %r", error)
 
     def _note(self, error: RegistaError) -> None:
         if self._error is None or self._error.code != error.code:
