@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 
 from regista.domain.chain import Row, event_hash
 from regista.schemas import atomic
 from regista.schemas.atomic import atomic_sets, readable_command
 from regista.store.append import CommandFound, CommandKey
+
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,13 @@ class CommandSet:
     def found(self) -> CommandFound:
         """What the index holds for it."""
         return CommandFound(self.command.digest, self.rows[0].position, len(self.rows), set_hash(self.rows))
+
+
+def in_chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
+    """Sets in lists short enough to hold."""
+    rest = iter(sets)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
 
 
 def set_hash(rows: Iterable[Row]) -> bytes:

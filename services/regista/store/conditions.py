@@ -120,6 +120,18 @@ def placed(appends: Sequence[Append], position: int) -> list[CommandSet]:
     return sets
 
 
+def check_new(newest: int, place: str) -> None:
+    """Check that a log is there to become another one; ``place``: what else to name.
+
+    Raises:
+        Refused: ``registry_not_empty``.
+    """
+    if newest != 1:
+        raise Refused(
+            "This registry has events of its own.", code="registry_not_empty", hint=f"Import into a new {place}."
+        )
+
+
 def check_end(end: int, newest: int) -> None:
     """Check that a log that is to be replaced still ends where it was looked at.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
+from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import errors
 
@@ -27,8 +28,9 @@ from regista.store.conditions import (
 )
 from regista.store.postgres.connections import Connection
 from regista.store.postgres.datastore import LogDatastore
-from regista.store.postgres.schema import CHANNEL
+from regista.store.postgres.schema import CHANNEL, QUERIES
 from regista.store.postgres.statements import insert_outcomes, insert_rows, insert_sets, move_intakes, notify
+from regista.store.reading import NotificationReader
 
 LOCK = "LOCK TABLE regista.log IN EXCLUSIVE MODE"
 _NEXT = (
@@ -51,16 +53,16 @@ _COMMANDS = (
     "CROSS JOIN LATERAL (SELECT 1 FROM regista.commands AS known WHERE known.actor = wanted.actor "
     "AND known.command_id = wanted.command_id LIMIT 1) AS found LIMIT 1"
 )
-_END = 2**63 - 1
 
 
-class PostgresLogRecorder(PostgresApplicationRecorder):
+class PostgresLogRecorder(NotificationReader, PostgresApplicationRecorder):
     """Records the events of commands: ``insert_events([], appends=...)`` returns the first position of each append.
 
     Without ``appends`` it records as the library does, unconditional and without a command.
     """
 
     datastore: LogDatastore
+    _queries = QUERIES
 
     def __init__(self, datastore: LogDatastore) -> None:
         super().__init__(datastore, events_table_name="events")
@@ -98,35 +100,14 @@ class PostgresLogRecorder(PostgresApplicationRecorder):
             connection.execute(LOCK)
             yield connection
 
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        """Return rows in the order of position, which is not the library's name for it."""
-        first = 0 if start is None else start if inclusive_of_start else start + 1
-        sql = (
-            "SELECT position, originator_id, originator_version, topic, state FROM regista.events "
-            "WHERE position >= %s AND position <= %s AND (%s::text[] IS NULL OR topic = ANY(%s::text[])) "
-            "ORDER BY position LIMIT %s"
-        )
-        wanted = list(topics) or None
-        with self.datastore.readers.connection() as connection:
-            rows = connection.execute(sql, (first, _END if stop is None else stop, wanted, wanted, limit), binary=True)
-            return [
-                Notification(stream, sequence, topic, state, position)
-                for position, stream, sequence, topic, state in rows
-            ]
-
     def max_notification_id(self) -> int | None:
         """Return the newest position."""
+        [[found]] = self._fetch(QUERIES.max_position)
+        return None if found is None else int(found)
+
+    def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.datastore.readers.connection() as connection:
-            found = connection.execute("SELECT max(position) FROM regista.events").fetchone()
-            return None if found is None else found[0]
+            return connection.execute(sql, values, binary=True).fetchall()
 
 
 def _append(connection: Connection, appends: Sequence[Append]) -> list[int]:

@@ -7,7 +7,10 @@ highest ones ever given.
 
 from __future__ import annotations
 
+from regista.store.queries import LogQueries
+
 SCHEMA = "regista"
+QUERIES = LogQueries(schema=f"{SCHEMA}.", value="%s")
 CHANNEL = "regista_events"
 """Of LISTEN and NOTIFY."""
 

@@ -6,16 +6,15 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import datetime
 
 from psycopg import errors
 
-from regista.domain.errors import Invalid, Refused
+from regista.domain.errors import Invalid
 from regista.store.append import Append, Taken
-from regista.store.birth import birth, new_log_id
-from regista.store.command_sets import CommandSet
-from regista.store.conditions import check_end, placed
+from regista.store.birth import birth, new_log_id, utc_now
+from regista.store.command_sets import CommandSet, in_chunks
+from regista.store.conditions import check_end, check_new, placed
 from regista.store.postgres.address import Address
 from regista.store.postgres.connections import Connection
 from regista.store.postgres.datastore import LogDatastore
@@ -23,11 +22,10 @@ from regista.store.postgres.faults import translated
 from regista.store.postgres.identity import Identity, identify
 from regista.store.postgres.reader import PostgresLogReader
 from regista.store.postgres.recorder import LOCK, PostgresLogRecorder
-from regista.store.postgres.schema import MIGRATIONS, SCHEMA_VERSION
+from regista.store.postgres.schema import MIGRATIONS, QUERIES, SCHEMA_VERSION
 from regista.store.postgres.statements import insert_sets, move_intakes, notify
 from regista.store.postgres.writers import check_alone
 
-_CHUNK = 1000
 _PROBE_TIMEOUT = 2.0
 _PATIENCE = 600_000
 """Milliseconds for which the source of an import may say nothing."""
@@ -45,20 +43,10 @@ _RISKS = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes
 _log = logging.getLogger("regista.store")
 
 
-def _chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
-    rest = iter(sets)
-    while some := list(islice(rest, _CHUNK)):
-        yield some
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class PostgresLogStore(PostgresLogReader):
     """Implements ``LogStore`` in the schema ``regista`` of a database, beside any number of others."""
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = utc_now) -> None:
         """Open the log, creating schema, tables and the first event where they are missing.
 
         ``lock_timeout``: seconds that an append may wait for those of other registrars, and the opening for a heal.
@@ -119,23 +107,16 @@ class PostgresLogStore(PostgresLogReader):
     def adopt(self, sets: Iterable[CommandSet], log_id: str) -> None:
         """Become another log in one transaction: the promise of ``LogStore.adopt``."""
         with self._replacing() as connection:
-            [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
-            if newest != 1:
-                raise Refused(
-                    "This registry has events of its own.",
-                    code="registry_not_empty",
-                    hint="Import into a new database.",
-                )
+            check_new(_newest(connection), "database")
             identity = _replace(connection, self._identity, 0, sets, log_id)
-        self._identity = self._datastore.identity = identity
+        self._become(identity)
 
     def restore(self, after: int, sets: Iterable[CommandSet], log_id: str, *, end: int) -> None:
         """Replace the end of the log in one transaction: the promise of ``LogStore.restore``."""
         with self._replacing() as connection:
-            [[newest]] = connection.execute("SELECT max(position) FROM regista.events").fetchall()
-            check_end(end, newest)
+            check_end(end, _newest(connection))
             identity = _replace(connection, self._identity, after, sets, log_id)
-        self._identity = self._datastore.identity = identity
+        self._become(identity)
 
     def forget_queues(self, taken: Mapping[str, Taken]) -> None:
         """Drop outcomes and set intakes in one transaction: the promise of ``LogStore.forget_queues``."""
@@ -148,12 +129,21 @@ class PostgresLogStore(PostgresLogReader):
         """Close every connection."""
         self._datastore.close()
 
+    def _become(self, identity: Identity) -> None:
+        self._identity = self._datastore.identity = identity
+        self._log_id = identity.log_id
+
     @contextmanager
     def _replacing(self) -> Iterator[Connection]:
         """A write transaction of the only one who writes."""
         with translated(self.address), self._recorder.writing() as connection:
             check_alone(connection, self.address)
             yield connection
+
+
+def _newest(connection: Connection) -> int:
+    [[newest]] = connection.execute(QUERIES.max_position).fetchall()
+    return int(newest)
 
 
 def _replace(
@@ -166,7 +156,7 @@ def _replace(
     connection.execute("DELETE FROM regista.events WHERE position > %s", (after,))
     connection.execute("DELETE FROM regista.commands WHERE position > %s", (after,))
     try:
-        for some in _chunks(sets):
+        for some in in_chunks(sets):
             insert_sets(connection, some)
             # Hears of what does not fit now, and holds no more than a chunk in flight.
             connection.execute("SELECT 1").fetchone()

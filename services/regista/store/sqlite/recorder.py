@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from regista.store.append import Append, Duplicate, OutcomeRow, Taken
@@ -26,18 +26,20 @@ from regista.store.conditions import (
     streams_of,
 )
 from regista.store.headers import pack_headers
+from regista.store.reading import NotificationReader
 from regista.store.sqlite.datastore import LogDatastore
-from regista.store.sqlite.schema import CREATE, EVENTS_TABLE
+from regista.store.sqlite.schema import CREATE, EVENTS_TABLE, QUERIES
 
 _LARGEST = 64
-_END = 2**63 - 1
 
 
-class SQLiteLogRecorder(SQLiteApplicationRecorder):
+class SQLiteLogRecorder(NotificationReader, SQLiteApplicationRecorder):
     """Records the events of commands: ``insert_events([], appends=...)`` returns the first position of each append.
 
     Without ``appends`` it is the library's recorder, unconditional and without a command.
     """
+
+    _queries = QUERIES
 
     def __init__(self, datastore: LogDatastore) -> None:
         super().__init__(datastore, events_table_name=EVENTS_TABLE)
@@ -49,28 +51,11 @@ class SQLiteLogRecorder(SQLiteApplicationRecorder):
         """Return our tables in place of the library's."""
         return list(CREATE)
 
-    def select_notifications(
-        self,
-        start: int | None,
-        limit: int,
-        stop: int | None = None,
-        topics: Sequence[str] = (),
-        *,
-        inclusive_of_start: bool = True,
-    ) -> Sequence[Notification]:
-        """Return rows in the order of position. The library's own statement needs an implicit rowid."""
-        first = 0 if start is None else start if inclusive_of_start else start + 1
-        wanted = f"AND topic IN ({','.join('?' * len(topics))})" if topics else ""
-        sql = (
-            "SELECT position, originator_id, originator_version, topic, state FROM events "  # noqa: S608 - question marks
-            f"WHERE position >= ? AND position <= ? {wanted} ORDER BY position LIMIT ?"
-        )
+    def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.datastore.transaction(commit=False) as c:
-            c.execute(sql, (first, _END if stop is None else stop, *topics, limit))
-            return [
-                Notification(stream, sequence, topic, state, position)
-                for position, stream, sequence, topic, state in c.fetchall()
-            ]
+            c.execute(sql, values)
+            rows: list[tuple[Any, ...]] = c.fetchall()
+            return rows
 
     def _insert_events(
         self,

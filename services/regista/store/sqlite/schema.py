@@ -7,6 +7,8 @@ reads.
 
 from __future__ import annotations
 
+from regista.store.queries import LogQueries
+
 APPLICATION_ID = 0x52_47_53_54
 """``RGST`` in the file's header: what `file` shows, and what keeps us from writing into another program's database."""
 
@@ -16,6 +18,7 @@ WITH_OUTCOMES = 2
 WITH_MARKS = 3
 """The layout that knows the last record of a queue, not its offset alone."""
 EVENTS_TABLE = "events"
+QUERIES = LogQueries(schema="", value="?")
 
 _INTAKE = """
     CREATE TABLE IF NOT EXISTS intake (

@@ -5,17 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import datetime
 from pathlib import Path
 
 from eventsourcing.sqlite import SQLiteCursor
 
-from regista.domain.errors import Damaged, Invalid, Refused
+from regista.domain.errors import Damaged, Invalid
 from regista.store.append import Append, Taken
-from regista.store.birth import birth, new_log_id
-from regista.store.command_sets import CommandSet
-from regista.store.conditions import check_end
+from regista.store.birth import birth, new_log_id, utc_now
+from regista.store.command_sets import CommandSet, in_chunks
+from regista.store.conditions import check_end, check_new
 from regista.store.sqlite.datastore import LogDatastore
 from regista.store.sqlite.faults import translated
 from regista.store.sqlite.lock import DataLock
@@ -24,16 +23,9 @@ from regista.store.sqlite.reader import SQLiteLogReader
 from regista.store.sqlite.recorder import SQLiteLogRecorder, insert_appends, insert_sets, set_intakes
 from regista.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
 
-_CHUNK = 1000
 _PRUNE = "DELETE FROM outcomes WHERE id IN (SELECT id FROM outcomes WHERE id < ? AND time_ms < ? ORDER BY id LIMIT ?)"
 LOG_FILE = "log.db"
 LOCK_FILE = "lock"
-
-
-def _chunks(sets: Iterable[CommandSet]) -> Iterator[list[CommandSet]]:
-    rest = iter(sets)
-    while some := list(islice(rest, _CHUNK)):
-        yield some
 
 
 def _migrate(cursor: SQLiteCursor) -> None:
@@ -52,21 +44,17 @@ def _replace(cursor: SQLiteCursor, after: int, sets: Iterable[CommandSet], log_i
     cursor.execute("DELETE FROM events WHERE position > ?", (after,))
     cursor.execute("DELETE FROM commands WHERE position > ?", (after,))
     try:
-        for some in _chunks(sets):
+        for some in in_chunks(sets):
             insert_sets(cursor, some)
     except sqlite3.IntegrityError as error:
         raise Invalid(f"A position, a place in a stream or a command is there twice: {error}.") from error
     cursor.execute("UPDATE log SET value = ? WHERE key = 'log_id'", (log_id,))
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SQLiteLogStore(SQLiteLogReader):
     """Implements ``LogStore`` in ``DATA/log.db``, alone in its data directory as long as it is open."""
 
-    def __init__(self, data: Path, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, data: Path, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = utc_now) -> None:
         """Open the log, creating directory, file and the first event where they are missing.
 
         Raises:
@@ -135,13 +123,7 @@ class SQLiteLogStore(SQLiteLogReader):
         """Become another log in one transaction: the promise of ``LogStore.adopt``."""
         with translated(self.path), self._datastore.transaction(commit=True) as cursor:
             cursor.execute("SELECT max(position) FROM events")
-            [newest] = cursor.fetchone()
-            if newest != 1:
-                raise Refused(
-                    "This registry has events of its own.",
-                    code="registry_not_empty",
-                    hint="Import into a new data directory.",
-                )
+            check_new(cursor.fetchone()[0], "data directory")
             _replace(cursor, 0, sets, log_id)
         self._log_id = log_id
 
