@@ -72,6 +72,18 @@ class RelayPart:
             shown, Reason(found.code or "relay_halted", found.error or "it has halted", self.name, found.hint)
         )
 
+    def said(self) -> str:
+        """The same in words."""
+        found = self.relay.state()
+        if found.state == "halted":
+            return (
+                f"The relay has halted ({found.code}), and waiting does not help before somebody did what it says: "
+                f"{found.error or ''} {found.hint or ''}".rstrip()
+            )
+        if found.error is not None:
+            return f"The relay waits ({found.code}): {found.error}"
+        return f"The relay is at position {found.position}; /v1/status shows how it goes on."
+
 
 class IntakePart:
     """The intake of commands, as the status shows it. A halted one hinders: a partition waits for somebody."""
@@ -163,6 +175,12 @@ class KafkaSide:
             )
         )
         metrics.observe_intake(self._intake.intake.state)
+
+    def of_the_relay(self) -> str:
+        """What this process knows of the relay of the events, for those whose answer is not on Kafka in time."""
+        if self._publishing is None:
+            return "Another process relays (regista relay): its /v1/status says whether it has halted, and what to do."
+        return self._publishing.parts[0].said()
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -171,10 +171,11 @@ class Application:
         )
 
     def _executor(self) -> Executor:
-        copy = None if self._kafka is None else self._kafka.acknowledging.copy
-        if copy is None:
+        kafka = self._kafka
+        if kafka is None or (copy := kafka.acknowledging.copy) is None:
             return self._registrar
-        return Acknowledged(self._registrar, copy, within=self.settings.acknowledge_timeout)
+        within = self.settings.acknowledge_timeout
+        return Acknowledged(self._registrar, copy, within=within, of_the_relay=kafka.of_the_relay)
 
     def _grown(self) -> None:
         """Something was appended: whatever follows the log is told."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,11 +57,15 @@ def status(process: RunningServer) -> dict[str, Any]:
     return found
 
 
-def wait_until_relayed(client: httpx.Client, position: int) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
-    while (relay := client.get("/v1/status").json()["components"]["relay"])["position"] < position:
-        assert time.monotonic() < deadline, relay
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def wait_until_relayed(client: httpx.Client, position: int) -> None:
+    wait_until(lambda: client.get("/v1/status").json()["components"]["relay"]["position"] >= position)
 
 
 def test_what_one_process_writes_another_shows_once_kafka_has_it(spread: Spread) -> None:
@@ -143,7 +147,27 @@ def test_answers_that_kafka_has_to_know_say_so_when_it_does_not(tmp_path: Path) 
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.SERVICE_UNAVAILABLE, "not_acknowledged")
         again = client.post("/v1/models", json={"name": "fraud"}, headers={"Idempotency-Key": "one"})
         assert again.json()["code"] == "not_acknowledged"
+        assert "The relay waits (kafka_unavailable)" in again.json()["hint"]
         assert client.get("/v1/status").json()["log_position"] == 2
+
+
+def test_such_an_answer_says_that_the_relay_has_halted_or_where_to_look(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = of_kafka(kafka_settings) | {"acknowledge": "kafka", "acknowledge_timeout": 0.5}
+    with running_server(tmp_path / "first", **of_kafka(kafka_settings)) as server, server.client() as client:
+        wait_until_relayed(client, client.post("/v1/models", json={"name": "fraud"}).json()["position"])
+    with running_server(tmp_path / "second", ready=False, **given) as server, server.client() as client:
+        wait_until(lambda: client.get("/v1/status").json()["components"]["relay"]["state"] == "halted")
+        answer = client.post("/v1/models", json={"name": "fraud"}).json()
+        assert answer["code"] == "not_acknowledged"
+        assert "Idempotency-Key" in answer["hint"]
+        assert "halted (foreign_log)" in answer["hint"]
+        assert "REGISTA_KAFKA_PREFIX" in answer["hint"]
+    with running_server(tmp_path / "third", "serve", ready=False, **given) as server, server.client() as client:
+        answer = client.post("/v1/models", json={"name": "fraud"}).json()
+        assert answer["code"] == "not_acknowledged"
+        assert "regista relay" in answer["hint"]
 
 
 def test_topics_of_another_kind_keep_it_from_starting(kafka_settings: KafkaSettings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from regista.domain.errors import Unavailable
@@ -32,10 +33,14 @@ class Published(Protocol):
 class Acknowledged:
     """An executor whose answers wait for Kafka."""
 
-    def __init__(self, executor: Executor, published: Published, *, within: float) -> None:
+    def __init__(
+        self, executor: Executor, published: Published, *, within: float, of_the_relay: Callable[[], str]
+    ) -> None:
+        """``of_the_relay`` says, in a sentence or two, what is known of whoever publishes; asked when it is late."""
         self._executor = executor
         self._published = published
         self._within = within
+        self._of_the_relay = of_the_relay
 
     async def execute(self, request: Request) -> Outcome:
         """Carry out a command; when this returns, its events are on Kafka.
@@ -49,7 +54,8 @@ class Acknowledged:
             raise Unavailable(
                 f"Position {outcome.position} is in the log, and not on Kafka after {self._within:g} s.",
                 code="not_acknowledged",
-                hint="Ask again with the same Idempotency-Key: nothing is done twice, and the answer waits for Kafka.",
+                hint="Ask again with the same Idempotency-Key: nothing is done twice, and the answer waits for Kafka. "
+                f"{self._of_the_relay()}",
                 retry_after=1.0,
             )
         return outcome
