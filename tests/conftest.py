@@ -13,7 +13,13 @@ import pytest
 from tests.support import engines
 
 HERE = Path(__file__).parent
-pytest_plugins = ["pytester", "tests.fixtures.kafka", "tests.fixtures.postgres", "tests.fixtures.views"]
+pytest_plugins = [
+    "pytester",
+    "tests.fixtures.kafka",
+    "tests.fixtures.postgres",
+    "tests.fixtures.views",
+    "tests.fixtures.queries",
+]
 CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
 deselected = pytest.StashKey[Counter[str]]()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from tests.support.histories import START, History, wander
 from tests.support.naive import replay
-from tests.support.projecting import Place, Places, Projection, folded_at, memory_feed, running
+from tests.support.projecting import Projection
 
 from regista.schemas.codec import decode
 
@@ -22,25 +21,6 @@ def history() -> History:
         # clocks of several registrars: now and then an event's time lies before that of its predecessor
         history.now += timedelta(seconds=rng.choice((-30, 0, 5, 40)))
     return history
-
-
-@pytest.fixture(scope="module")
-def folded(history: History, shared_places: Places) -> Place:
-    return folded_at(shared_places(), history.sets)
-
-
-@pytest.fixture
-async def projection(history: History, folded: Place) -> AsyncIterator[Projection]:
-    """Only for reading: it is the same for all tests of this module."""
-    async with running(memory_feed(history.sets), folded) as projection:
-        yield projection
-
-
-@pytest.fixture
-async def growing(history: History, places: Places) -> AsyncIterator[Projection]:
-    """The same for a test that appends."""
-    async with running(memory_feed(history.sets), places()) as projection:
-        yield projection
 
 
 async def test_models_versions_stages_and_aliases_at_random_positions(projection: Projection, history: History) -> None:
