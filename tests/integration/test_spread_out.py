@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 from tests.support.payloads import version_body
 from tests.support.server import RunningServer, running_server, start_and_fail
 
+import regista
 from regista.bus.settings import KafkaSettings
 
 pytestmark = pytest.mark.engine("kafka")
@@ -101,6 +105,26 @@ def test_every_process_says_how_it_stands(spread: Spread) -> None:
     assert httpx.get(f"{spread.project.url}/readyz", timeout=30).status_code == httpx.codes.OK
 
 
+def test_a_subscriber_begins_at_the_end_of_the_log_however_far_the_views_are_behind(spread: Spread) -> None:
+    def place() -> int:
+        async def opened() -> int:
+            async with regista.Subscriber(spread.serve.url) as subscribed:
+                return subscribed.position
+
+        return asyncio.run(opened())
+
+    with ThreadPoolExecutor(1) as thread, spread.serve.client() as client:
+        os.kill(spread.project.process.pid, signal.SIGSTOP)
+        try:
+            written = client.post("/v1/models", json={"name": "fraud"}).json()["position"]
+            found = thread.submit(place)
+            wait_until(lambda: status(spread.serve)["log_position"] == written)
+            assert not wait([found], timeout=1).done
+        finally:
+            os.kill(spread.project.process.pid, signal.SIGCONT)
+        assert found.result(60) == written
+
+
 def test_a_rebuild_asked_of_the_one_is_made_by_the_other(spread: Spread) -> None:
     with spread.serve.client() as client:
         client.post("/v1/models", json={"name": "fraud"})
@@ -171,7 +195,6 @@ def test_such_an_answer_says_that_the_relay_has_halted_or_where_to_look(
 
 
 def test_topics_of_another_kind_keep_it_from_starting(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
-    import asyncio
 
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 

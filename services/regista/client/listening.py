@@ -47,14 +47,20 @@ class Listener(AsyncDriver):
         super().__init__(Session(replace(settings, fresh=False), Patience(attempts=1)), transport)
         self._silence = silence
 
-    async def log_id(self) -> str:
-        """The identity of the log."""
+    async def log(self) -> tuple[str, int]:
+        """The identity of the log and its newest position, visible or not."""
         status = await self._run(self._session.ask(self._session.reading("/v1/status"), Status))
-        return status.log_id
+        return status.log_id, status.log_position
 
-    async def newest(self, until: int | None = None) -> Event | None:
-        """The newest visible event, of those up to a position where one is given."""
-        query = {"order": "desc", "limit": 1, "after": None if until is None else until + 1}
+    async def newest(self, until: int | None = None, *, visible: int) -> Event | None:
+        """The newest event, of those up to a position where one is given, once the view holds ``visible``.
+
+        Raises:
+            Unavailable: the view does not hold it yet.
+        """
+        query = {
+            "order": "desc", "limit": 1, "after": None if until is None else until + 1, "min_position": visible or None,
+        }  # fmt: skip
         page = await self._run(self._session.ask(self._session.reading(path("events"), query), EventPage))
         return page.items[0] if page.items else None
 

@@ -35,13 +35,13 @@ class SseSource:
         self._filters = interest.query()
 
     async def begin(self, start: Start) -> Bookmark:
-        """The place to begin at."""
-        log_id = await self._listener.log_id()
+        """The place to begin at: the end is that of the log, however far the view of it is behind."""
+        log_id, end = await self._listener.log()
         if start in ("start", 0):
             return Bookmark(log_id, 0, "")
-        newest = await self._listener.newest()
+        newest = await self._listener.newest(visible=end)
         if isinstance(start, int) and newest is not None and newest.position > start:
-            newest = await self._listener.newest(start)
+            newest = await self._listener.newest(start, visible=end)
         elif isinstance(start, int) and (newest is None or newest.position < start):
             raise BeyondLog(f"the log ends at {newest.position if newest else 0}, before position {start}")
         return Bookmark(log_id, 0, "") if newest is None else Bookmark(log_id, newest.position, newest.hash)
