@@ -65,7 +65,7 @@ class KafkaFeed:
         Raises:
             Damaged: ``log_diverged``; ``log_truncated``: the topic no longer begins with the log's beginning;
                 ``foreign_event``, ``event_missing``: the topic does not hold one whole log.
-            Unavailable: ``kafka_unavailable``.
+            Unavailable: ``kafka_unavailable``; ``events_topic_missing``; ``log_empty``: it was made anew and is empty.
         """
         await self._close_idle()
         async with self._dropping_what_fails():
@@ -118,8 +118,28 @@ class KafkaFeed:
     async def _consumer(self) -> AIOKafkaConsumer:
         consumer = committed_consumer(self._settings, _ROLE, fetch_max_wait_ms=_LONG_POLL_MS)
         await start(consumer)
+        try:
+            await self._check_there(consumer)
+        except BaseException:
+            await stop_quietly(consumer)
+            raise
         consumer.assign([self._partition])
         return consumer
+
+    async def _check_there(self, consumer: AIOKafkaConsumer) -> None:
+        """Check that the topic exists, by the names of all: a broker may create what it is asked about.
+
+        Raises:
+            Unavailable: ``events_topic_missing``.
+        """
+        if self._partition.topic not in await consumer.topics():
+            raise Unavailable(
+                f"{self._partition.topic} does not exist, or this user may not describe it",
+                code="events_topic_missing",
+                hint=f"Where it was deleted, delete {Topics(self._settings.kafka_prefix).relay} too, have both made anew "
+                "(regista topics create) and start the relay again: it publishes the log from the first event, and what "
+                "was read so far is found again. Where it was not, look at the rights: regista topics plan.",
+            )
 
     async def _keep(self, cursor: Cursor) -> Cursor:
         self._cursors.append(cursor)

@@ -13,13 +13,14 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
 import aiokafka.producer.sender
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from regista.bus.clients import start, stop_quietly
 from regista.bus.connection import client_options
 from regista.bus.events.envelope import Headers
 from regista.bus.settings import KafkaSettings
+from regista.domain.errors import Unavailable
 
 TRANSACTION = 10.0
 """Seconds that a transaction may stay open: after that the broker aborts it, and its readers go on."""
@@ -69,6 +70,7 @@ class FencedProducer:
     def __init__(self, settings: KafkaSettings, outbox: str, notes: str) -> None:
         """``notes`` is the topic of one partition that notes go to."""
         self._notes = notes
+        self._ends: dict[TopicPartition, int] = {}
         aiokafka.producer.sender.BACKOFF_OVERRIDE = _NEXT_TRANSACTION
         self._producer = AIOKafkaProducer(
             **client_options(settings, f"relay.{outbox}"),
@@ -104,9 +106,38 @@ class FencedProducer:
             for topic, partition, group in await self._partitioned(messages):
                 sent += [await self._send(topic, partition, batch) for batch in self._batches(group)]
             # A commit succeeds although a send failed: it must know first that none did.
-            await asyncio.gather(*sent)
+            self._check_order(await asyncio.gather(*sent))
         async with asyncio.timeout(TRANSACTION):
             await self._producer.commit_transaction()
+
+    def follows(self, partition: TopicPartition, offset: int) -> None:
+        """What is published to a partition must come behind this offset: that of the last record that is there."""
+        self._ends[partition] = offset
+
+    async def check_topics(self, *names: str) -> None:
+        """Check that topics are there. Asks for all topics: a broker may create what it is asked about.
+
+        Raises:
+            Unavailable: ``topics_vanished``: one is not.
+            Exception: anything that aiokafka raises.
+        """
+        async with asyncio.timeout(TRANSACTION):
+            there = (await self._producer.client.fetch_all_metadata()).topics()
+        if gone := set(names) - there:
+            raise Unavailable(f"{', '.join(sorted(gone))} cannot be found any more.", code="topics_vanished")
+
+    def _check_order(self, sent: Sequence[Any]) -> None:
+        """Check that every partition goes on where it was.
+
+        Raises:
+            Unavailable: ``topics_vanished``: it begins again: the topic was made anew, or the partition lost its end.
+        """
+        for batch in sent:
+            if batch.offset < 0:
+                continue  # a broker that was sent a batch twice does not say where it is
+            if batch.offset <= self._ends.get(batch.topic_partition, -1):
+                raise Unavailable(f"{batch.topic} begins again at offset {batch.offset}.", code="topics_vanished")
+            self._ends[batch.topic_partition] = batch.offset
 
     async def close(self) -> None:
         """Give up what is open. Never fails, takes three seconds at most."""

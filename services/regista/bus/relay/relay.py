@@ -31,9 +31,9 @@ from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.leadership import Leadership
 from regista.bus.relay.outbox import Entry, Outbox
-from regista.bus.relay.resuming import diverged, newest_checkpoint, resume
+from regista.bus.relay.resuming import check_still_there, diverged, newest_checkpoint, resume
 from regista.bus.settings import KafkaSettings
-from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.administration import create_topics, ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import advance_over
 from regista.domain.errors import Damaged, Refused, RegistaError, Unavailable
@@ -46,6 +46,8 @@ _AHEAD = 100
 _GONE = 5.0
 _FROZEN = 10.0
 _LOOK = 0.5
+_LOOK_AT_TOPICS = 5.0
+"""Seconds between looks whether the topics are there, while there is nothing to publish."""
 _FINISH = 5.0
 _PASSING = {"topics_not_created"}
 """Refusals that end by themselves: a cluster that is starting lacks brokers."""
@@ -147,20 +149,39 @@ class Relay:
             await self._stand_by(_GONE)
         if self._closing.is_set():
             return
-        if not self._checked:
-            for problem in await ensure_topics(self._settings):
-                _log.warning("%s", problem)
-            self._checked = True
+        again = self._checked
+        if again:
+            # What went wrong may have been they. One that brings nothing of the log back is made again.
+            await check_still_there(self._settings, self._outbox)
+            if self._settings.kafka_create_topics:
+                await create_topics(self._settings)
+        else:
+            await self._check_topics()
         producer = FencedProducer(self._settings, self._outbox.name, self._notes.topic)
         try:
             await producer.start()
-            await self._lead(producer, await resume(self._settings, self._outbox, producer))
+            checkpoint = await resume(self._settings, self._outbox, producer)
+            if again and not checkpoint.position:
+                await self._check_topics()  # to begin with the first event is right in those that keep all of them
+            await self._lead(producer, checkpoint)
         finally:
             await producer.close()
+
+    async def _check_topics(self) -> None:
+        """Make and check the topics.
+
+        Raises:
+            Refused: they are not what they must be.
+        """
+        for problem in await ensure_topics(self._settings):
+            _log.warning("%s", problem)
+        self._checked = True
 
     async def _lead(self, producer: FencedProducer, checkpoint: Checkpoint) -> None:
         self._state = replace(self._state, position=checkpoint.position)
         following: asyncio.Task[Sequence[Entry]] | None = None
+        clock = asyncio.get_running_loop().time
+        look_at = clock() + _LOOK_AT_TOPICS
         try:
             while not self._closing.is_set():
                 read = following or self._reading(checkpoint.position)
@@ -169,6 +190,10 @@ class Relay:
                 if not entries:
                     self._leading()
                     await self._outbox.wait(checkpoint.position, _IDLE)
+                    if clock() > look_at:
+                        # With nothing to publish nothing else would say that they are gone.
+                        await producer.check_topics(*self._needed)
+                        look_at = clock() + _LOOK_AT_TOPICS
                     continue
                 if len(entries) >= _AHEAD:
                     following = self._reading(entries[-1].position)
@@ -289,6 +314,11 @@ class Relay:
             code=error.code if error else None,
             hint=error.hint if error else None,
         )
+
+    @property
+    def _needed(self) -> list[str]:
+        """The topics without which there is no going on."""
+        return [self._notes.topic, *([self._outbox.guarded] if self._outbox.guarded else [])]
 
     @property
     def _notes(self) -> TopicPartition:

@@ -15,11 +15,14 @@ from regista.bus.relay.checkpoint import Barrier, Checkpoint, parsed
 from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.outbox import Outbox
 from regista.bus.settings import KafkaSettings
+from regista.bus.topics.administration import check_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import event_hash
 from regista.domain.errors import Damaged, Refused, Unavailable
 
 _APPEARS = 15.0
+_LOOKS = 10
+_LOOK = 0.5
 _FRESH = "delete the events topic and the relay's topic and have them made anew: the relay fills them from the log"
 
 
@@ -44,6 +47,8 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
         if outbox.guarded is not None:
             last = await newest(consumer, partitions[1])
             _together(outbox, checkpoint, None if last is None else received(last))
+            if last is not None:
+                producer.follows(partitions[1], last.offset)
     return checkpoint or Checkpoint(outbox.log_id, outbox.name)
 
 
@@ -98,6 +103,32 @@ def _together(outbox: Outbox, checkpoint: Checkpoint | None, last: Received | No
             code="events_topic_lost",
             hint=f"Records were lost or the topic was made anew. Keep the log, then {_FRESH}.",
         )
+
+
+async def check_still_there(settings: KafkaSettings, outbox: Outbox) -> None:
+    """Check that the topics are there without which nothing can be gone on with. They are not made anew here.
+
+    A topic that took what it held with it is a loss that somebody has to know of, and an empty one in its place would
+    hide it. A broker that has just started may not know all topics yet: one is lost that stays away.
+
+    Raises:
+        Refused: ``events_topic_lost``, ``relay_checkpoint_lost``: it is gone.
+        Exception: Kafka cannot be asked.
+    """
+    notes = Topics(settings.kafka_prefix).relay
+    needed = {notes} if outbox.guarded is None else {notes, outbox.guarded}
+    for again in range(_LOOKS):
+        if again:
+            await asyncio.sleep(_LOOK)
+        gone = needed & {problem.topic for problem in await check_topics(settings) if problem.code == "missing"}
+        if not gone:
+            return
+    events = outbox.guarded in gone
+    raise Refused(
+        f"{' and '.join(sorted(gone))} {'is' if len(gone) == 1 else 'are'} gone: deleted, it seems, while the relay ran.",
+        code="events_topic_lost" if events else "relay_checkpoint_lost",
+        hint=f"The log still has all of it. Keep the log, then {_FRESH}. Start the relay again after that.",
+    )
 
 
 def _hash(last: Received) -> bytes:
