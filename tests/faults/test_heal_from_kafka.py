@@ -29,18 +29,23 @@ def given(settings: KafkaSettings) -> dict[str, Any]:
     return {"kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix}
 
 
-def regista(data: Path, settings: KafkaSettings, *arguments: str) -> dict[str, Any]:
-    """What the program answers, run on the data directory."""
-    ended = subprocess.run(
+def ended(data: Path, arguments: tuple[str, ...], **settings: object) -> subprocess.CompletedProcess[str]:
+    """The program, run on the data directory."""
+    return subprocess.run(
         [str(Path(sys.executable).with_name("regista")), *arguments, "--data", str(data), "--json"],
-        env=environment(data, **given(settings)),
+        env=environment(data, **settings),
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
+
+
+def regista(data: Path, settings: KafkaSettings, *arguments: str) -> dict[str, Any]:
+    """What the program answers."""
+    done = ended(data, arguments, **given(settings))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -149,3 +154,20 @@ async def test_a_backup_that_lacks_answers_alone_is_healed_too(kafka_settings: K
         async with CommandPublisher(kafka_settings, actor="ann") as commands:
             assert (await commands.create_model("churn")).sequence == 1
     assert not (await asyncio.to_thread(regista, backup, kafka_settings, "heal"))["queues"]
+
+
+@pytest.mark.engine("postgres")
+def test_a_registrar_that_runs_is_named_before_anything_else_is_done(
+    kafka_settings: KafkaSettings, postgres_database: str, tmp_path: Path
+) -> None:
+    heal = ("heal", "--database", postgres_database)
+    with running_server(tmp_path, database=postgres_database, **given(kafka_settings)) as server:
+        publish(server, fill(server, "fraud"))
+        refused = ended(tmp_path, heal, **given(kafka_settings))
+        assert refused.returncode != 0
+        assert "log_in_use" in refused.stdout + refused.stderr
+        assert "(regista, from " in refused.stdout + refused.stderr
+        publish(server, fill(server, "churn"))
+    done = ended(tmp_path, heal, **given(kafka_settings))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["restored"] == 0

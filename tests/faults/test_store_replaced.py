@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +20,10 @@ from tests.support.server import running_server
 
 from regista.domain.chain import Row
 from regista.domain.errors import RegistaError, Unavailable
+from regista.offline import offline_import
+from regista.settings import Settings
 from regista.store.birth import Importer
+from regista.store.export import export_lines
 from regista.store.heal import Copy, heal
 from regista.store.log import LogReader, LogStore
 from regista.store.postgres import PostgresLogReader, PostgresLogStore
@@ -212,6 +216,21 @@ def waiting_locks(url: str) -> int:
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         ).fetchall()
         return int(count)
+
+
+@pytest.mark.engine("postgres")
+def test_an_import_refuses_before_it_reads_anything_and_takes_place_once_the_registrars_are_gone(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"data": tmp_path / "data", "database": postgres_database})
+    with closing(SQLiteLogStore(tmp_path / "source")) as source:
+        filled(source)
+        lines = BytesIO("".join(export_lines(source)).encode())
+    with closing(PostgresLogStore(postgres_database)) as registrar:
+        assert refusal(lambda: offline_import(settings, lines, actor="ops")) == "log_in_use"
+        assert lines.tell() == 0
+        registrar.check_writable()
+    assert offline_import(settings, lines, actor="ops").position == 12
 
 
 def test_a_registrar_that_is_frozen_keeps_its_data_directory_from_being_healed(tmp_path: Path) -> None:
