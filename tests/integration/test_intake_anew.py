@@ -21,6 +21,8 @@ from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import ensure_topics
 from regista.bus.topics.topology import Topics
+from regista.http.metrics import Metrics
+from regista.kafka_parts import IntakePart
 from regista.store.append import Append, Intake, Taken
 from regista.store.sqlite import SQLiteLogStore
 from regista.wire.orders import Order
@@ -139,6 +141,11 @@ async def test_a_topic_that_lost_its_end_halts_its_queue_until_it_is_made_anew(
             state = one.intake.state()
             assert (state.code, state.taken, log.intake(source)) == (CUT, 0, Taken(2, lost.packed))
             assert "topics create" in (state.hint or "")
+            shown = IntakePart(one.intake).state()
+            assert (shown.shown["state"], shown.hindrance and shown.hindrance.code) == ("halted", CUT)
+            metrics = Metrics()
+            metrics.observe_intake(one.intake.state)
+            assert b'regista_intake_state{state="halted"} 1.0' in metrics.text()
             other = Order("other", "ann", "RegisterModel", body='{"name": "churn"}')
             assert await send(kafka_settings, other) != source
             assert answers(await results(kafka_settings, 1)) == [("other", 201, False)]
