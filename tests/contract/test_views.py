@@ -55,12 +55,13 @@ def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, places:
     assert whole == single == mixed
 
 
-def test_the_digest_does_not_depend_on_how_a_batch_is_cut_into_chunks(
+def test_the_digest_does_not_depend_on_how_a_batch_is_cut_into_sections_and_chunks(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = random_history(7)
     whole = folded(places("whole"), history, 10_000)
     monkeypatch.setattr("regista.projections.member.CHUNK", 7)
+    monkeypatch.setattr("regista.projections.member.SECTION", 40)
     monkeypatch.setattr("regista.projections.member._carefully", None)  # which would hide what the quick way cannot do
     assert folded(places("chunks"), history, 10_000) == whole
 

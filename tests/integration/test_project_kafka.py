@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 from tests.support.histories import History, wander
-from tests.support.projecting import PATIENCE, Places
+from tests.support.projecting import PATIENCE, Places, defective
 from tests.support.projecting_kafka import KafkaProjection, folded_alone, following, projecting_kafka
 from tests.support.projector_child import Child
 from tests.support.topic_writer import TopicWriter
@@ -20,8 +18,6 @@ from regista.bus.settings import KafkaSettings
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
 from regista.projections import runner
-from regista.projections.changes import Change
-from regista.projections.decoding import Item
 from regista.projections.views import aliases
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
@@ -38,13 +34,7 @@ def random_history(steps: int = 100) -> History:
 
 def broken_at(position: int) -> tuple[View, ...]:
     """The views, with a defect in that of aliases: it cannot apply the event at a position."""
-
-    def fold(items: Sequence[Item]) -> list[Change]:
-        if any(item.position == position for item in items):
-            raise ValueError("a defect")
-        return aliases.fold(items)
-
-    broken = replace(aliases.VIEW, fold=fold)
+    broken = defective(aliases.VIEW, position)
     return tuple(broken if view.name == "aliases" else view for view in VIEWS)
 
 

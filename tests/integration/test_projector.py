@@ -8,22 +8,29 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 from tests.support.histories import History, wander
-from tests.support.projecting import PATIENCE, Place, Places, Projection, administer, memory_feed, open_views, running
+from tests.support.projecting import (
+    PATIENCE,
+    Place,
+    Places,
+    Projection,
+    administer,
+    defective,
+    memory_feed,
+    open_views,
+    running,
+)
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, NotFound, Refused
 from regista.projections import runner
 from regista.projections.catalogue import Entry
-from regista.projections.changes import Change
 from regista.projections.database import ViewsDatabase
-from regista.projections.decoding import Item
 from regista.projections.feed import Batch, Mark
 from regista.projections.generations import ViewState
 from regista.projections.memory import MemoryFeed
@@ -43,13 +50,7 @@ def random_history(seed: int = 5, steps: int = 120) -> History:
 
 def broken_at(position: int) -> View:
     """The view of aliases with a defect: it cannot apply the event at a position."""
-
-    def fold(items: Sequence[Item]) -> list[Change]:
-        if any(item.position == position for item in items):
-            raise ValueError("a defect")
-        return aliases.fold(items)
-
-    return replace(aliases.VIEW, fold=fold)
+    return defective(aliases.VIEW, position)
 
 
 def with_aliases(view: View) -> tuple[View, ...]:
@@ -76,12 +77,16 @@ async def healthy_digests(history: History, place: Place) -> dict[str, str]:
         return await projection.projector.digests()
 
 
-async def test_a_view_that_cannot_apply_an_event_stops_there_and_serves_while_others_go_on(places: Places) -> None:
+@pytest.mark.parametrize("in_the_end", [False, True], ids=["when-met", "in-the-end"])
+async def test_a_view_that_cannot_apply_an_event_stops_there_and_serves_while_others_go_on(
+    in_the_end: bool, places: Places
+) -> None:
     history = random_history()
     async with running(memory_feed(history.sets[:50]), places()):
         pass
     feed = memory_feed(history.sets)
-    async with running(feed, places(), with_aliases(broken_at(80)), catch_up=False) as projection:
+    defect = with_aliases(defective(aliases.VIEW, 80, in_the_end=in_the_end))
+    async with running(feed, places(), defect, catch_up=False) as projection:
         await reach(projection, feed.end)
         stopped = state_of(projection, "aliases")
         assert (stopped.state, stopped.position) == ("degraded", 79)

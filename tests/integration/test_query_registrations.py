@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from tests.support.histories import History
-from tests.support.projecting import PATIENCE, Places, memory_feed, running
+from tests.support.projecting import PATIENCE, Places, defective, memory_feed, running
 from tests.support.sample_events import minimal
 
 from regista.domain import events as e
 from regista.domain import metadata as m
-from regista.projections.changes import Change
-from regista.projections.decoding import Item
-from regista.projections.views import events
 from regista.projections.views.catalogue import VIEWS
 
 COMMIT = "ab" * 20
@@ -68,12 +64,7 @@ async def test_a_version_whose_event_the_view_of_events_lacks_is_unavailable_and
         history.register("fraud", seed)
     end = history.rows[-1].position
 
-    def fold(items: Sequence[Item]) -> list[Change]:
-        if any(item.position == end for item in items):
-            raise ValueError("a defect")
-        return events.fold(items)
-
-    views = tuple(replace(view, fold=fold) if view.name == "events" else view for view in VIEWS)
+    views = tuple(defective(view, end) if view.name == "events" else view for view in VIEWS)
     feed = memory_feed(history.sets[:-1])
     async with running(feed, places(), views) as projection:
         feed.append(*history.sets[-1])

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -19,7 +19,9 @@ from regista.domain.chain import Row
 from regista.domain.errors import RegistaError
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
+from regista.projections.changes import Change
 from regista.projections.database import ViewsDatabase
+from regista.projections.decoding import Item
 from regista.projections.memory import MemoryFeed
 from regista.projections.postgres import PostgresViewsDatabase
 from regista.projections.runner import Projector
@@ -77,6 +79,28 @@ def application(queries: Queries) -> FastAPI:
         return JSONResponse(body, error.status)
 
     return app
+
+
+def defective(view: View, position: int, *, in_the_end: bool = False) -> View:
+    """The view with a defect: it cannot apply the event at a position, which it may say in the end of a fold only."""
+
+    class Defective:
+        def __init__(self) -> None:
+            self._fold = view.begin()
+            self._met = False
+
+        def add(self, items: Sequence[Item]) -> None:
+            self._met = self._met or any(item.position == position for item in items)
+            if self._met and not in_the_end:
+                raise ValueError("a defect")
+            self._fold.add(items)
+
+        def changes(self) -> list[Change]:
+            if self._met:
+                raise ValueError("a defect")
+            return self._fold.changes()
+
+    return replace(view, begin=Defective)
 
 
 def administer(place: Place, statement: str) -> None:

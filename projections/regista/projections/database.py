@@ -37,6 +37,8 @@ _CACHE_KB = 16_000
 _LARGE_CACHE_KB = 64_000
 _CHECKPOINT_PAGES = 4_000
 """16 MB: a page that many small transactions change is moved from the write-ahead log to its place once."""
+_LARGE_CHECKPOINT_PAGES = 16_000
+"""The same for large transactions, each of which changes pages for 20 MB: half as much is written to the disk."""
 _WAL_BYTES = 32_000_000
 """What a rebuild needed beyond this is given back."""
 
@@ -164,6 +166,8 @@ class ViewsDatabase:
         """All or nothing of what the block writes. A large one gets room to keep the pages that it changes."""
         if large != self._large:
             self._connection.execute(f"PRAGMA cache_size = -{_LARGE_CACHE_KB if large else _CACHE_KB}")
+            pages = _LARGE_CHECKPOINT_PAGES if large else _CHECKPOINT_PAGES
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
             self._large = large
         self._connection.execute("BEGIN IMMEDIATE")
         try:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from regista.domain.chain import Head, Row, advance_over
+from regista.domain.chain import Head, Row, advance_over, event_hash
 from regista.projections.feed import START, Mark
 from regista.schemas.catalogue import shipped
 from regista.schemas.codec import Codec
@@ -168,5 +168,5 @@ def advanced(progress: Progress, rows: Sequence[Row], running_time: int) -> Prog
     """The progress after ``rows``."""
     if not rows:
         return progress
-    marks = [Mark.of(row) for row in rows]
-    return Progress(advance_over(progress.head, ((m.position, m.hash) for m in marks)), marks[-1], running_time)
+    events = [(row.position, event_hash(row.stream, row.sequence, row.value)) for row in rows]
+    return Progress(advance_over(progress.head, events), Mark(*events[-1]), running_time)

@@ -32,14 +32,41 @@ _POSITION = re.compile(r"position (\d+) ")
 Late: TypeAlias = dict[Statement, list[Values]]
 CHUNK = 1_000
 """Events decoded at a time: what is alive at once stays small, and the collector of cycles has little to look at."""
+SECTION = 5_000
+"""Events folded into one set of changes: a row that many of them touch is written once."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one chunk changes, for each member: the changes, or what its fold raised."""
+    """What one section changes, for each member: the changes, or what its fold raised."""
 
     changes: Sequence[Sequence[Change] | Exception]
     progress: Progress
+
+
+class _Attempt:
+    """A fold whose errors are its view's failure, and not that of the batch."""
+
+    def __init__(self, view: View) -> None:
+        self._fold = view.begin()
+        self._error: Exception | None = None
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Take the items, unless it failed before."""
+        if self._error is None:
+            try:
+                self._fold.add(items)
+            except Exception as error:  # noqa: BLE001 - whatever a fold raises
+                self._error = error
+
+    def changes(self) -> Sequence[Change] | Exception:
+        """The changes, or what it raised."""
+        if self._error is None:
+            try:
+                return self._fold.changes()
+            except Exception as error:  # noqa: BLE001 - whatever a fold raises
+                self._error = error
+        return self._error
 
 
 class _Failed(Exception):
@@ -56,8 +83,8 @@ def apply(
     """Fold whole atomic sets into members that have all come equally far; the members as they stand then.
 
     All of it is one transaction. A view that cannot apply an event keeps what comes before it and is ``degraded``;
-    the others go on. With ``ahead`` the next chunk is decoded and folded in another thread while SQLite, which needs
-    no interpreter lock, writes the one before.
+    the others go on. With ``ahead`` the next section is decoded and folded in another thread while the database, which
+    needs no interpreter lock, writes the one before.
 
     Raises:
         Overtaken: another projector was faster; nothing was written.
@@ -120,34 +147,39 @@ def _write(database: ViewsStorage, member: Member, changes: Sequence[Change]) ->
 
 
 def _prepared(members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None) -> Iterator[_Prepared]:
-    """The chunks of a batch, in order, one of them prepared ahead."""
+    """The sections of a batch, in order, one of them prepared ahead."""
     progress = members[0].entry.progress
-    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    if ahead is None or len(chunks) == 1:
-        for chunk in chunks:
-            prepared = _prepare(members, chunk, progress)
+    sections = list(_cut(rows, SECTION))
+    if ahead is None or len(sections) == 1:
+        for section in sections:
+            prepared = _prepare(members, section, progress)
             progress = prepared.progress
             yield prepared
         return
-    pending = ahead.submit(_prepare, members, chunks[0], progress)
-    for chunk in chunks[1:]:
+    pending = ahead.submit(_prepare, members, sections[0], progress)
+    for section in sections[1:]:
         prepared = pending.result()
-        pending = ahead.submit(_prepare, members, chunk, prepared.progress)
+        pending = ahead.submit(_prepare, members, section, prepared.progress)
         yield prepared
     yield pending.result()
 
 
 def _prepare(members: Sequence[Member], rows: Sequence[Row], progress: Progress) -> _Prepared:
-    items, broken = decode_rows(rows, progress.running_time)
-    if broken is not None:
-        raise broken
-    changes: list[Sequence[Change] | Exception] = []
-    for member in members:
-        try:
-            changes.append(member.view.fold(items))
-        except Exception as error:  # noqa: BLE001 - whatever a fold raises is that view's failure, not the batch's
-            changes.append(error)
-    return _Prepared(changes, advanced(progress, rows, items[-1].running_time))
+    folds = [_Attempt(member.view) for member in members]
+    running_time = progress.running_time
+    for chunk in _cut(rows, CHUNK):
+        items, broken = decode_rows(chunk, running_time)
+        if broken is not None:
+            raise broken
+        for fold in folds:
+            fold.add(items)
+        running_time = items[-1].running_time
+    return _Prepared([fold.changes() for fold in folds], advanced(progress, rows, running_time))
+
+
+def _cut(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _folded(database: ViewsStorage, member: Member, items: Sequence[Item]) -> Exception | None:

@@ -46,10 +46,18 @@ _CLOSE = Statement(
 
 
 class _Fold:
+    """Intervals that end and intervals that begin; one that does both within the fold is written once."""
+
     def __init__(self) -> None:
         self.opened: list[list[object]] = []
         self.closed: list[tuple[str, str, int]] = []
         self.open: dict[tuple[str, str], list[object]] = {}
+
+    def add(self, items: Sequence[Item]) -> None:
+        dispatch(_HANDLERS, self, items)
+
+    def changes(self) -> list[Change]:
+        return writes((_CLOSE, self.closed), (_INSERT, self.opened))
 
     def close(self, item: Item, alias: str) -> None:
         row = self.open.pop((item.key, alias), None)
@@ -88,16 +96,10 @@ def _removed(fold: _Fold, item: Item) -> None:
 _HANDLERS = {"AliasAssigned": _assigned, "AliasRemoved": _removed}
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
-    """Intervals that end and intervals that begin; one that does both within the batch is written once."""
-    result = dispatch(_HANDLERS, _Fold(), items)
-    return writes((_CLOSE, result.closed), (_INSERT, result.opened))
-
-
 def replay(items: Sequence[Item], ordinal: int) -> list[str]:
     """The aliases that the events leave at a version."""
     result = dispatch(_HANDLERS, _Fold(), items)
     return sorted(alias for (_, alias), row in result.open.items() if row[_ORDINAL] == ordinal)
 
 
-VIEW = View("aliases", 1, (ALIASES,), fold)
+VIEW = View("aliases", 1, (ALIASES,), _Fold)

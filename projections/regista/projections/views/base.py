@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.sql import quoted_name
@@ -15,18 +15,39 @@ from regista.projections.decoding import Item
 F = TypeVar("F")
 
 
+class Fold(Protocol):
+    """A fold under way: takes events, and says in the end what all of them together change.
+
+    Pure: equal items give equal changes, however they are divided, and it reads nothing. Items come in position order,
+    each exactly once.
+    """
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Take the next items. What raises here cannot be applied."""
+        ...
+
+    def changes(self) -> list[Change]:
+        """What the items change, in the order in which it is to be written. The end of the fold."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A view: its tables, and the fold of events into changes of them.
 
-    ``fold`` is pure: equal items give equal changes, and it reads nothing. Items come in position order, whole atomic
-    sets, each item exactly once.
+    ``begin`` begins a fold over some events, whole atomic sets, behind those whose changes were carried out.
     """
 
     name: str
     version: int
     tables: tuple[Table, ...]
-    fold: Callable[[Sequence[Item]], list[Change]]
+    begin: Callable[[], Fold]
+
+    def fold(self, items: Sequence[Item]) -> list[Change]:
+        """What these items change, and no others."""
+        fold = self.begin()
+        fold.add(items)
+        return fold.changes()
 
     def public_name(self, table: str) -> str:
         """The name that queries use: it stands for the table of the live generation."""

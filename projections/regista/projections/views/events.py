@@ -9,6 +9,7 @@ stands for what touched the model itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
@@ -56,32 +57,42 @@ _INSERT_BLOCKS = insert(BLOCKS, ignore_conflicts=True, late=True)
 _INSERT_VERSION_EVENTS = insert(VERSION_EVENTS, late=True)
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
+class _Fold:
     """Every event is a row."""
-    events = []
-    blocks = set()
-    touched: list[tuple[str, str, int]] = []
-    for item in items:
-        record, meta, position = item.record, item.meta, item.position
-        actor, block = meta["actor"], position >> BLOCK
-        events.append(
-            (
-                position,
-                item.stream,
-                item.sequence,
-                item.type,
-                item.time,
-                item.running_time,
-                actor,
-                meta["command_id"],
-                record.get("ordinal") or record.get("previous_ordinal"),
-                item.value,
+
+    def __init__(self) -> None:
+        self._events: list[tuple[Any, ...]] = []
+        self._blocks: set[tuple[str, str, int]] = set()
+        self._touched: list[tuple[str, str, int]] = []
+
+    def add(self, items: Sequence[Item]) -> None:
+        for item in items:
+            record, meta, position = item.record, item.meta, item.position
+            actor, block = meta["actor"], position >> BLOCK
+            self._events.append(
+                (
+                    position,
+                    item.stream,
+                    item.sequence,
+                    item.type,
+                    item.time,
+                    item.running_time,
+                    actor,
+                    meta["command_id"],
+                    record.get("ordinal") or record.get("previous_ordinal"),
+                    item.value,
+                )
             )
+            self._blocks.add(("actor", actor, block))
+            self._blocks.add(("type", item.type, block))
+            self._touched.extend((item.stream, version, position) for version in touches(item))
+
+    def changes(self) -> list[Change]:
+        return writes(
+            (_INSERT, self._events),
+            (_INSERT_BLOCKS, list(self._blocks)),
+            (_INSERT_VERSION_EVENTS, self._touched),
         )
-        blocks.add(("actor", actor, block))
-        blocks.add(("type", item.type, block))
-        touched.extend((item.stream, version, position) for version in touches(item))
-    return writes((_INSERT, events), (_INSERT_BLOCKS, list(blocks)), (_INSERT_VERSION_EVENTS, touched))
 
 
 def touches(item: Item) -> set[str]:
@@ -97,4 +108,4 @@ def touches(item: Item) -> set[str]:
     return touched
 
 
-VIEW = View("events", 1, (EVENTS, BLOCKS, VERSION_EVENTS), fold)
+VIEW = View("events", 1, (EVENTS, BLOCKS, VERSION_EVENTS), _Fold)

@@ -96,10 +96,18 @@ def edges_of(record: Record) -> list[tuple[str, str]]:
 
 
 class _Fold:
+    """New versions with their edges, then what was learned of older ones."""
+
     def __init__(self) -> None:
         self.upstream: list[tuple[Any, ...]] = []
         self.uses: list[tuple[int, int]] = []
         self.rewrites: list[Rewrite] = []
+
+    def add(self, items: Sequence[Item]) -> None:
+        dispatch(_HANDLERS, self, items)
+
+    def changes(self) -> list[Change]:
+        return [*writes((_INSERT, self.upstream), (_INSERT_USES, self.uses)), *self.rewrites]
 
 
 def _registered(fold: _Fold, item: Item) -> None:
@@ -137,11 +145,4 @@ def _learned(fold: _Fold, item: Item, edges: Sequence[tuple[str, str]]) -> None:
 _HANDLERS = {"VersionRegistered": _registered, "VersionUpdated": _updated, "EvaluationRecorded": _evaluated}
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
-    """New versions with their edges, then what was learned of older ones."""
-    result = dispatch(_HANDLERS, _Fold(), items)
-    changes = writes((_INSERT, result.upstream), (_INSERT_USES, result.uses))
-    return [*changes, *result.rewrites]
-
-
-VIEW = View("lineage", 1, (UPSTREAM, USES), fold)
+VIEW = View("lineage", 1, (UPSTREAM, USES), _Fold)

@@ -63,12 +63,32 @@ _UPDATE = f"UPDATE {{models}} SET {', '.join(f'{column} = ?' for column in _REWR
 
 
 class _Fold:
+    """Every event of a model's stream touches the model."""
+
     def __init__(self) -> None:
         self.models: dict[str, list[Any]] = {}
         self.touched: dict[str, tuple[int, int]] = {}
         self.retired: dict[str, int] = {}
         self.counted: dict[str, tuple[int, str, str]] = {}
         self.rewrites: list[Rewrite] = []
+
+    def add(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if not item.stream.startswith("model/"):
+                continue
+            handler = _HANDLERS.get(item.name)
+            if handler is not None:
+                handler(self, item)
+            self.touch(item)
+
+    def changes(self) -> list[Change]:
+        changes = writes(
+            (_INSERT, list(self.models.values())),
+            (_COUNT, [(key, *counts) for key, counts in self.counted.items()]),
+            (_RETIRE, list(self.retired.items())),
+            (_TOUCH, [(key, *touched) for key, touched in self.touched.items()]),
+        )
+        return [*changes, *self.rewrites]
 
     def touch(self, item: Item) -> None:
         row = self.models.get(item.key)
@@ -153,25 +173,6 @@ _HANDLERS: dict[str, Callable[[_Fold, Item], None]] = {
 }
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
-    """Every event of a model's stream touches the model."""
-    result = _Fold()
-    for item in items:
-        if not item.stream.startswith("model/"):
-            continue
-        handler = _HANDLERS.get(item.name)
-        if handler is not None:
-            handler(result, item)
-        result.touch(item)
-    changes = writes(
-        (_INSERT, list(result.models.values())),
-        (_COUNT, [(key, *counts) for key, counts in result.counted.items()]),
-        (_RETIRE, list(result.retired.items())),
-        (_TOUCH, [(key, *touched) for key, touched in result.touched.items()]),
-    )
-    return [*changes, *result.rewrites]
-
-
 def replay(items: Sequence[Item]) -> dict[str, Any]:
     """The columns of a model as its own events up to a moment leave them, its registration the first."""
     result = _Fold()
@@ -184,4 +185,4 @@ def replay(items: Sequence[Item]) -> dict[str, Any]:
     return columns
 
 
-VIEW = View("models", 1, (MODELS,), fold)
+VIEW = View("models", 1, (MODELS,), _Fold)

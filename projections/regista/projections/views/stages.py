@@ -44,10 +44,18 @@ _CLOSE = Statement(
 
 
 class _Fold:
+    """Intervals that end and intervals that begin; one that does both within the fold is written once."""
+
     def __init__(self) -> None:
         self.opened: list[list[object]] = []
         self.closed: list[tuple[str, str, int, int]] = []
         self._open: dict[tuple[str, str, int], list[object]] = {}
+
+    def add(self, items: Sequence[Item]) -> None:
+        dispatch(_HANDLERS, self, items)
+
+    def changes(self) -> list[Change]:
+        return writes((_CLOSE, self.closed), (_INSERT, self.opened))
 
     def enter(self, item: Item, stage: str, ordinal: int, version: str, how: str, previous: str | None = None) -> None:
         row = [
@@ -114,10 +122,4 @@ _HANDLERS = {
 }
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
-    """Intervals that end and intervals that begin; one that does both within the batch is written once."""
-    result = dispatch(_HANDLERS, _Fold(), items)
-    return writes((_CLOSE, result.closed), (_INSERT, result.opened))
-
-
-VIEW = View("stages", 1, (STAGES,), fold)
+VIEW = View("stages", 1, (STAGES,), _Fold)

@@ -115,7 +115,10 @@ def dumps(value: object) -> bytes:
 
 
 class _Fold:
-    """Changes of one batch. A version registered in it is changed in place, an older one by statement."""
+    """New versions first, then what changed on older ones, then the rare rewrites in their order.
+
+    A version that is registered in it is changed in place, an older one by statement.
+    """
 
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], list[Any]] = {}
@@ -125,6 +128,19 @@ class _Fold:
         self.touched: dict[tuple[str, str], int] = {}
         self.moved: dict[tuple[str, str], str] = {}
         self.rewrites: list[Rewrite] = []
+
+    def add(self, items: Sequence[Item]) -> None:
+        dispatch(_HANDLERS, self, items)
+
+    def changes(self) -> list[Change]:
+        changes = writes(
+            (_INSERT, list(self.versions.values())),
+            (_INSERT_DIGESTS, self.digests),
+            (_INSERT_EVALUATIONS, self.evaluations),
+            (_UPSERT_CHECKS, list(self.checks.values())),
+            (_TOUCH, [_touched(key, sequence, self.moved.get(key)) for key, sequence in self.touched.items()]),
+        )
+        return [*changes, *self.rewrites]
 
     def touch(self, item: Item, version: str) -> None:
         row = self.versions.get((item.key, version))
@@ -284,19 +300,6 @@ def _touched(key: tuple[str, str], sequence: int, stage: str | None) -> Values:
     return key[0], version_key(key[1]), sequence, stage
 
 
-def fold(items: Sequence[Item]) -> list[Change]:
-    """New versions first, then what changed on older ones, then the rare rewrites in their order."""
-    result = dispatch(_HANDLERS, _Fold(), items)
-    changes = writes(
-        (_INSERT, list(result.versions.values())),
-        (_INSERT_DIGESTS, result.digests),
-        (_INSERT_EVALUATIONS, result.evaluations),
-        (_UPSERT_CHECKS, list(result.checks.values())),
-        (_TOUCH, [_touched(key, sequence, result.moved.get(key)) for key, sequence in result.touched.items()]),
-    )
-    return [*changes, *result.rewrites]
-
-
 @dataclass(frozen=True, slots=True)
 class PastVersion:
     """A version as its own events up to a moment leave it: columns by name, evaluations and checks as rows."""
@@ -318,4 +321,4 @@ def replay(items: Sequence[Item], version: str) -> PastVersion:
     return PastVersion(columns, result.evaluations, checks)
 
 
-VIEW = View("versions", 1, (VERSIONS, DIGESTS, EVALUATIONS, CHECKS), fold)
+VIEW = View("versions", 1, (VERSIONS, DIGESTS, EVALUATIONS, CHECKS), _Fold)
