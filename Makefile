@@ -27,7 +27,7 @@ up-kafka: $(VENV)/.dev  ## Kafka and the spread-out services without Docker, the
 	@exec $(BIN)/python tools/up_kafka.py $(ARGS)
 
 test: $(VENV)/.dev  ## run all tiers whose engine is present, and say what was left out
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
 compose-test: $(VENV)/.dev  ## bring docker-compose.yml up, follow the README against it, and take it down
 	$(BIN)/python tools/compose_test.py $(ARGS)

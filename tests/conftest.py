@@ -8,8 +8,10 @@ commas between) an absent engine is a failure instead, and with ``all`` so is ev
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
 from tests.support import engines
 
 HERE = Path(__file__).parent
@@ -21,6 +23,7 @@ pytest_plugins = [
     "tests.fixtures.queries",
 ]
 CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
+DESELECTED = "deselected"
 deselected = pytest.StashKey[Counter[str]]()
 
 
@@ -38,6 +41,9 @@ def tier(path: Path) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     required()
+    # How long an example takes says nothing where tests run beside each other.
+    settings.register_profile("no deadline", settings(), deadline=None)
+    settings.load_profile("no deadline")
     config.stash[deselected] = Counter()
 
 
@@ -45,6 +51,20 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak"):
             item.config.stash[deselected]["soak"] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that reports, where this is one of several that run tests."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told[DESELECTED] = dict(session.config.stash[deselected])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every process collects all tests: what one of them deselected, all did."""
+    found = node.config.stash[deselected]
+    node.config.stash[deselected] = found | Counter(getattr(node, "workeroutput", {}).get(DESELECTED, {}))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
