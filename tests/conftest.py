@@ -57,7 +57,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that reports, where this is one of several that run tests."""
     told = getattr(session.config, "workeroutput", None)
     if told is not None:
-        told[DESELECTED] = dict(session.config.stash[deselected])
+        counted = session.config.stash[deselected]
+        told[DESELECTED] = dict(counted)
 
 
 @pytest.hookimpl(optionalhook=True)
