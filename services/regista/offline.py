@@ -136,7 +136,8 @@ def _check(projector: Projector) -> None:
     state = projector.status()
     errors = [view.error for view in state.views if view.error is not None]
     if state.error is not None or errors:
-        raise Damaged(state.error or errors[0], hint="regista verify names what is wrong with the log")
+        hint = state.hint or "regista verify names what is wrong with the log"
+        raise Damaged(state.error or errors[0], hint=hint)
 
 
 def _nothing() -> None:

@@ -36,6 +36,12 @@ async def test_views_serve_while_kafka_is_away_and_go_on_when_it_is_back(
                 while projection.projector.status().error is None:
                     await projection.projector.wait_for(10**9, 0.05)
             assert "Kafka at" in str(projection.projector.status().error)
+            assert "brokers" in str(projection.projector.status().hint)
+            async with following(path) as follower:
+                assert await follower.wait_for(before, LONG)
+                async with asyncio.timeout(LONG):
+                    while follower.status().hint != projection.projector.status().hint:
+                        await follower.wait_for(10**9, 0.05)
             answer = await projection.client.get("/v1/models/fraud", params={"min_position": before})
             assert answer.status_code == 200
             assert {view.state for view in projection.projector.status().views} == {"live"}

@@ -66,6 +66,7 @@ async def test_a_follower_may_be_there_before_the_views(places: Places) -> None:
         async with asyncio.timeout(PATIENCE):
             while "no projector" not in str(follower.status().error):
                 await follower.wait_for(1, 0.01)
+        assert "regista project" in (follower.status().hint or "")
         async with running(feed, places()):
             assert await follower.wait_for(feed.end, PATIENCE)
 

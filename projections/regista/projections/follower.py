@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from regista.domain.errors import RegistaError, Unavailable
+from regista.domain.errors import Unavailable
 from regista.projections.catalogue import Entry
 from regista.projections.desk import Desk, ViewsSource, Watcher
 from regista.projections.leadership import Condition, Observed
@@ -24,6 +24,7 @@ from regista.projections.rebuild import Comparison, readable_digests
 from regista.projections.requests import Asker, no_projector
 from regista.projections.skips import Skip
 from regista.projections.standings import Standings
+from regista.projections.trouble import Trouble
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 from regista.projections.waiting import Pause, Waiters
@@ -58,7 +59,7 @@ class ViewsFollower:
         self._pause = Pause()
         self._opened: _Opened | None = None
         self._running: asyncio.Task[None] | None = None
-        self._error: str | None = None
+        self._trouble: Trouble | None = None
         self._condition = Condition()
 
     async def run(self) -> None:
@@ -93,8 +94,9 @@ class ViewsFollower:
     def status(self) -> ProjectorState:
         """How everything stood when it was looked at last."""
         said = self._condition
-        error = self._error or said.error
-        return ProjectorState(self._standings.head(), self._standings.states(), said.rebuilding, error, said.skips)
+        error, hint = (self._trouble.detail, self._trouble.hint) if self._trouble else (said.error, said.hint)
+        standings = self._standings
+        return ProjectorState(standings.head(), standings.states(), said.rebuilding, error, said.skips, hint)
 
     async def skip(self, position: int, reason: str, view: str | None = None, *, actor: str) -> tuple[Skip, ...]:
         """As ``Projection.skip``."""
@@ -111,7 +113,8 @@ class ViewsFollower:
 
     def _asker(self) -> Asker:
         if self._opened is None:
-            raise Unavailable(self._error or "the views are not open yet", code="no_projector")
+            trouble = self._trouble or Trouble("the views are not open yet")
+            raise Unavailable(trouble.detail, code="no_projector", hint=trouble.hint)
         return Asker(self._opened.desk, self._opened.observed, self._blocking)
 
     async def _open(self) -> _Opened:
@@ -123,14 +126,14 @@ class ViewsFollower:
         self._standings.follow(entries)
         leader = opened.observed.leader
         self._condition = leader.condition if leader is not None else Condition()
-        self._error = None if opened.observed.is_alive else no_projector().detail
+        self._trouble = None if opened.observed.is_alive else Trouble.of(no_projector())
         self._waiters.settle()
 
     async def _fail(self, error: Exception) -> None:
-        detail = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
-        if self._error != detail:
-            log.warning("the views cannot be followed: %s", detail)
-        self._error = detail
+        trouble = Trouble.of(error)
+        if self._trouble != trouble:
+            log.warning("the views cannot be followed: %s", trouble.detail)
+        self._trouble = trouble
         await self._release()
 
     async def _release(self) -> None:

@@ -35,11 +35,12 @@ _RELEASE = "UPDATE projector SET holder = '', beat = beat + 1 WHERE id = 1 AND h
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a projector says of itself. ``error`` is why nothing moves at all."""
+    """What a projector says of itself. ``error`` is why nothing moves at all, ``hint`` what to do about that."""
 
     error: str | None = None
     rebuilding: bool = False
     skips: tuple[Skip, ...] = ()
+    hint: str | None = None
 
     def text(self) -> str:
         """As it is stored."""
@@ -49,7 +50,8 @@ class Condition:
     def of(cls, text: str) -> Condition:
         """What a stored text says; a release that says more is understood as far as possible."""
         found = json.loads(text)
-        return cls(found.get("error"), found.get("rebuilding", False), tuple(Skip(**s) for s in found.get("skips", ())))
+        skips = tuple(Skip(**skip) for skip in found.get("skips", ()))
+        return cls(found.get("error"), found.get("rebuilding", False), skips, found.get("hint"))
 
 
 @dataclass(frozen=True, slots=True)

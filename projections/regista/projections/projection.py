@@ -14,7 +14,7 @@ from regista.projections.standings import ViewState
 
 @dataclass(frozen=True, slots=True)
 class ProjectorState:
-    """How the projector stands. ``error`` says why nothing moves at all, where that is so.
+    """How the projector stands. ``error`` says why nothing moves at all, where that is so, ``hint`` what to do about it.
 
     ``skips``: what the views of any log were told to pass over.
     """
@@ -24,6 +24,7 @@ class ProjectorState:
     rebuilding: bool
     error: str | None
     skips: tuple[Skip, ...]
+    hint: str | None = None
 
 
 class Projection(Protocol):

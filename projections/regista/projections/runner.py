@@ -27,6 +27,7 @@ from regista.projections.rebuild import Comparison, readable_digests
 from regista.projections.requests import Asker, Requests, left_behind, no_projector
 from regista.projections.skips import Skip
 from regista.projections.storage import Overtaken, ViewsStorage
+from regista.projections.trouble import Trouble
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 from regista.projections.waiting import Pause, Waiters
@@ -79,7 +80,7 @@ class Projector:
         self._beating: asyncio.Task[None] | None = None
         self._working: asyncio.Future[bool] | None = None
         self._said = Condition()
-        self._error: str | None = None
+        self._trouble: Trouble | None = None
         self._resting = False
         self._closed = False
         self._pause = Pause()
@@ -143,9 +144,9 @@ class Projector:
 
     def status(self) -> ProjectorState:
         """As ``Projection.status``."""
-        said = self._condition() if self._leading or self._error else self._said
+        said = self._condition() if self._leading or self._trouble else self._said
         head, states = self._generations.head(), self._generations.states()
-        return ProjectorState(head, states, said.rebuilding, said.error, said.skips)
+        return ProjectorState(head, states, said.rebuilding, said.error, said.skips, said.hint)
 
     async def skip(self, position: int, reason: str, view: str | None = None, *, actor: str) -> tuple[Skip, ...]:
         """As ``Projection.skip``."""
@@ -203,15 +204,15 @@ class Projector:
 
     def _moved(self) -> None:
         """All is well: nobody sees views that have moved beside an error of before."""
-        self._error = None
+        self._trouble = None
         self._waiters.settle()
 
     def _fail(self, error: Exception) -> None:
-        said = error.detail if isinstance(error, RegistaError) else f"{type(error).__name__}: {error}"
-        if self._error != said:
+        trouble = Trouble.of(error)
+        if self._trouble != trouble:
             is_a_defect = not isinstance(error, RegistaError)
-            log.error("the projector stands still: %s", said, exc_info=error if is_a_defect else None)
-        self._error = said
+            log.error("the projector stands still: %s", trouble.detail, exc_info=error if is_a_defect else None)
+        self._trouble = trouble
 
     async def _claim(self) -> bool:
         """Become the one who projects, if the place is free; else see how far the views are."""
@@ -278,7 +279,8 @@ class Projector:
             await asyncio.wait([self._beating])
 
     def _condition(self) -> Condition:
-        return Condition(self._error, self._folding.rebuilding, self._database.recorded_skips())
+        error, hint = (self._trouble.detail, self._trouble.hint) if self._trouble else (None, None)
+        return Condition(error, self._folding.rebuilding, self._database.recorded_skips(), hint)
 
     def _asker(self) -> Asker:
         if self._place is None:

@@ -59,6 +59,7 @@ class RegistryCondition:
             components={
                 "projector": {
                     "error": state.error,
+                    "hint": state.hint,
                     "rebuilding": state.rebuilding,
                     "skips": [asdict(skip) for skip in state.skips],
                 },
@@ -87,8 +88,9 @@ class RegistryCondition:
         """
         end = await asyncio.to_thread(self._log.max_position)
         if not await self._projector.wait_for(end, within):
-            why = self._projector.status().error or f"the views did not reach position {end} within {within:g} s"
-            raise Unavailable(why, code="views_behind", hint="GET /v1/status shows every view")
+            state = self._projector.status()
+            why = state.error or f"the views did not reach position {end} within {within:g} s"
+            raise Unavailable(why, code="views_behind", hint=state.hint or "GET /v1/status shows every view")
 
 
 def view_statuses(state: ProjectorState, end: int) -> list[ViewStatus]:
