@@ -21,6 +21,7 @@ from regista.bus.events.seek import position_of, seek_to_position
 from regista.bus.settings import KafkaSettings
 from regista.bus.subscriber.kafka_source import KafkaSource
 from regista.bus.subscriber.logged import Bookmark
+from regista.bus.topics.administration import ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import Row
 from regista.domain.events import LogCreated, ModelRegistered
@@ -160,21 +161,23 @@ async def test_what_it_knows_of_the_log_is_compared(topic: KafkaSettings, log: L
 
 async def test_it_waits_for_the_first_event_on_kafka(kafka_settings: KafkaSettings, log: LogStore) -> None:
     heard: list[str | None] = []
-    empty = asyncio.Event()
+    said = {"events_topic_missing": asyncio.Event(), "kafka_empty": asyncio.Event()}
 
     def on_outage(error: regista.RegistaError | None) -> None:
         heard.append(error.code if error else None)
-        if "kafka_empty" in heard:
-            empty.set()
+        if error is not None:
+            said[error.code].set()
 
     async def first() -> int:
         async with regista.Subscriber(kafka=kafka_settings, from_="start", on_outage=on_outage) as subscribed:
             return (await take(aiter(subscribed), 1))[0].position
 
+    waiting = asyncio.ensure_future(first())
+    async with asyncio.timeout(20):
+        await said["events_topic_missing"].wait()
+        await ensure_topics(kafka_settings)
+        await said["kafka_empty"].wait()
     with TopicWriter(kafka_settings, log.log_id) as writer:
-        waiting = asyncio.ensure_future(first())
-        async with asyncio.timeout(20):
-            await empty.wait()
         await writer.published(*sets_of(log))
         assert await waiting == 1
     assert heard[-1] is None

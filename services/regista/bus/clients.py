@@ -119,7 +119,7 @@ def committed_consumer(settings: KafkaSettings, role: str, **options: object) ->
 async def reading(
     settings: KafkaSettings, role: str, *partitions: TopicPartition, **options: object
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of committed records, assigned to partitions of topics that exist.
+    """A started consumer of committed records, assigned to partitions of topics that exist, if any are given.
 
     Raises:
         aiokafka.errors.KafkaError: Kafka cannot be reached.
@@ -127,7 +127,8 @@ async def reading(
     consumer = committed_consumer(settings, role, **options)
     await start(consumer)
     try:
-        consumer.assign(list(partitions))
+        if partitions:
+            consumer.assign(list(partitions))
         yield consumer
     finally:
         await stop_quietly(consumer)

@@ -17,6 +17,7 @@ from regista.bus.clients import committed_consumer, reading, start, stop_quietly
 from regista.bus.events.backwards import newest
 from regista.bus.events.cursor import Cursor
 from regista.bus.events.envelope import received
+from regista.bus.events.existence import check_exists
 from regista.bus.events.seek import seek_to_position
 from regista.bus.faults import translated
 from regista.bus.settings import KafkaSettings
@@ -119,27 +120,12 @@ class KafkaFeed:
         consumer = committed_consumer(self._settings, _ROLE, fetch_max_wait_ms=_LONG_POLL_MS)
         await start(consumer)
         try:
-            await self._check_there(consumer)
+            await check_exists(consumer, self._settings)
         except BaseException:
             await stop_quietly(consumer)
             raise
         consumer.assign([self._partition])
         return consumer
-
-    async def _check_there(self, consumer: AIOKafkaConsumer) -> None:
-        """Check that the topic exists, by the names of all: a broker may create what it is asked about.
-
-        Raises:
-            Unavailable: ``events_topic_missing``.
-        """
-        if self._partition.topic not in await consumer.topics():
-            raise Unavailable(
-                f"{self._partition.topic} does not exist, or this user may not describe it",
-                code="events_topic_missing",
-                hint=f"Where it was deleted, delete {Topics(self._settings.kafka_prefix).relay} too, have both made anew "
-                "(regista topics create) and start the relay again: it publishes the log from the first event, and what "
-                "was read so far is found again. Where it was not, look at the rights: regista topics plan.",
-            )
 
     async def _keep(self, cursor: Cursor) -> Cursor:
         self._cursors.append(cursor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 from regista.bus.clients import reading
 from regista.bus.events.backwards import newest
 from regista.bus.events.envelope import Consumed, Received, received
+from regista.bus.events.existence import check_exists
 from regista.bus.events.seek import seek_to_position
 from regista.bus.faults import translated
 from regista.bus.settings import KafkaSettings
@@ -47,7 +48,7 @@ class KafkaSource:
     async def begin(self, start: Start) -> Bookmark:
         """The place to begin at."""
         with translated(self._settings):
-            async with reading(self._settings, _ROLE, self._partition) as consumer:
+            async with self._reading() as consumer:
                 last = await self._last(consumer)
                 if start in ("start", 0):
                     return Bookmark(last.log_id, 0, "")
@@ -58,7 +59,7 @@ class KafkaSource:
     async def read(self, after: Bookmark) -> AsyncIterator[Sequence[Item]]:
         """What is behind a place, and what comes, with one consumer."""
         with translated(self._settings):
-            async with reading(self._settings, _ROLE, self._partition) as consumer:
+            async with self._reading() as consumer:
                 await self._find(consumer, after)
                 yield ()
                 async with aclosing(self._records(consumer)) as batches:
@@ -68,6 +69,13 @@ class KafkaSource:
 
     async def aclose(self) -> None:
         """Nothing is held beside the connections, which end with each reading."""
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+        async with reading(self._settings, _ROLE) as consumer:
+            await check_exists(consumer, self._settings)
+            consumer.assign([self._partition])
+            yield consumer
 
     async def _find(self, consumer: AIOKafkaConsumer, after: Bookmark) -> None:
         """Stand behind the place, having seen that it is there."""
