@@ -21,7 +21,7 @@ from tests.support.chaos.injuries import (
     kill_registrar,
     kill_relay,
 )
-from tests.support.chaos.rounds import Order, rounds_of_soak, run
+from tests.support.chaos.rounds import Figures, Order, rounds_of_soak, run
 from tests.support.postgres_server import fresh_database
 
 pytestmark = [
@@ -32,6 +32,11 @@ pytestmark = [
         ":pytest.PytestUnraisableExceptionWarning"
     ),
 ]
+FEW = 20
+INJURIES = {
+    "broker kills", "cuts", "projector kills", "registrar kills", "relay freezes", "relay kills", "silences",
+    "takeovers from a frozen relay",
+}  # fmt: skip
 
 
 async def test_three_rounds_of_chaos_break_no_promise(own_broker: MakeBroker, tmp_path: Path) -> None:
@@ -49,6 +54,7 @@ async def test_hundreds_of_rounds_of_chaos_break_no_promise(own_broker: MakeBrok
     broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
     figures = await run(tmp_path, broker, Order(rounds_of_soak(300), long_ones=True))
     assert not figures.violations
+    was_worth_it(figures, INJURIES)
 
 
 @pytest.mark.soak
@@ -58,6 +64,8 @@ async def test_chaos_with_a_broker_of_three_killed_in_every_round_breaks_no_prom
     broker = await asyncio.to_thread(lambda: own_broker(3, proxied=True))
     figures = await run(tmp_path, broker, Order(rounds_of_soak(60), always=kill_broker))
     assert not figures.violations
+    assert figures.did["broker kills"] >= figures.rounds
+    was_worth_it(figures, INJURIES - {"silences"})
 
 
 @pytest.mark.soak
@@ -72,3 +80,17 @@ async def test_chaos_with_two_registrars_on_postgresql_breaks_no_promise(
         )
         figures = await run(tmp_path, broker, order)
     assert not figures.violations
+    was_worth_it(figures, INJURIES)
+
+
+def was_worth_it(figures: Figures, injuries: set[str]) -> None:
+    """Every kind of injury happened, and enough was written and done all the while: else nothing was shown.
+
+    A run that repeats a few rounds of another shows those alone.
+    """
+    if figures.rounds < FEW:
+        return
+    assert {name for name in injuries if not figures.did[name]} == set()
+    assert figures.tally.http_done > 20 * figures.rounds
+    assert figures.tally.kafka_done > 5 * figures.rounds
+    assert figures.held["fences"] > figures.rounds / 2

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -107,13 +107,19 @@ class Load:
         self._garbage.produce(self._world.topics.commands, b"no command", key=b"anything")
         self._clients = [asyncio.create_task(self._client(number)) for number in self._wishes]
 
-    async def answered(self, number: int, patience: float) -> None:
-        """Return when so many more commands were answered, by each way; at the latest when patience is over."""
-        wanted = (self._tally.over_http + number, self._tally.over_kafka + number)
-        with suppress(TimeoutError):
+    async def answered(self, number: int, patience: float) -> list[str]:
+        """Return when so many more commands were answered, by each way; that they were not in time is a violation."""
+        before = (self._tally.over_http, self._tally.over_kafka)
+        try:
             async with asyncio.timeout(patience):
-                while self._tally.over_http < wanted[0] or self._tally.over_kafka < wanted[1]:  # noqa: ASYNC110 - counters tell nobody
+                while min(self._tally.over_http - before[0], self._tally.over_kafka - before[1]) < number:  # noqa: ASYNC110 - counters tell nobody
                     await asyncio.sleep(0.05)
+        except TimeoutError:
+            more = (self._tally.over_http - before[0], self._tally.over_kafka - before[1])
+            return [
+                f"within {patience:g} s of calm {more} commands were answered over HTTP and Kafka, not {number} each"
+            ]
+        return []
 
     async def quiesce(self, patience: float) -> list[str]:
         """Begin nothing new; what is not answered in time is a violation."""

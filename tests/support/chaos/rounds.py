@@ -153,10 +153,10 @@ async def _round(
     """Injure under load, then wait until nothing is left to do; what was never done is a violation."""
     load.begin()
     await inflict(world, injuries, chance, figures.did)
-    await load.answered(AFTERWARDS, ANSWERED_WITHIN)
+    wrong = await load.answered(AFTERWARDS, ANSWERED_WITHIN)
     await asyncio.sleep(chance.uniform(0.1, 0.6))
     began = time.monotonic()
-    wrong = await load.quiesce(ANSWERED_WITHIN)
+    wrong += await load.quiesce(ANSWERED_WITHIN)
     while not wrong and (left := await asyncio.to_thread(_left, world, tail)):
         if time.monotonic() - began > DRAINED_WITHIN:
             wrong.append(f"not drained within {DRAINED_WITHIN:g} s: {left}")

@@ -1,48 +1,21 @@
-"""A fold says the same whatever the portions in which it is given events, and writes a row once."""
+"""A fold writes a row once, however many events change it, and in whatever portions they come."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-
 import pytest
-from tests.support.histories import History, wander
+from tests.support.histories import History
 
 from regista.domain import commands as c
-from regista.projections.changes import Change, Write
+from regista.projections.changes import Write
 from regista.projections.decoding import Item, decode_rows
 from regista.projections.views import models, versions
 from regista.projections.views.base import View
-from regista.projections.views.catalogue import VIEWS
 
 
 def items_of(history: History) -> list[Item]:
     items, broken = decode_rows(history.rows, 0)
     assert broken is None
     return items
-
-
-def said(changes: Sequence[Change]) -> list[object]:
-    """What can be compared of changes: of a rewrite all but the function."""
-    return [
-        (change.statement.text, sorted(map(tuple, change.rows), key=repr))
-        if isinstance(change, Write)
-        else (change.select, change.key, change.update)
-        for change in changes
-    ]
-
-
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_a_fold_says_the_same_however_its_events_are_divided(view: View) -> None:
-    history = History()
-    for _ in wander(history, random.Random(3), 150):
-        pass
-    items = items_of(history)[75:]  # those before are known: rows are changed that are there
-    whole = said(view.fold(items))
-    fold = view.begin()
-    for start in range(0, len(items), 7):
-        fold.add(items[start : start + 7])
-    assert said(fold.changes()) == whole
 
 
 @pytest.mark.parametrize(("view", "expected"), [(models.VIEW, 1), (versions.VIEW, 2)], ids=["models", "versions"])
