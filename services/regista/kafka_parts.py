@@ -86,7 +86,10 @@ class RelayPart:
 
 
 class IntakePart:
-    """The intake of commands, as the status shows it. A halted one hinders: a partition waits for somebody."""
+    """The intake of commands, as status and metrics show it.
+
+    A halted one hinders nothing: HTTP, the log and the views go on while a partition of commands waits for somebody.
+    """
 
     name = "intake"
 
@@ -95,12 +98,7 @@ class IntakePart:
 
     def state(self) -> PartState:
         """How the intake stands."""
-        found = self.intake.state()
-        if found.state != "halted":
-            return PartState(asdict(found))
-        return PartState(
-            asdict(found), Reason(found.code or "intake_halted", found.error or "it has halted", self.name, found.hint)
-        )
+        return PartState(asdict(self.intake.state()))
 
 
 class Acknowledging:

@@ -142,7 +142,7 @@ async def test_a_topic_that_lost_its_end_halts_its_queue_until_it_is_made_anew(
             assert (state.code, state.taken, log.intake(source)) == (CUT, 0, Taken(2, lost.packed))
             assert "topics create" in (state.hint or "")
             shown = IntakePart(one.intake).state()
-            assert (shown.shown["state"], shown.hindrance and shown.hindrance.code) == ("halted", CUT)
+            assert (shown.shown["state"], shown.shown["code"], shown.hindrance) == ("halted", CUT, None)
             metrics = Metrics()
             metrics.observe_intake(one.intake.state)
             assert b'regista_intake_state{state="halted"} 1.0' in metrics.text()
