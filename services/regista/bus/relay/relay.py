@@ -10,7 +10,7 @@
     6 await     every send, then the commit, both with a time limit
     7 anything wrong: drop the producer, wait a little, go to 2; fenced: stand by until the other is gone
 
-Reading before fencing would publish twice: what the older relay commits in between is not seen (issue 4 shows both).
+Reading before fencing would publish twice: what the older relay commits in between is not seen.
 """
 
 from __future__ import annotations
