@@ -15,12 +15,10 @@ import gc
 import os
 import pstats
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +45,6 @@ from regista.projections.views.catalogue import VIEWS
 EVENTS = 20_000
 MODELS = 200
 REGISTRATIONS = 4_000
-SHORT_TURN = 0.0005
 LIVE_BATCH = 100
 """Events in a transaction under load: what comes in while the projector works and rests."""
 
@@ -91,14 +88,14 @@ def _models() -> History:
     return history
 
 
-def fold(place: Place, rows: Sequence[Row], batch: int = BATCH, *, ahead: bool = False) -> tuple[float, float, int]:
-    """Fold the rows into every view, in this thread, or in two: seconds, seconds of processor time, bytes written."""
-    with closing(open_views(place)) as database, ThreadPoolExecutor(1) as pool:
+def fold(place: Place, rows: Sequence[Row], batch: int = BATCH) -> tuple[float, float, int]:
+    """Fold the rows into every view: seconds, seconds of processor time, bytes written."""
+    with closing(open_views(place)) as database:
         members = _created(database)
         written = _written()
         wall, cpu = time.perf_counter(), time.process_time()
         for index in range(0, len(rows), batch):
-            members = apply(database, members, rows[index : index + batch], pool if ahead else None)
+            members = apply(database, members, rows[index : index + batch])
         return time.perf_counter() - wall, time.process_time() - cpu, _written() - written
 
 
@@ -165,17 +162,6 @@ def _cut(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield rows[start : start + size]
 
 
-@contextmanager
-def turns(seconds: float) -> Iterator[None]:
-    """Let a thread keep the interpreter for so long while another wants it."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(seconds)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 async def rebuild(place: Place, history: History) -> tuple[float, float]:
     """Seconds to catch up from nothing, and to rebuild beside the live views, digests compared."""
     feed = MemoryFeed(history.log_id)
@@ -221,10 +207,7 @@ def _rebuilt(folder: Path, mix: str, make: Callable[[int], History], events: int
     try:
         least = floor(folder / f"{make.__name__}-floor.db", history.rows)
         path = folder / f"{make.__name__}.db"
-        alone, cpu, _ = fold(path, history.rows)
-        together, _, _ = fold(folder / f"{make.__name__}-ahead.db", history.rows, ahead=True)
-        with turns(SHORT_TURN):
-            quicker, _, _ = fold(folder / f"{make.__name__}-turns.db", history.rows, ahead=True)
+        _, cpu, _ = fold(path, history.rows)
         first, again = asyncio.run(rebuild(folder / f"{make.__name__}-rebuilt.db", history))
     finally:
         gc.unfreeze()
@@ -235,8 +218,6 @@ def _rebuilt(folder: Path, mix: str, make: Callable[[int], History], events: int
         Figure("… floor: executemany of the same rows, nothing else", least.insert * micros, "µs"),
         Figure("… floor: decoding the same events", least.decode * micros, "µs"),
         Figure("… both floors' share of it", (least.insert + least.decode) / cpu),
-        Figure("… folding a section ahead: in the time of one thread", together / alone),
-        Figure(f"… the same, turns of {SHORT_TURN * 1000} ms", quicker / alone),
         Figure("… on disk per event", path.stat().st_size / count, "bytes"),
     ]
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Refused, Unavailable
@@ -56,7 +55,6 @@ class Folding:
         self._blocking = blocking
         self._settle = settle
         self._continuity = Continuity(database)
-        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="projector-ahead")
         self._rebuild: Rebuild | None = None
         self._loaded = False
         self.is_of_this_log = False
@@ -77,10 +75,9 @@ class Folding:
         return self._rebuild is not None
 
     def close(self) -> None:
-        """End the thread; whoever waits for a rebuild is answered that it was cancelled."""
+        """Whoever waits for a rebuild is answered that it was cancelled."""
         self.abandon(asyncio.CancelledError())
         self._continuity.close()
-        self._ahead.shutdown()
 
     def forget(self) -> None:
         """Take the generations from the database again before the next step."""
@@ -173,7 +170,7 @@ class Folding:
 
     def _fold(self, group: Sequence[Member], rows: Sequence[Row]) -> Sequence[Member]:
         rows = self._continuity.whole(group, rows)
-        moved = apply(self._database, group, rows, self._ahead)
+        moved = apply(self._database, group, rows)
         self._continuity.moved(group[0].entry.position, rows)
         return moved
 

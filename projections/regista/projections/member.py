@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -77,14 +76,11 @@ class _Failed(Exception):
         self.member = member
 
 
-def apply(
-    database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None = None
-) -> list[Member]:
+def apply(database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row]) -> list[Member]:
     """Fold whole atomic sets into members that have all come equally far; the members as they stand then.
 
     All of it is one transaction. A view that cannot apply an event keeps what comes before it and is ``degraded``;
-    the others go on. With ``ahead`` the next section is decoded and folded in another thread while the database, which
-    needs no interpreter lock, writes the one before.
+    the others go on.
 
     Raises:
         Overtaken: another projector was faster; nothing was written.
@@ -95,7 +91,7 @@ def apply(
     smooth = [m for m in members if not skips[m.entry.key]]
     while smooth:
         try:
-            done = _smoothly(database, smooth, rows, ahead)
+            done = _smoothly(database, smooth, rows)
             break
         except CannotDecode:
             smooth = []
@@ -108,13 +104,11 @@ def apply(
     return [*done, *(_carefully(database, m, rows, skips[m.entry.key]) for m in rest)]
 
 
-def _smoothly(
-    database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None
-) -> list[Member]:
+def _smoothly(database: ViewsStorage, members: Sequence[Member], rows: Sequence[Row]) -> list[Member]:
     after = members[0].entry.progress
     late: list[Late] = [{} for _ in members]
     with database.transaction(large=len(rows) >= CHUNK):
-        for prepared in _prepared(members, rows, ahead):
+        for prepared in _prepared(members, rows):
             for member, changes, later in zip(members, prepared.changes, late, strict=True):
                 if isinstance(changes, Exception):
                     raise _Failed(member)
@@ -146,22 +140,13 @@ def _write(database: ViewsStorage, member: Member, changes: Sequence[Change]) ->
         raise _Failed(member) from error
 
 
-def _prepared(members: Sequence[Member], rows: Sequence[Row], ahead: Executor | None) -> Iterator[_Prepared]:
-    """The sections of a batch, in order, one of them prepared ahead."""
+def _prepared(members: Sequence[Member], rows: Sequence[Row]) -> Iterator[_Prepared]:
+    """The sections of a batch, in order."""
     progress = members[0].entry.progress
-    sections = list(_cut(rows, SECTION))
-    if ahead is None or len(sections) == 1:
-        for section in sections:
-            prepared = _prepare(members, section, progress)
-            progress = prepared.progress
-            yield prepared
-        return
-    pending = ahead.submit(_prepare, members, sections[0], progress)
-    for section in sections[1:]:
-        prepared = pending.result()
-        pending = ahead.submit(_prepare, members, section, prepared.progress)
+    for section in _cut(rows, SECTION):
+        prepared = _prepare(members, section, progress)
+        progress = prepared.progress
         yield prepared
-    yield pending.result()
 
 
 def _prepare(members: Sequence[Member], rows: Sequence[Row], progress: Progress) -> _Prepared:
