@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 
 import psycopg
 import pytest
 from tests.support.chained_log import Writer, filled
 
+from regista.domain.errors import Damaged, Unavailable
 from regista.store.append import Append, Intake, Outgoing, Taken
 from regista.store.postgres import PostgresLogReader, PostgresLogStore
 from regista.store.sqlite import SQLiteLogReader, SQLiteLogStore
@@ -78,17 +81,82 @@ def test_a_log_of_the_second_layout_keeps_its_offsets_and_learns_the_last_record
     store.close()
 
 
+def first_layout_of_a_database(url: str) -> None:
+    """Make the database what a release wrote that knew queues by their offsets alone."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE regista.intake DROP COLUMN mark")
+        connection.execute("UPDATE regista.log SET value = '1' WHERE key = 'schema_version'")
+
+
 @pytest.mark.engine("postgres")
 def test_a_database_of_the_first_layout_keeps_its_offsets_and_learns_the_last_records(postgres_database: str) -> None:
     store = filled(PostgresLogStore(postgres_database))
     store.append([Append((), None, {}, Intake("commands/0", 0, 7))])
     store.close()
-    with psycopg.connect(postgres_database, autocommit=True) as connection:
-        connection.execute("ALTER TABLE regista.intake DROP COLUMN mark")
-        connection.execute("UPDATE regista.log SET value = '1' WHERE key = 'schema_version'")
+    first_layout_of_a_database(postgres_database)
     with closing(PostgresLogReader(postgres_database)) as reader:
         assert reader.intake("commands/0") == Taken(7)
         with closing(PostgresLogStore(postgres_database)) as opened:
             assert (opened.intake("commands/0"), opened.max_position()) == (Taken(7), 12)
             opened.append([Append((), None, {}, Intake("commands/0", 7, 9, b"mark"))])
             assert (opened.intake("commands/0"), reader.intake_offset("commands/0")) == (Taken(9, b"mark"), 9)
+
+
+def sessions_that_wait(url: str) -> int:
+    with psycopg.connect(url, autocommit=True) as connection:
+        [[count]] = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchall()
+        return int(count)
+
+
+@pytest.mark.engine("postgres")
+def test_a_migration_waits_for_the_append_of_an_older_registrar_and_does_not_stand_in_its_way(
+    postgres_database: str,
+) -> None:
+    filled(PostgresLogStore(postgres_database)).close()
+    first_layout_of_a_database(postgres_database)
+
+    def migrate() -> int:
+        with closing(PostgresLogStore(postgres_database, lock_timeout=30)) as store:
+            return store.max_position()
+
+    with ThreadPoolExecutor(1) as threads:
+        with psycopg.connect(postgres_database) as append:
+            append.execute("SET lock_timeout = '10s'")
+            append.execute("LOCK TABLE regista.log IN EXCLUSIVE MODE")
+            migrating = threads.submit(migrate)
+            deadline = monotonic() + 20
+            while sessions_that_wait(postgres_database) == 0:
+                assert monotonic() < deadline, "the migration does not wait for the append"
+            assert append.execute("SELECT next_offset FROM regista.intake").fetchall() == []
+            append.execute("INSERT INTO regista.intake VALUES ('commands/0', 1)")
+        assert migrating.result(30) == 12
+    with closing(PostgresLogReader(postgres_database)) as reader:
+        assert reader.intake("commands/0") == Taken(1)
+
+
+@pytest.mark.engine("postgres")
+def test_a_layout_that_a_later_release_added_to_stops_no_running_registrar_but_its_next_start(
+    postgres_database: str,
+) -> None:
+    with closing(PostgresLogStore(postgres_database)) as running:
+        filled(running)
+        with psycopg.connect(postgres_database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE regista.intake ADD COLUMN later TEXT")
+            connection.execute("UPDATE regista.log SET value = '99' WHERE key = 'schema_version'")
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid()"
+            )
+        running.check_writable()
+        assert Writer(running, "later").write("d") == 13
+        assert running.prune_outcomes(1, 1) == 0
+        with pytest.raises(Damaged) as refused:
+            PostgresLogStore(postgres_database)
+        assert refused.value.code == "log_too_new"
+        with psycopg.connect(postgres_database, autocommit=True) as connection:
+            connection.execute("INSERT INTO regista.log VALUES ('replaced', '1')")
+        with pytest.raises(Unavailable) as replaced:
+            running.check_writable()
+        assert replaced.value.code == "log_replaced"

@@ -20,7 +20,7 @@ from psycopg.rows import DictRow, dict_row, tuple_row
 from regista.domain.errors import Invalid
 from regista.store.postgres.address import Address
 from regista.store.postgres.connections import Connection, ReaderPool, connect, is_alive
-from regista.store.postgres.identity import Identity, check_same, identify
+from regista.store.postgres.identity import Identity, check_same
 from regista.store.postgres.schema import SCHEMA
 from regista.store.postgres.writers import give_back, share, take_alone
 
@@ -151,7 +151,7 @@ class LogDatastore(PostgresDatastore):
 
     def _check_same(self, connection: Connection) -> None:
         if self.identity is not None:
-            check_same(identify(connection, self.address), self.identity, self.address)
+            check_same(connection, self.identity, self.address)
 
     def _drop_writer(self) -> None:
         writer, self._writer = self._writer, None

@@ -28,12 +28,43 @@ class Identity:
 
 
 def identify(connection: Connection, address: Address) -> Identity | None:
-    """What the database holds; None when there is no log in it.
+    """What the database holds, for who opens it; None when there is no log in it.
 
     Raises:
         Damaged: ``not_a_log``: the schema is another program's; ``log_too_new``.
         psycopg.Error: it cannot be asked.
     """
+    found = _read(connection, address)
+    if found is not None and found.version > SCHEMA_VERSION:
+        raise Damaged(
+            f"The log in {address.shown} was written by a newer release (layout {found.version}, this release knows "
+            f"{SCHEMA_VERSION}).",
+            code="log_too_new",
+            hint="Run the release that wrote it, or a later one.",
+        )
+    return found
+
+
+def check_same(connection: Connection, known: Identity, address: Address) -> None:
+    """Check that the log is still the one that a process opened: what it remembers of it is worth nothing else.
+
+    A layout that is newer by now is none of its concern: see ``schema.MIGRATIONS``.
+
+    Raises:
+        Unavailable: ``log_replaced``.
+        Damaged: ``not_a_log``.
+        psycopg.Error: it cannot be asked.
+    """
+    found = _read(connection, address)
+    if found is None or (found.log_id, found.replaced) != (known.log_id, known.replaced):
+        raise Unavailable(
+            f"The log in {address.shown} was healed or imported since this process opened it.",
+            code="log_replaced",
+            hint="Start this process again.",
+        )
+
+
+def _read(connection: Connection, address: Address) -> Identity | None:
     if connection.execute(_EXISTS).fetchone() is None:
         return None
     try:
@@ -47,25 +78,4 @@ def identify(connection: Connection, address: Address) -> Identity | None:
             code="not_a_log",
             hint="Name another database.",
         )
-    if int(version) > SCHEMA_VERSION:
-        raise Damaged(
-            f"The log in {address.shown} was written by a newer release (layout {version}, this release knows "
-            f"{SCHEMA_VERSION}).",
-            code="log_too_new",
-            hint="Run the release that wrote it, or a later one.",
-        )
     return Identity(log_id, int(version), int(entries.get("replaced", "0")))
-
-
-def check_same(found: Identity | None, known: Identity, address: Address) -> None:
-    """Check that the log is still the one that a process opened: what it remembers of it is worth nothing else.
-
-    Raises:
-        Unavailable: ``log_replaced``.
-    """
-    if found is None or (found.log_id, found.replaced) != (known.log_id, known.replaced):
-        raise Unavailable(
-            f"The log in {address.shown} was healed or imported since this process opened it.",
-            code="log_replaced",
-            hint="Start this process again.",
-        )

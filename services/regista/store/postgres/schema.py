@@ -58,5 +58,10 @@ _MARKS = ("ALTER TABLE regista.intake ADD COLUMN mark BYTEA",)
 WITH_MARKS = 2
 """The version that knows the last record of a queue, not its offset alone."""
 MIGRATIONS = (_FIRST, _MARKS)
-"""Each brings the schema one version further."""
+"""Each brings the schema one version further.
+
+Registrars of the release before go on writing meanwhile, and until they are replaced: a migration adds, and they must
+be able to do without what it adds. One that they must not write behind counts ``replaced`` in ``regista.log`` up: each
+of their sessions is refused from then on, and their next start as well.
+"""
 SCHEMA_VERSION = len(MIGRATIONS)

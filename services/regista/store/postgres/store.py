@@ -188,6 +188,9 @@ def _migrate(connection: Connection, address: Address, now: Callable[[], datetim
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))
         found = identify(connection, address)  # another registrar may have been faster
+        if found is not None:
+            # In the order of an append: first the write lock, then the tables. It waits for those of running registrars.
+            connection.execute(LOCK)
         version = found.version if found else 0
         if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'regista'").fetchone():
             connection.execute("CREATE SCHEMA regista")
