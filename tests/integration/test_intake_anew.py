@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -23,6 +26,7 @@ from regista.bus.topics.administration import ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.http.metrics import Metrics
 from regista.kafka_parts import IntakePart
+from regista.registrar.taking import Taker
 from regista.store.append import Append, Intake, Taken
 from regista.store.sqlite import SQLiteLogStore
 from regista.wire.orders import Order
@@ -87,24 +91,49 @@ async def test_a_topic_made_anew_that_has_outgrown_the_old_one_meanwhile_is_read
     ]
 
 
-async def test_a_topic_made_anew_under_a_registrar_loses_nothing_though_it_is_as_long_as_it_was(
-    tmp_path: Path, kafka_settings: KafkaSettings
+async def test_a_topic_made_anew_while_the_registrar_was_frozen_loses_nothing_whatever_it_was_doing(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One partition had one command, and has two before the registrar looks: the offset alone would pass over one."""
-    async with taking(tmp_path, kafka_settings) as one:
-        source = await send(kafka_settings, describe(0))
-        await results(kafka_settings, 1)
+    """Frozen in the middle of an append, as by a stalled disk or SIGSTOP: to the process no time passes there."""
+    original, frozen = Taker.take, asyncio.Event()
+
+    async def meanwhile() -> None:
         await make_anew(kafka_settings)
-        async with sending(kafka_settings) as producer:
-            topic = Topics(kafka_settings.kafka_prefix).commands
-            batch = producer.create_batch()
-            for order in map(describe, (1, 2)):
-                batch.append(key=key_of(order), value=encode_order(order), timestamp=None)
-            await producer.partitions_for(topic)
-            partition = int(source.rpartition("/")[2])
-            await (await producer.send_batch(batch, topic, partition=partition))
-        assert [each[0] for each in answers(await results(kafka_settings, 3))] == ["c1", "c2", "new"]
+        await send(kafka_settings, *map(describe, (1, 2, 3)))
+
+    async def take(self: Taker, *given: Any) -> int:
+        done = await original(self, *given)
+        if not frozen.is_set():
+            frozen.set()
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(asyncio.run, meanwhile()).result()
+        return done
+
+    monkeypatch.setattr(Taker, "take", take)
+    async with taking(tmp_path, kafka_settings) as one:
+        await send(kafka_settings, describe(0))
+        assert [each[0] for each in answers(await results(kafka_settings, 4))] == ["c1", "c2", "c3", "new"]
         assert one.intake.state().begun_anew == 1
+
+
+async def test_clocks_of_brokers_that_differ_neither_halt_nor_stop_a_queue(
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that is ahead, and then one that is not: the topic looks like another one for as long, and is not."""
+    monkeypatch.setattr("regista.bus.commands.queue.follows_at_once", lambda _mark, _record: False)
+    asked: list[bool] = []
+
+    async def suspect(*_: object) -> bool:
+        asked.append(True)
+        return True
+
+    monkeypatch.setattr("regista.bus.commands.queue.may_be_another", suspect)
+    async with taking(tmp_path, kafka_settings) as one:
+        for number in range(4):
+            await send(kafka_settings, describe(number))
+            assert [each[2] for each in answers(await results(kafka_settings, number + 1))] == [False] * (number + 1)
+        assert (one.intake.state().begun_anew, one.intake.state().state) == (0, "taking")
+    assert len(asked) == 3
 
 
 async def test_a_topic_is_suspected_to_be_another_when_it_has_later_records_where_earlier_ones_were(

@@ -2,7 +2,8 @@
 
 The store's offset is the truth: Kafka's committed offsets are not used. Whatever goes wrong, the queue is looked at again
 from there, so nothing is lost and nothing is done twice, whoever else believes to have the partition. An offset means
-something in one topic only, so the store knows the last record as well, and it is looked at before the queue goes on.
+something in one topic only, so the store knows the last record as well, and it is looked at before the queue goes on;
+what comes later is compared with it by the times that brokers gave, never by how long this process believes to have waited.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from regista.bus.clients import raise_if_cancelled
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
-from regista.bus.commands.same import check_made_anew, may_be_another, still_holds
+from regista.bus.commands.same import check_made_anew, follows_at_once, may_be_another, still_holds
 from regista.domain.errors import RegistaError, Unavailable
 from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
@@ -34,10 +35,6 @@ _FETCHED = 512
 _LONG_POLL_MS = 500
 _SHRUNK_LOOKS = 20
 _LOOK = 0.5
-_SURE = 2.0
-"""Seconds that a queue is not looked at again: clocks of brokers that differ must not keep it looking for ever."""
-_SILENT = 0.02
-"""Seconds without a record in which a topic might have been made anew: none is in less."""
 _CONTENDED = frozenset({"log_contended", "overloaded"})
 _log = logging.getLogger(__name__)
 
@@ -118,19 +115,17 @@ class Queue:
 
     async def _take_in(self) -> None:
         """Take in from where the store stands, until something goes wrong or it is stopped."""
-        clock = asyncio.get_running_loop().time
         self._opening = True
         before, expected = await self._go_to_start()
         self._opening = False
         if self._unopened:
             # Over, whether or not there is something to take in; what keeps records out is over when one is in.
             self._unopened, self.progress.error = False, None
-        sure_until = clock() + _SURE
         records: list[Any] = []
         while not self._stopping.is_set():
             if not records:
                 records = await self._next(expected)
-                if records and clock() > sure_until and await self._may_be_another():
+                if records and await self._are_of_another(records):
                     return  # to look at it as one that was just opened
             if not records:
                 continue
@@ -139,7 +134,6 @@ class Queue:
             self._mark = Mark.of(some[taken - 1])
             before = expected = self._mark.offset + 1
             del records[:taken]
-            sure_until = max(sure_until, clock() + _SILENT)
             self._note_taken(before, taken)
 
     async def _go_to_start(self) -> tuple[int, int]:
@@ -181,15 +175,31 @@ class Queue:
             if again:
                 await self._pause(_LOOK)
             stored = await ask(self._store, self._store.intake, self._source)
-            begin = (await self._consumer.beginning_offsets([self._partition]))[self._partition]
-            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+            begin, end = await self._bounds()
             if stored is None or stored.offset <= end or self._stopping.is_set():
                 break
         return stored, begin, end
 
-    async def _may_be_another(self) -> bool:
-        """Whether the topic may have been made anew while nothing came from it."""
-        return self._mark is not None and await may_be_another(self._consumer, self._partition, self._mark)
+    async def _are_of_another(self, records: Sequence[Any]) -> bool:
+        """Whether records that came are of a topic that was made anew since the last one was taken in.
+
+        Asked after they came, so that what happened before they did is seen, however long this process was frozen.
+        """
+        mark = self._mark
+        if mark is None or follows_at_once(mark, records[0]):
+            return False
+        went_back = records[0].timestamp < mark.timestamp_ms
+        if not went_back and not await may_be_another(self._consumer, self._partition, mark):
+            return False
+        # Clocks of brokers that differ look like that too, so the remembered record itself has the last word.
+        held = await still_holds(self._consumer, self._partition, mark, *await self._bounds())
+        self._consumer.seek(self._partition, records[-1].offset + 1)
+        return not held
+
+    async def _bounds(self) -> tuple[int, int]:
+        """From where to where the partition goes."""
+        begin = (await self._consumer.beginning_offsets([self._partition]))[self._partition]
+        return begin, (await self._consumer.end_offsets([self._partition]))[self._partition]
 
     async def _next(self, expected: int) -> list[Any]:
         found = await self._consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=_FETCHED)

@@ -21,6 +21,8 @@ from regista.bus.commands.mark import LOG_APPEND_TIME, Dated, Mark
 from regista.domain.errors import Damaged, Unavailable
 
 CUT = "commands_topic_cut"
+_AT_ONCE_MS = 20
+"""No topic is deleted, made anew and filled in less."""
 _LONG_POLL_MS = 500
 _PATIENCE = 5.0
 
@@ -61,6 +63,11 @@ async def check_made_anew(
         hint=f"Delete {topic} and have it made anew (regista topics create): it is then read from its beginning by "
         "itself. Who published a command and got no result publishes it again, with the same command_id.",
     )
+
+
+def follows_at_once(mark: Mark, record: Dated) -> bool:
+    """Whether a record behind the remembered one was appended so soon after it that no topic was made anew between."""
+    return 0 <= record.timestamp - mark.timestamp_ms <= _AT_ONCE_MS
 
 
 async def may_be_another(consumer: AIOKafkaConsumer, partition: TopicPartition, mark: Mark) -> bool:
