@@ -47,10 +47,9 @@ class Listener(AsyncDriver):
         super().__init__(Session(replace(settings, fresh=False), Patience(attempts=1)), transport)
         self._silence = silence
 
-    async def log(self) -> tuple[str, int]:
-        """The identity of the log and its newest position, visible or not."""
-        status = await self._run(self._session.ask(self._session.reading("/v1/status"), Status))
-        return status.log_id, status.log_position
+    async def status(self) -> Status:
+        """How the registry is: the identity of its log, its newest position, visible or not, and its views."""
+        return await self._run(self._session.ask(self._session.reading("/v1/status"), Status))
 
     async def newest(self, until: int | None = None, *, visible: int) -> Event | None:
         """The newest event, of those up to a position where one is given, once the view holds ``visible``.
