@@ -22,7 +22,7 @@ from regista.bus.clients import raise_if_cancelled
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
-from regista.bus.commands.same import check_made_anew, follows_at_once, may_be_another, still_holds
+from regista.bus.commands.same import check_made_anew, follows_at_once, may_be_another, shorter, still_holds
 from regista.domain.errors import RegistaError, Unavailable
 from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
@@ -116,7 +116,9 @@ class Queue:
     async def _take_in(self) -> None:
         """Take in from where the store stands, until something goes wrong or it is stopped."""
         self._opening = True
-        before, expected = await self._go_to_start()
+        if (opened := await self._go_to_start()) is None:
+            return
+        before, expected = opened
         self._opening = False
         if self._unopened:
             # Over, whether or not there is something to take in; what keeps records out is over when one is in.
@@ -136,8 +138,10 @@ class Queue:
             del records[:taken]
             self._note_taken(before, taken)
 
-    async def _go_to_start(self) -> tuple[int, int]:
+    async def _go_to_start(self) -> tuple[int, int] | None:
         """Move the consumer to where the store stands: the store's offset, and the offset of the next record.
+
+        None when it was stopped before it was known whether the topic is the one that was taken in from.
 
         Records that Kafka removed before they were taken in are passed over. A topic that was made anew is read from its
         beginning.
@@ -146,6 +150,8 @@ class Queue:
             Damaged: ``commands_topic_cut``: it is another topic than was taken in from, and holds what was taken in.
         """
         stored, begin, end = await self._look()
+        if self._stopping.is_set():
+            return None
         before, mark = stored or Taken(0)
         self._mark = Mark.unpacked(mark)
         if self._mark is not None and self._mark.offset != before - 1:
@@ -168,16 +174,20 @@ class Queue:
     async def _look(self) -> tuple[Taken | None, int, int]:
         """How far the store has taken it in, and from where to where the partition goes.
 
-        It ends before the store's offset only when it did so again and again: a broker that has just become the leader may
-        not know the end yet.
+        It ends before the store's offset only when it did so again and again, or the queue is stopped meanwhile: a broker
+        that has just become the leader may not know the end yet.
         """
         for again in range(_SHRUNK_LOOKS):
             if again:
                 await self._pause(_LOOK)
             stored = await ask(self._store, self._store.intake, self._source)
             begin, end = await self._bounds()
+            taken = begin if stored is None else max(begin, stored.offset)
+            self.progress.offset, self.progress.end = taken, max(taken, end)
             if stored is None or stored.offset <= end or self._stopping.is_set():
                 break
+            self._say(shorter(self._source, stored.offset, end))
+            self._unopened = True
         return stored, begin, end
 
     async def _are_of_another(self, records: Sequence[Any]) -> bool:
@@ -226,11 +236,14 @@ class Queue:
         said = error if isinstance(error, RegistaError) else Unavailable(repr(error), code="intake_failed")
         if said.code in _CONTENDED:
             self._limit = max(1, self._limit // 4)
-        if self.progress.error is None or self.progress.error.code != said.code:
-            unknown = None if isinstance(error, RegistaError) else error
-            _log.warning("%s waits: %s", self._source, said, exc_info=unknown)
+        self._say(said, None if isinstance(error, RegistaError) else error)
         self._unopened = self._opening
-        self.progress.error = said
+
+    def _say(self, error: RegistaError, unknown: Exception | None = None) -> None:
+        """Show what the queue waits for; ``unknown``: what it comes from, where that says more."""
+        if self.progress.error is None or self.progress.error.code != error.code:
+            _log.warning("%s waits: %s", self._source, error, exc_info=unknown)
+        self.progress.error = error
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -21,6 +21,7 @@ from regista.bus.commands.mark import LOG_APPEND_TIME, Dated, Mark
 from regista.domain.errors import Damaged, Unavailable
 
 CUT = "commands_topic_cut"
+SHORTER = "commands_topic_shorter"
 _AT_ONCE_MS = 20
 """No topic is deleted, made anew and filled in less."""
 _LONG_POLL_MS = 500
@@ -39,6 +40,16 @@ async def still_holds(consumer: AIOKafkaConsumer, partition: TopicPartition, mar
         return True
     found = await _first(consumer, partition, mark.offset, end) if mark.offset < end else None
     return found is not None and Mark.of(found) == mark
+
+
+def shorter(source: str, taken: int, end: int) -> Unavailable:
+    """Why a queue waits that ends before what was taken in of it."""
+    return Unavailable(
+        f"{source} ends at offset {end}, and was taken in up to {taken}: it was made anew, or its leader does not know the "
+        "end yet. It is looked at again for some seconds.",
+        code=SHORTER,
+        hint="Wait: it goes on by itself, or halts and says why.",
+    )
 
 
 async def check_made_anew(
