@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,10 @@ class NewLeader:
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.asked()
-        return dict.fromkeys(partitions, 3)
+        return dict.fromkeys(partitions, 0)
 
     def seek(self, *_: object) -> None:
-        raise AssertionError("there is nowhere to go")
+        """Nothing is read."""
 
 
 @pytest.fixture
@@ -49,9 +49,19 @@ def log(tmp_path: Path) -> Iterator[SQLiteLogStore]:
         yield store
 
 
-def queue_on(log: SQLiteLogStore, tmp_path: Path, consumer: Any) -> Queue:
-    taker = Taker(registrar_on(log, tmp_path).registrar)
-    return Queue(consumer, PARTITION, taker, log, max_bytes=10**6, clock=utc_now, told=lambda: None)
+@asynccontextmanager
+async def queue_on(log: SQLiteLogStore, tmp_path: Path, consumer: Any) -> AsyncIterator[Queue]:
+    one = registrar_on(log, tmp_path)
+    taker = Taker(one.registrar)
+    queue = Queue(consumer, PARTITION, taker, log, max_bytes=10**6, clock=utc_now, told=lambda: None)
+    try:
+        yield queue
+    finally:
+        queue.stop()
+        assert queue.task is not None
+        async with asyncio.timeout(10):
+            await queue.task
+        await one.writer.close()
 
 
 async def test_a_queue_that_is_stopped_while_it_is_opened_concludes_nothing_from_what_it_saw(
@@ -59,12 +69,9 @@ async def test_a_queue_that_is_stopped_while_it_is_opened_concludes_nothing_from
 ) -> None:
     """A rebalance or a shutdown in the first look: it cannot know whether the second would say the same."""
     leader = NewLeader()
-    queue = queue_on(log, tmp_path, leader)
-    leader.asked = queue.stop
-    queue.start()
-    assert queue.task is not None
-    async with asyncio.timeout(10):
-        await queue.task
+    async with queue_on(log, tmp_path, leader) as queue:
+        leader.asked = queue.stop
+        queue.start()
     assert log.intake(SOURCE) == TAKEN
     assert queue.progress.begun_anew == 0
 
@@ -72,16 +79,11 @@ async def test_a_queue_that_is_stopped_while_it_is_opened_concludes_nothing_from
 async def test_a_queue_that_waits_for_its_end_to_come_back_says_so_from_the_first_look_on(
     log: SQLiteLogStore, tmp_path: Path
 ) -> None:
-    queue = queue_on(log, tmp_path, NewLeader())
-    queue.start()
-    try:
+    async with queue_on(log, tmp_path, NewLeader()) as queue:
+        queue.start()
         await until(lambda: queue.progress.error is not None, "it says what it waits for", 5)
         error = queue.progress.error
         assert error is not None
         assert (error.code, queue.progress.offset, queue.progress.taken) == (SHORTER, 5, 0)
-        assert "ends at offset 3, and was taken in up to 5" in error.detail
-    finally:
-        queue.stop()
-        assert queue.task is not None
-        await queue.task
+        assert "ends at offset 0, and was taken in up to 5" in error.detail
     assert log.intake(SOURCE) == TAKEN
