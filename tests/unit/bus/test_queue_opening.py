@@ -69,9 +69,17 @@ async def test_a_queue_that_is_stopped_while_it_is_opened_concludes_nothing_from
 ) -> None:
     """A rebalance or a shutdown in the first look: it cannot know whether the second would say the same."""
     leader = NewLeader()
+    looked = asyncio.Event()
     async with queue_on(log, tmp_path, leader) as queue:
-        leader.asked = queue.stop
+
+        def stop() -> None:
+            looked.set()
+            queue.stop()
+
+        leader.asked = stop
         queue.start()
+        async with asyncio.timeout(10):
+            await looked.wait()
     assert log.intake(SOURCE) == TAKEN
     assert queue.progress.begun_anew == 0
 
