@@ -104,6 +104,18 @@ async def test_a_relay_does_not_leave_a_gap_in_a_topic_that_was_made_anew_under_
     assert await records(settings) == []
 
 
+@pytest.mark.parametrize(("role", "code"), [("events", "events_topic_lost"), ("relay", "relay_checkpoint_lost")])
+async def test_a_relay_with_nothing_to_publish_notices_a_topic_that_was_made_anew_at_once(
+    log: LogStore, settings: KafkaSettings, role: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "_LOOK_AT_TOPICS", 2.0)
+    async with relaying(log, settings) as relay:
+        await published(relay, 12)
+        await delete_topics(settings, getattr(Topics(settings.kafka_prefix), role))
+        await create_topics(settings)
+        assert (await halted(relay)).code == code
+
+
 async def test_a_relay_whose_checkpoints_are_deleted_halts(
     log: LogStore, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

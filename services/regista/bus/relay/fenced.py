@@ -7,7 +7,7 @@ of them never publish at the same time, not even those of two logs that were giv
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
@@ -125,6 +125,16 @@ class FencedProducer:
             there = (await self._producer.client.fetch_all_metadata()).topics()
         if gone := set(names) - there:
             raise Unavailable(f"{', '.join(sorted(gone))} cannot be found any more.", code="topics_vanished")
+
+    def check_ends(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Check that partitions still hold what was published to them; ``ends`` are the offsets behind their last.
+
+        Raises:
+            Unavailable: ``topics_vanished``: one ends before that: the topic was made anew, or the partition lost its end.
+        """
+        for partition, end in ends.items():
+            if end <= self._ends.get(partition, -1):
+                raise Unavailable(f"{partition.topic} ends at offset {end} now.", code="topics_vanished")
 
     def _check_order(self, sent: Sequence[Any]) -> None:
         """Check that every partition goes on where it was.

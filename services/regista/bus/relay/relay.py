@@ -191,8 +191,8 @@ class Relay:
                     self._leading()
                     await self._outbox.wait(checkpoint.position, _IDLE)
                     if clock() > look_at:
-                        # With nothing to publish nothing else would say that they are gone.
-                        await producer.check_topics(*self._needed)
+                        # With nothing to publish nothing else would say that they are gone, or others by now.
+                        await self._look_at_topics(producer)
                         look_at = clock() + _LOOK_AT_TOPICS
                     continue
                 if len(entries) >= _AHEAD:
@@ -205,6 +205,17 @@ class Relay:
                 await asyncio.wait([following])
                 if not following.cancelled():
                     following.exception()
+
+    async def _look_at_topics(self, producer: FencedProducer) -> None:
+        """Look whether the topics are there, and those that were published to.
+
+        Raises:
+            Unavailable: ``topics_vanished``.
+            Exception: anything that aiokafka raises.
+        """
+        await producer.check_topics(*(partition.topic for partition in self._needed))
+        async with looking(self._settings, f"relay.{self._outbox.name}.look", *self._needed) as consumer:
+            producer.check_ends(await consumer.end_offsets(self._needed))
 
     def _reading(self, position: int) -> asyncio.Task[Sequence[Entry]]:
         """Read in a thread: the next batch, while the present one is on its way."""
@@ -316,9 +327,10 @@ class Relay:
         )
 
     @property
-    def _needed(self) -> list[str]:
-        """The topics without which there is no going on."""
-        return [self._notes.topic, *([self._outbox.guarded] if self._outbox.guarded else [])]
+    def _needed(self) -> list[TopicPartition]:
+        """What there is no going on without."""
+        guarded = self._outbox.guarded
+        return [self._notes] if guarded is None else [self._notes, TopicPartition(guarded, 0)]
 
     @property
     def _notes(self) -> TopicPartition:
