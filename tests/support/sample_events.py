@@ -66,15 +66,45 @@ TEXTS: Mapping[str, str] = {
     "url": "https://ci.example.org/run/812",
     "version": "1.4.0",
     "weights_digest": "sha256:" + "34" * 32,
+    "code": "stage_not_allowed",
+    "detail": "Läuft auf 3 von 3 Knoten ✓",
+    "endpoint": "Fraud",
+    "environment": "Prod",
+    "field": "variants[0]",
+    "fingerprint": "sha256:5656565656565656565656565656565656565656565656565656565656565656",
+    "follow": "@production",
+    "followed": "@production",
+    "hint": "Promote it to production first.",
+    "kind": "nginx",
+    "metric": "error_rate",
+    "previous_description": "Fängt Kartenbetrug",
+    "previous_follow": "@champion",
+    "previous_kind": "directory",
+    "previous_settings": "{}",
+    "region": "eu-central",
+    "settings": '{"path": "/etc/nginx/conf.d"}',
+    "target": "Edge",
 }
 NUMBERS: Mapping[str, int] = {
+    "attempts": 3,
+    "change": 812,
     "events": 812,
+    "hold_seconds": 900,
+    "minimum_requests": 10_000,
+    "minimum_samples": 500,
+    "mirror": 2_500,
     "ordinal": 14,
+    "previous_change": 811,
     "previous_ordinal": 13,
+    "restores": 640,
+    "samples": 48_213,
     "seed": -42,
     "size": 5_368_709_120,
     "source_position": 1_000_912,
+    "step": 2,
+    "weight": 9_000,
 }
+FLOATS: Mapping[str, float] = {"limit": 1.2, "value": 0.0125}
 BYTES: Mapping[str, bytes] = {"command_digest": bytes(range(32)), "previous_hash": bytes(range(224, 256))}
 SCALARS: Mapping[str, Scalar] = {
     "shuffle": True,
@@ -142,6 +172,8 @@ def _leaf(hint: object, name: str, *, filled: bool) -> Any:
         return filled
     if hint is int:
         return NUMBERS.get(name, 64)
+    if hint is float:
+        return FLOATS[name]
     if hint is str:
         return TEXTS[name]
     if hint is bytes:

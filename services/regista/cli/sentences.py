@@ -49,6 +49,44 @@ def _assigned(data: Data) -> str:
     return f"pointed @{data['alias']} at {data['version']}{before}"
 
 
+def _share(hundredths: int) -> str:
+    return f"{hundredths / 100:g} %"
+
+
+def _variant(one: Data) -> str:
+    role = "" if one["role"] == "champion" else f" {one['role']}"
+    share = f"mirrored {_share(one['mirror'])}" if one["role"] == "shadow" else _share(one["weight"])
+    return f"{one['version']}{role} {share}" + (f" in {one['region']}" if one.get("region") else "")
+
+
+def _where(data: Data) -> str:
+    return f"{data['environment']}/{data['endpoint']}"
+
+
+def _served(data: Data) -> str:
+    return ", ".join(map(_variant, data["variants"])) or "nothing"
+
+
+def _traffic(data: Data) -> str:
+    canary = data.get("canary")
+    step = f" (step {canary['step']} of {len(canary['steps'])})" if canary else ""
+    return f"changed the traffic of {_where(data)} to {_served(data)}{step}"
+
+
+def _defined(data: Data) -> str:
+    regions = f" in {', '.join(data['regions'])}" if data.get("regions") else ""
+    return f"defined {data['environment']}: serves {', '.join(data['stages'])}{regions}"
+
+
+def _deployed(data: Data) -> str:
+    return f"deployment of change {data['change']} of {_where(data)} to {data['target']}: {data['state']}"
+
+
+def _concluded(data: Data) -> str:
+    step = f", step {data['step']}" if data.get("step") else ""
+    return f"judged change {data['change']} of {_where(data)}{step}: {data['verdict'].replace('_', ' ')}"
+
+
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "regista.model.registered.v1": lambda d: f"took the name {d['model']}",
     "regista.model.updated.v1": lambda d: "changed " + _changed(d, "title", "description", "owner", "tags", "policy"),
@@ -67,6 +105,20 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     ),
     "regista.alias.assigned.v1": _assigned,
     "regista.alias.removed.v1": lambda d: f"removed @{d['alias']} (was {d['previous_version']})",
+    "regista.environment.defined.v1": _defined,
+    "regista.target.created.v1": lambda d: f"created the target {d['target']} ({d['kind']})",
+    "regista.target.changed.v1": lambda d: f"changed the target {d['target']} ({d['kind']})",
+    "regista.target.removed.v1": lambda d: f"removed the target {d['target']}",
+    "regista.endpoint.created.v1": lambda d: f"created {_where(d)} for {d['model']}",
+    "regista.endpoint.updated.v1": lambda d: f"changed what describes {_where(d)}",
+    "regista.endpoint.traffic-changed.v1": _traffic,
+    "regista.endpoint.rolled-back.v1": lambda d: f"rolled {_where(d)} back to {_served(d)}",
+    "regista.endpoint.follow-refused.v1": lambda d: (
+        f"{_where(d)} did not follow {d['followed']} to {d['version']}: {d['code']}"
+    ),
+    "regista.endpoint.deployment-reported.v1": _deployed,
+    "regista.endpoint.experiment-concluded.v1": _concluded,
+    "regista.endpoint.retired.v1": lambda d: f"retired {_where(d)}",
     "regista.log.created.v1": lambda _: "created the log",
     "regista.log.healed.v1": lambda d: (
         f"healed from {d['source']}: {d['restored']} events restored, {d['quarantined']} put aside"

@@ -137,4 +137,4 @@ def test_events_are_told_in_words(kind: str, data: dict[str, Any], words: str) -
 
 
 def test_an_event_of_a_later_release_is_told_by_its_type() -> None:
-    assert sentence("regista.endpoint.created.v1", {}) == "regista.endpoint.created.v1"
+    assert sentence("regista.subscription.created.v1", {}) == "regista.subscription.created.v1"

@@ -1,9 +1,4 @@
-"""The events of the model and log streams: what happened, in the past tense, for ever.
-
-An event says what was before, so that a reader needs no state to understand it. Its Avro schema
-(``schemas/regista/schemas/avro``) is the contract; these dataclasses are its form inside Python, and a test proves
-that both agree. ``Meta`` is the first field of every record and never changes its layout.
-"""
+"""The events of the model stream."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
 
+from regista.domain.events.base import Event
 from regista.domain.metadata import (
     Artifact,
     Code,
@@ -26,40 +22,6 @@ from regista.domain.metadata import (
     Scalar,
     Signature,
 )
-
-Identity: TypeAlias = Literal["asserted", "authenticated", "system", "import"]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an imported event came from: the other system, its id there, its time there."""
-
-    system: str
-    id: str
-    time: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """Who, when, why, by which command, and the hash of the stream's preceding event (32 bytes)."""
-
-    time: datetime
-    actor: str
-    identity: Identity
-    reason: str | None
-    command_id: str
-    command_digest: bytes
-    cause: str | None
-    origin: Origin | None
-    traceparent: str | None
-    previous_hash: bytes
-
-
-class Event:
-    """The base of all events. ``TYPE`` is the CloudEvents type; the class name is the Avro record name."""
-
-    __slots__ = ()
-    TYPE: ClassVar[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,63 +267,3 @@ class AliasRemoved(Event):
     alias: str
     previous_version: str
     previous_ordinal: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogCreated(Event):
-    """The first event of every log: position 1. ``log_id`` is its identity on Kafka and in exports."""
-
-    TYPE: ClassVar[str] = "regista.log.created.v1"
-    log_id: str
-    software: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogImported(Event):
-    """A copy of another log goes on as a log of its own: all before this event is the other's, unchanged."""
-
-    TYPE: ClassVar[str] = "regista.log.imported.v1"
-    log_id: str
-    source_log_id: str
-    source_position: int
-    events: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogHealed(Event):
-    """The store was made equal to another copy of the log again; a gap of 1,000,000 positions precedes this event.
-
-    ``kept`` and ``restored`` are events of the log now, ``quarantined`` those that the copy contradicts.
-    """
-
-    TYPE: ClassVar[str] = "regista.log.healed.v1"
-    log_id: str
-    source: str
-    source_position: int
-    kept: int
-    restored: int
-    quarantined: int
-
-
-EVENT_TYPES: dict[str, type[Event]] = {
-    cls.TYPE: cls
-    for cls in (
-        ModelRegistered,
-        ModelUpdated,
-        ModelRetired,
-        ModelRevived,
-        VersionRegistered,
-        VersionUpdated,
-        EvaluationRecorded,
-        CheckReported,
-        VersionPromoted,
-        VersionRolledBack,
-        VersionArchived,
-        AliasAssigned,
-        AliasRemoved,
-        LogCreated,
-        LogImported,
-        LogHealed,
-    )
-}
-"""The closed table: an event type that is not here does not exist for this release."""
