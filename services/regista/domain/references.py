@@ -88,6 +88,38 @@ def model_stream(name: str) -> str:
     return f"model/{check_name(name, 'model name').lower()}"
 
 
+def environment_stream(name: str) -> str:
+    """The stream of an environment, by its name in lower case."""
+    return f"environment/{check_name(name, 'environment name').lower()}"
+
+
+def target_stream(name: str) -> str:
+    """The stream of a target, by its name in lower case."""
+    return f"target/{check_name(name, 'target name').lower()}"
+
+
+def endpoint_stream(environment: str, name: str) -> str:
+    """The stream of an endpoint, by the names of its environment and its own in lower case."""
+    checked = check_name(environment, "environment name"), check_name(name, "endpoint name")
+    return f"endpoint/{'/'.join(checked).lower()}"
+
+
+def parse_endpoint(text: str) -> tuple[str, str]:
+    """The environment and the name of ``prod/fraud``, as they are spelled there.
+
+    Raises:
+        Invalid: ``bad_endpoint``; ``bad_name`` where a part is no name.
+    """
+    environment, slash, name = text.partition("/")
+    if not slash:
+        raise Invalid(
+            f"{text[:160]!r} names no endpoint",
+            code="bad_endpoint",
+            hint="Write environment and name with a slash between them: prod/fraud.",
+        )
+    return check_name(environment, "environment name"), check_name(name, "endpoint name")
+
+
 def check_alias(alias: str) -> str:
     """Return the alias in lower case where it is one.
 

@@ -6,8 +6,7 @@ from itertools import islice
 
 from regista.domain import references as r
 from regista.domain.commands import UNSET, Expectation
-from regista.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused, Retired
-from regista.domain.model.context import Context
+from regista.domain.errors import NotFound, PreconditionFailed, Reason, Refused, Retired
 from regista.domain.model.state import ModelState, VersionState, sharers
 
 LISTED = 20
@@ -39,16 +38,6 @@ def unknown_model(name: str) -> NotFound:
         code="unknown_model",
         hint=f"POST /v1/models with name {name!r} registers it; regista register does so by itself.",
     )
-
-
-def need_reason(context: Context, what: str) -> None:
-    """Check that the command says why.
-
-    Raises:
-        Invalid: ``reason_required``.
-    """
-    if not (context.reason or "").strip():
-        raise Invalid(f"{what} needs a reason", code="reason_required", hint="Say why: --reason, or the field reason.")
 
 
 def stage_name(text: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from regista.domain import commands as c
 from regista.domain import events as e
+from regista.domain.context import need_reason
 from regista.domain.errors import Invalid, NotFound, Reason, Refused
 from regista.domain.model.context import Context
-from regista.domain.model.lookup import need_reason, open_model, unknown_model
+from regista.domain.model.lookup import open_model, unknown_model
 from regista.domain.model.metadata_rules import identifier_problem
 from regista.domain.model.state import ModelState
 from regista.domain.policy import DEFAULT_POLICY

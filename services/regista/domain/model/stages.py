@@ -8,9 +8,10 @@ from operator import itemgetter
 
 from regista.domain import commands as c
 from regista.domain import events as e
+from regista.domain.context import need_reason
 from regista.domain.errors import Invalid, Reason, Refused
 from regista.domain.model.context import Context
-from regista.domain.model.lookup import LISTED, check_expectation, find_version, need_reason, open_model, stage_name
+from regista.domain.model.lookup import LISTED, check_expectation, find_version, open_model, stage_name
 from regista.domain.model.state import ModelState, VersionState
 
 

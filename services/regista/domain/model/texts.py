@@ -1,23 +1,15 @@
-"""Which text may stand in an event for ever: none with control characters or halves of characters, no empty names.
-
-Control characters break terminals, logs and CSV files, PostgreSQL stores no NUL, and half a surrogate pair has no UTF-8
-form. Prose (descriptions, reasons, values of maps) may have tabs and line breaks; names and addresses may not.
-"""
+"""Which texts of a model's commands are looked at, and which have rules of their own."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Final
 
 from regista.domain import commands as c
-from regista.domain.errors import Invalid, Reason
+from regista.domain import texts
+from regista.domain.errors import Reason
 
-_UNFIT_FOR_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_UNFIT_FOR_PROSE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_PROSE = frozenset({"description", "model_card", "summary", "custom"})
-_JUDGED_ELSEWHERE = frozenset(
+_JUDGED_ELSEWHERE: Final = frozenset(
     {"model", "alias", "check", "ref", "to", "stage", "version", "base", "expect_current", "artifact.files"}
 )
 """Names and references, which have rules of their own, and the paths of files, which the artifact store judges."""
@@ -29,58 +21,9 @@ def check_texts(command: c.Command, reason: str | None) -> None:
     Raises:
         Invalid: ``invalid_text``.
     """
-    problems = list(text_problems(command, reason))
-    if problems:
-        detail = "; ".join(problem.detail for problem in problems[:3])
-        raise Invalid(detail, code="invalid_text", hint=problems[0].hint, reasons=problems)
+    texts.check_texts(command, reason, _JUDGED_ELSEWHERE)
 
 
 def text_problems(command: c.Command, reason: str | None) -> Iterator[Reason]:
     """A reason for every text that may not stand in an event."""
-    if reason is not None:
-        yield from _text(reason, "reason", _UNFIT_FOR_PROSE)
-    yield from _fields(command, "")
-
-
-def _fields(value: Any, path: str) -> Iterator[Reason]:  # noqa: ANN401 - any dataclass: the type has no public name
-    for name in (each.name for each in fields(value)):
-        field = f"{path}.{name}" if path else name
-        if field not in _JUDGED_ELSEWHERE:
-            unfit = _UNFIT_FOR_PROSE if name in _PROSE else _UNFIT_FOR_NAMES
-            yield from _value(getattr(value, name), field, unfit)
-
-
-def _value(value: object, field: str, unfit: re.Pattern[str]) -> Iterator[Reason]:
-    if isinstance(value, str):
-        yield from _text(value, field, unfit)
-    elif isinstance(value, Mapping):
-        yield from _entries(value, field)
-    elif isinstance(value, tuple):
-        for i, inner in enumerate(value):
-            yield from _value(inner, f"{field}[{i}]", unfit)
-    elif is_dataclass(value):
-        yield from _fields(value, field)
-
-
-def _entries(entries: Mapping[str, object], field: str) -> Iterator[Reason]:
-    for key, value in entries.items():
-        yield from _key(key, field)
-        if isinstance(value, str):
-            yield from _text(value, f"{field}.{key}", _UNFIT_FOR_PROSE)
-
-
-def _key(key: str, field: str) -> Iterator[Reason]:
-    if not key.strip():
-        yield Reason("empty_name", f"{field} has an entry without a name", field, "Name it, or leave it out.")
-    else:
-        yield from _text(key, field, _UNFIT_FOR_NAMES)
-
-
-def _text(text: str, field: str, unfit: re.Pattern[str]) -> Iterator[Reason]:
-    if text.isprintable():
-        return
-    found = unfit.search(text)
-    if found is not None:
-        shown = ascii(field)[1:-1]
-        hint = f"Take U+{ord(found[0]):04X} out of it."
-        yield Reason("bad_text", f"{shown} holds a control character or half of a character", shown, hint)
+    return texts.text_problems(command, reason, _JUDGED_ELSEWHERE)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from regista.domain import commands as c
 from regista.domain import events as e
+from regista.domain.context import need_reason
 from regista.domain.errors import Invalid, Reason, Refused
 from regista.domain.metadata import Evaluation
 from regista.domain.model.context import Context
-from regista.domain.model.lookup import find_version, need_reason, open_model
+from regista.domain.model.lookup import find_version, open_model
 from regista.domain.model.metadata_rules import evaluation_problems, supplied_fields, supplied_problems
 from regista.domain.model.models import nothing_to_change, split_tags
 from regista.domain.model.state import ModelState, VersionState
