@@ -22,6 +22,7 @@ class Kind(Generic[S]):
     empty: S
     evolve: Callable[[S, Event], S]
     fold: Callable[[Iterable[Event], S], S]
+    """Folds events onto a state; without one, onto ``empty``."""
 
 
 MODEL: Final = Kind("model", model.EMPTY, model.evolve, model.fold)

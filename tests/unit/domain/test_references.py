@@ -123,3 +123,34 @@ def test_any_text_is_a_reference_or_invalid_and_the_refusal_can_be_printed(text:
     except Invalid as error:
         refusal = error
     assert refusal is None or refusal.detail.isprintable()
+
+
+def test_streams_hold_names_in_lower_case() -> None:
+    assert r.environment_stream("Prod") == "environment/prod"
+    assert r.target_stream("Edge-1") == "target/edge-1"
+    assert r.endpoint_stream("Prod", "Fraud") == "endpoint/prod/fraud"
+    for stream in (r.environment_stream, r.target_stream, lambda name: r.endpoint_stream("prod", name)):
+        with pytest.raises(Invalid) as caught:
+            stream("a/b")
+        assert caught.value.code == "bad_name"
+
+
+def test_an_endpoint_is_named_with_its_environment() -> None:
+    assert r.parse_endpoint("Prod/Fraud") == ("Prod", "Fraud")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("fraud", "bad_endpoint"),
+        ("", "bad_endpoint"),
+        ("prod/", "bad_name"),
+        ("/fraud", "bad_name"),
+        ("a/b/c", "bad_name"),
+    ],
+)
+def test_what_names_no_endpoint_is_refused(text: str, code: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        r.parse_endpoint(text)
+    assert caught.value.code == code
+    assert caught.value.hint

@@ -41,7 +41,7 @@ def roll_back_environment(
     without traffic, a stage without a holder): there is nothing to return to.
 
     An endpoint that has been retired since hinders, as do lost artifacts, regions that are gone, retired models, and
-    versions that stand in a later stage which is not rolled back with them.
+    versions that went on to a later stage which the environment does not serve.
 
     Raises:
         NotFound: ``unknown_environment``.
@@ -62,7 +62,7 @@ def roll_back_environment(
         if isinstance(model, ModelState) and isinstance(was, ModelState) and model.name.lower() in models:
             _roll_back_stages(plan, stream, model, was, environment, context)
     if plan.reasons:
-        raise _hindered(command, plan.reasons)
+        raise _hindered(command, list(dict.fromkeys(plan.reasons)))
     if not plan.events:
         raise Refused(
             f"environment {environment.name} is as it was at {command.at}",
@@ -114,20 +114,22 @@ def _roll_back_endpoint(
 def _roll_back_stages(
     plan: _Plan, stream: str, now: ModelState, then: ModelState, environment: EnvironmentState, context: Context
 ) -> None:
-    """Later stages first: what leaves one for the archive may be what an earlier one gets back."""
+    """Later stages first: what leaves one for the archive may be what an earlier one gets back.
+
+    Hindered or not, each is thought through: a stage hinders for what it is, not for what went before it.
+    """
     for stage in reversed(now.policy.stages):
         if stage not in environment.stages or not now.policy.is_held(stage) or not then.stage(stage).holders:
             continue
-        problems = list(_stage_problems(stream, now, then, stage, context))
-        plan.reasons += problems
-        if problems:
-            continue
+        plan.reasons += _stage_problems(stream, now, then, stage, environment, context)
         for event in _stage_events(now, then, stage):
             plan.events.append((stream, event))
             now = evolve(now, event)
 
 
-def _stage_problems(stream: str, now: ModelState, then: ModelState, stage: str, context: Context) -> Iterator[Reason]:
+def _stage_problems(
+    stream: str, now: ModelState, then: ModelState, stage: str, environment: EnvironmentState, context: Context
+) -> Iterator[Reason]:
     wanted, there = set(then.stage(stage).holders), set(now.stage(stage).holders)
     if wanted == there:
         return
@@ -141,7 +143,8 @@ def _stage_problems(stream: str, now: ModelState, then: ModelState, stage: str, 
             hint = f"Upload the artifact {version.digest} again: the digest tells whether it is the same."
             detail = f"{now.name}: the bytes of {version.number} are gone"
             yield Reason("artifact_missing", detail, stream, hint)
-        if version.stage != now.policy.archive and stages.index(version.stage) > stages.index(stage):
+        elsewhere = version.stage not in (now.policy.archive, *environment.stages)
+        if elsewhere and stages.index(version.stage) > stages.index(stage):
             hint = f"Roll {version.stage} back first: regista rollback {now.name} --stage {version.stage} --reason …"
             detail = f"{now.name}: {version.number} is in {version.stage}, and would leave it"
             yield Reason("in_later_stage", detail, stream, hint)
