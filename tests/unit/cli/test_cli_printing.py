@@ -114,6 +114,20 @@ def test_every_event_has_its_words() -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
+        (
+            "endpoint.traffic-changed",
+            {
+                "environment": "prod", "endpoint": "fraud", "canary": {"step": 1, "steps": [{}, {}]},
+                "variants": [
+                    {"version": "1.0.0", "role": "champion", "weight": 9_950, "mirror": 0, "region": "eu"},
+                    {"version": "1.1.0", "role": "canary", "weight": 50, "mirror": 0, "region": "eu"},
+                    {"version": "2.0.0", "role": "shadow", "weight": 0, "mirror": 10_000, "region": None},
+                ],
+            },
+            ("changed the traffic of prod/fraud to 1.0.0 99.5 % in eu, 1.1.0 canary 0.5 % in eu,"
+            " 2.0.0 shadow mirrored 100 % (step 1 of 2)"),
+        ),
+        ("endpoint.retired", {"environment": "prod", "endpoint": "fraud"}, "retired prod/fraud"),
         ("version.registered", {"version": "1.1.0", "numbering": {"level": "minor"}}, "registered 1.1.0 (minor)"),
         (
             "version.promoted",

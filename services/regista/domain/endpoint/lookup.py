@@ -24,7 +24,7 @@ class Surroundings:
 
 
 def named_streams(state: EndpointState, command: c.Command) -> list[str]:
-    """The other streams that a decision reads: their states belong into the context.
+    """The other streams that a decision reads, or that ``entering`` does: their states belong into the context.
 
     Raises:
         Invalid: ``bad_name``.
@@ -42,7 +42,7 @@ def named_streams(state: EndpointState, command: c.Command) -> list[str]:
         case c.UpdateEndpoint() | c.ChangeTraffic() | c.FollowVersion():
             return _unique([environment, *model, *map(target_stream, state.targets)])
         case c.RollBackEndpoint():
-            return [environment]
+            return [environment, *model]
         case c.ReportDeployment():
             return model
 

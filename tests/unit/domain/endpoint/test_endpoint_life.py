@@ -182,7 +182,7 @@ def test_the_history_folds_to_the_state() -> None:
         (c.FollowVersion("prod", "fraud", "@production"), ["environment/prod", "model/fraud", "target/edge"]),
         (c.UpdateEndpoint("prod", "fraud", ("core",)), ["environment/prod", "model/fraud", "target/core"]),
         (c.UpdateEndpoint("prod", "fraud"), ["environment/prod", "model/fraud", "target/edge"]),
-        (c.RollBackEndpoint("prod", "fraud"), ["environment/prod"]),
+        (c.RollBackEndpoint("prod", "fraud"), ["environment/prod", "model/fraud"]),
         (c.ReportDeployment("prod", "fraud", "edge", 2, "succeeded"), ["model/fraud"]),
         (c.ConcludeExperiment("prod", "fraud", 2, "promote"), []),
         (c.RetireEndpoint("prod", "fraud"), []),
