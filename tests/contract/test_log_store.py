@@ -58,6 +58,14 @@ def everything(store: LogStore) -> list[Row]:
     return store.read(0, 10_000)
 
 
+def test_streams_are_found_by_what_their_ids_begin_with(store: LogStore) -> None:
+    for number, stream in enumerate(("endpoint/prod/b", "endpoint/prod/a", "endpoint/prod-eu/a", "endpoint/Prod/a")):
+        store.append([one(stream, 1, f"created {number}"), one(stream, 2, f"changed {number}")])
+    assert store.streams("endpoint/prod/") == ["endpoint/prod/a", "endpoint/prod/b"]
+    assert store.streams("endpoint/") == ["endpoint/Prod/a", "endpoint/prod-eu/a", "endpoint/prod/a", "endpoint/prod/b"]
+    assert store.streams("target/") == []
+
+
 def test_a_new_log_begins_with_its_creation_and_keeps_its_identity(reopen: Open) -> None:
     store = reopen()
     [row] = everything(store)

@@ -14,6 +14,7 @@ from regista.domain import metadata as m
 from regista.domain.errors import NotFound
 from regista.registrar.answers import Outcome
 from regista.registrar.artifacts import Artifacts, Described
+from regista.registrar.commands import Command
 from regista.registrar.request import Caller, Request
 from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
@@ -61,9 +62,7 @@ class Running:
     writer: GroupCommit
     registrar: Registrar
 
-    async def do(
-        self, command: c.Command, reason: str | None = "because", caller: Caller = ANN, **more: Any
-    ) -> Outcome:
+    async def do(self, command: Command, reason: str | None = "because", caller: Caller = ANN, **more: Any) -> Outcome:
         return await self.registrar.execute(Request(command, caller, reason, **more))
 
 

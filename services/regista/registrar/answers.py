@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 
 from regista.domain import events as e
 from regista.domain.chain import Row, event_hash
+from regista.domain.context import State
 from regista.domain.model import ModelState
 from regista.domain.records import to_json, to_record
+from regista.registrar import deployment_answers as of_deployments
 
 Answer: TypeAlias = dict[str, Any]
 
@@ -28,7 +30,7 @@ _OfVersion: TypeAlias = (
     | e.VersionArchived
 )
 
-CREATING = (e.ModelRegistered, e.VersionRegistered, e.EvaluationRecorded, e.CheckReported)
+CREATING = (e.ModelRegistered, e.VersionRegistered, e.EvaluationRecorded, e.CheckReported, *of_deployments.CREATING)
 """Events whose command is answered with 201."""
 
 
@@ -41,32 +43,52 @@ class Outcome:
     answer: Answer
 
 
-def written(row: Row, event: e.Event, state: ModelState, command_id: str, *, replayed: bool) -> Outcome:
-    """The answer of a command whose event is in the log."""
-    resource = _RESOURCES[type(event)](event, state)
-    place = {
-        "stream": row.stream,
-        "sequence": row.sequence,
-        "position": row.position,
-        "hash": event_hash(row.stream, row.sequence, row.value).hex(),
-        "command_id": command_id,
-        "replayed": replayed,
-    }
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An event of a command that is in the log, and the state right after it."""
+
+    row: Row
+    event: e.Event
+    state: State
+
+
+def written(whole: Sequence[Written], command_id: str, *, replayed: bool) -> Outcome:
+    """The answer of a command whose events are in the log: that of the last of them.
+
+    Where they went to several streams, ``events`` lists where each of them stands.
+    """
+    last = whole[-1]
+    row, event = last.row, last.event
+    place = {**_place(row), "command_id": command_id, "replayed": replayed}
+    resource = RESOURCES[type(event)](event, last.state)
+    if len(whole) > 1 and any(one.row.stream != row.stream for one in whole):
+        resource = {"events": [{**_place(one.row), "type": one.event.TYPE} for one in whole]}
     status = 201 if isinstance(event, CREATING) and not replayed else 200
     return Outcome(status, row.position, {**resource, **place})
 
 
-def planned(stream: str, first_sequence: int, events: Sequence[e.Event]) -> Outcome:
-    """The answer of a dry run: the events that would have been appended."""
+def _place(row: Row) -> Answer:
+    return {
+        "stream": row.stream,
+        "sequence": row.sequence,
+        "position": row.position,
+        "hash": event_hash(row.stream, row.sequence, row.value).hex(),
+    }
+
+
+def planned(events: Sequence[tuple[str, e.Event]], sequences: Sequence[int]) -> Outcome:
+    """The answer of a dry run: the events that would have been appended, with their streams and sequences there."""
     plan = [
-        {"stream": stream, "sequence": first_sequence + i, "type": event.TYPE, "data": to_json(to_record(event))}
-        for i, event in enumerate(events)
+        {"stream": stream, "sequence": sequence, "type": event.TYPE, "data": to_json(to_record(event))}
+        for (stream, event), sequence in zip(events, sequences, strict=True)
     ]
     return Outcome(200, 0, {"dry_run": True, "events": plan})
 
 
-def needs_past(row: Row, event: e.Event, state: ModelState) -> bool:
-    """Whether the answer cannot be told from ``state``, which may have gone on since: its version was touched again."""
+def needs_past(row: Row, event: e.Event, state: State) -> bool:
+    """Whether the answer cannot be told from ``state``, which may have gone on since: what it is about was touched again."""
+    if not isinstance(state, ModelState):
+        return state.sequence != row.sequence
     if not isinstance(event, _OfVersion) or isinstance(event, e.VersionRegistered):
         return False
     version = state.versions.get(event.ordinal)
@@ -134,7 +156,7 @@ def _removed(event: e.AliasRemoved, _: ModelState) -> Answer:
     }
 
 
-_RESOURCES: dict[type[e.Event], Callable[[Any, ModelState], Answer]] = {
+RESOURCES: dict[type[e.Event], Callable[[Any, Any], Answer]] = {
     e.ModelRegistered: _model,
     e.ModelUpdated: _model,
     e.ModelRetired: _model,
@@ -148,4 +170,5 @@ _RESOURCES: dict[type[e.Event], Callable[[Any, ModelState], Answer]] = {
     e.VersionArchived: _version,
     e.AliasAssigned: _assigned,
     e.AliasRemoved: _removed,
+    **of_deployments.RESOURCES,
 }

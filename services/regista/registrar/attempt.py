@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
-from regista.domain.errors import RegistaError
-from regista.domain.events import Event, Meta, VersionPromoted, VersionRolledBack
-from regista.domain.model import EMPTY, Context, KnownArtifact, ModelState, VersionState, decide
-from regista.domain.model.lookup import find_version
-from regista.domain.model.registration import named_models
-from regista.domain.model.stages import rollback_targets
+from regista.domain.context import State
+from regista.domain.events import EndpointRolledBack, Event, Meta, TrafficChanged, VersionPromoted, VersionRolledBack
+from regista.domain.model import KnownArtifact, ModelState, VersionState
 from regista.domain.references import model_stream
-from regista.registrar.answers import Outcome, planned, written
+from regista.registrar.answers import Outcome, Written, planned, written
 from regista.registrar.artifacts import is_stored
+from regista.registrar.commands import Command
 from regista.registrar.preconditions import check_if_match
 from regista.registrar.request import Request
 from regista.registrar.states import States, StreamState, advanced
+from regista.registrar.subjects import Given, StreamEvent, subject_of
 from regista.store.append import Append, CommandKey, StoredEvent
 from regista.store.mapper import AvroMapper, Recorded
-
-ROLLBACK_LOOKAHEAD = 20
-"""How many earlier holders are looked up in the artifact store for one rollback."""
 
 
 class Stale(Exception):
@@ -34,18 +29,19 @@ class Stale(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """The events of a command, the last of them encoded, and the state after it."""
+    """The events of a command with their streams, as they are stored, and the state right after each."""
 
-    events: Sequence[Event]
-    stored: StoredEvent
-    state: ModelState
+    events: Sequence[StreamEvent]
+    stored: Sequence[StoredEvent]
+    states: Sequence[State]
 
 
 class Attempt:
     """A request, the decision made on it last, and its answer.
 
-    ``known`` is what the artifact store says of the artifact to register; ``looked_up`` are the stored artifacts that
-    were looked for, ``missing`` those of them that are gone. All are set before deciding.
+    ``found`` are the streams that were looked for, ``then`` the states at the moment that the command names. ``known`` is
+    what the artifact store says of the artifact to register; ``looked_up`` are the stored artifacts that were looked for,
+    ``missing`` those of them that are gone. All are set before deciding.
     """
 
     def __init__(
@@ -64,44 +60,40 @@ class Attempt:
         self._request = request
         self._key = key
         self._plain = plain
-        self._stream = model_stream(request.command.model)
-        self._others = named_models(request.command) if isinstance(request.command, c.RegisterVersion) else []
+        self._subject = subject_of(request.command)
         self._decided: _Decided | None = None
+        self.prefix = self._subject.prefix
+        self.moment = self._subject.moment
         self.epoch = 0
+        self.found: Sequence[str] = ()
+        self.then: Mapping[str, State] = {}
         self.known = KnownArtifact()
         self.looked_up: frozenset[str] = frozenset()
         self.missing: frozenset[str] = frozenset()
 
     @property
-    def streams(self) -> list[str]:
-        """The stream that the command writes, and those that its decision reads."""
-        return [self._stream, *self._others]
+    def streams(self) -> Sequence[str]:
+        """The streams that the command writes and that its decision reads, as far as can be told by those in memory.
+
+        Raises:
+            Invalid: ``bad_name``.
+        """
+        return self._subject.streams(self._held, self.found)
 
     @property
-    def command(self) -> c.Command:
+    def command(self) -> Command:
         """What is asked for."""
         return self._request.command
 
     @property
     def reads(self) -> dict[str, int]:
         """The sequences of all those streams in memory now: what a refusal rests on."""
-        held = ((stream, self._states.get(stream)) for stream in self.streams)
-        return {stream: state.state.sequence for stream, state in held if state is not None}
+        held = ((stream, self._held(stream)) for stream in self.streams)
+        return {stream: state.sequence for stream, state in held if state is not None}
 
     def entering(self) -> Iterator[VersionState]:
-        """The versions that the command may bring into a stage, as far as can be told before it is decided."""
-        held = self._states.get(self._stream)
-        state = EMPTY if held is None else held.state
-        match self._request.command:
-            case c.Promote(ref=ref) | c.RollBack(to=str(ref)):
-                try:
-                    yield find_version(state, ref)
-                except RegistaError:
-                    return  # the decision says so
-            case _:
-                pass
-        if isinstance(self._request.command, c.RollBack):
-            yield from islice(rollback_targets(state, self._request.command.stage), ROLLBACK_LOOKAHEAD)
+        """The versions that may be served or enter a stage, as far as can be told before the command is decided."""
+        return self._subject.entering(self._held, self.then)
 
     def prepare(self) -> Append | None:
         """Decide on the states as they are now, and remember what they become. None in a dry run.
@@ -110,52 +102,66 @@ class Attempt:
             Stale: a state is not in memory.
             RegistaError: the rules say no, or the event is too large.
         """
-        request, stream = self._request, self._stream
+        request = self._request
         self.epoch = self._states.epoch
-        before = self._get(stream)
-        read = {name: self._get(name) for name in self._others}
-        others = {name: found.state for name, found in read.items()}
-        check_if_match(before.state, request.command, request.if_match)
-        context = Context(request.reason, others, self.missing, self.known, self._plain)
-        events = decide(before.state, request.command, context)
-        self._check_looked_up(before.state, events)
-        meta, after, stored = self._meta(), before, list[StoredEvent]()
-        for event in events:
-            sequence = after.state.sequence + 1
-            recorded = Recorded(stream, sequence, replace(meta, previous_hash=after.last_hash), event)
+        before = {stream: self._get(stream) for stream in self.streams}
+        states = {stream: held.state for stream, held in before.items()}
+        check_if_match(states[self._subject.stream], request.command, request.if_match)
+        given = Given(request.reason, self.missing, self.known, self._plain, self.then)
+        events = self._subject.decide(states, given)
+        self._check_looked_up(states, events)
+        meta, after, stored, passed = self._meta(), dict[str, StreamState](), list[StoredEvent](), list[State]()
+        for stream, event in events:
+            last = after.get(stream) or before[stream]
+            recorded = Recorded(stream, last.state.sequence + 1, replace(meta, previous_hash=last.last_hash), event)
             stored.append(self._mapper.to_stored_event(recorded))
-            after = advanced(after, stream, event, stored[-1].state)
-        self._decided = _Decided(events, stored[-1], after.state)
+            after[stream] = advanced(last, stream, event, stored[-1].state)
+            passed.append(after[stream].state)
+        self._decided = _Decided(events, stored, passed)
         if request.dry_run:
             return None
-        self._states.put(stream, after)
-        reads = {name: state.sequence for name, state in others.items()}
-        tips = {name: found.last_hash for name, found in (*read.items(), (stream, before))}
+        for stream, state in after.items():
+            self._states.put(stream, state)
+        reads = {stream: state.sequence for stream, state in states.items() if stream not in after}
+        tips = {stream: held.last_hash for stream, held in before.items()}
         return Append(tuple(stored), self._key, reads, tips=tips)
 
     def plan(self) -> Outcome:
         """The answer of a dry run."""
         decided = self._last()
-        return planned(self._stream, decided.state.sequence - len(decided.events) + 1, decided.events)
+        sequences = [stored.originator_version for stored in decided.stored]
+        return planned(decided.events, sequences)
 
     def outcome(self, position: int) -> Outcome:
-        """The answer, once the events are in the log, the first of them at ``position``: that of the last."""
+        """The answer, once the events are in the log, the first of them at ``position``."""
         decided = self._last()
-        last = position + len(decided.events) - 1
-        row = Row(last, self._stream, decided.state.sequence, decided.stored.topic, decided.stored.state)
-        return written(row, decided.events[-1], decided.state, self._key.command_id, replayed=False)
+        return written(
+            [
+                Written(Row(position + i, stream, stored.originator_version, stored.topic, stored.state), event, state)
+                for i, ((stream, event), stored, state) in enumerate(
+                    zip(decided.events, decided.stored, decided.states, strict=True)
+                )
+            ],
+            self._key.command_id,
+            replayed=False,
+        )
 
-    def _check_looked_up(self, state: ModelState, events: Sequence[Event]) -> None:
-        """Whether the bytes of a version that enters a stage were looked for; another may have come into its place."""
-        for event in events:
-            if isinstance(event, VersionPromoted | VersionRolledBack):
-                version = state.versions[event.ordinal]
-                if is_stored(version.uri) and version.digest not in self.looked_up:
-                    raise Stale(version.digest)
+    def _check_looked_up(self, states: Mapping[str, State], events: Sequence[StreamEvent]) -> None:
+        """Whether the bytes of what is to be served were looked for; another may have come into its place."""
+        for stream, event in events:
+            for name, ordinal in _brought_in(stream, event):
+                model = states.get(name)
+                version = model.versions.get(ordinal) if isinstance(model, ModelState) else None
+                if version is None or (is_stored(version.uri) and version.digest not in self.looked_up):
+                    raise Stale(name)
 
     def _last(self) -> _Decided:
         assert self._decided is not None, "prepare() comes first"
         return self._decided
+
+    def _held(self, stream: str) -> State | None:
+        held = self._states.get(stream)
+        return None if held is None else held.state
 
     def _get(self, stream: str) -> StreamState:
         held = self._states.get(stream)
@@ -173,8 +179,20 @@ class Attempt:
             reason=request.reason,
             command_id=self._key.command_id,
             command_digest=self._key.digest,
-            cause=None,
+            cause=request.cause,
             origin=origin,
             traceparent=request.caller.traceparent,
             previous_hash=b"",
         )
+
+
+def _brought_in(stream: str, event: Event) -> Iterator[tuple[str, int]]:
+    """The versions that come to be served or into a stage by an event: stream and ordinal of each."""
+    match event:
+        case VersionPromoted() | VersionRolledBack():
+            yield stream, event.ordinal
+        case TrafficChanged() | EndpointRolledBack():
+            for variant in event.variants:
+                yield model_stream(event.model), variant.ordinal
+        case _:
+            pass

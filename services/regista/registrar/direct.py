@@ -31,9 +31,10 @@ _HEADERS: dict[str, tuple[str, str]] = {
     ),
     "if_match": ("If-Match", "Entity tag that the resource must still have, else 412."),
     "traceparent": ("traceparent", "W3C trace context; it is kept in the event."),
+    "cause": ("Regista-Cause", "The event that led to this, as `<stream>@<sequence>`; it is kept in the event."),
     "if_none_match": ("If-None-Match", "`*`: there must be none yet, else 412."),
 }
-HEADERS = ("idempotency_key", "if_match", "traceparent")
+HEADERS = ("idempotency_key", "if_match", "traceparent", "cause")
 """What every write reads."""
 
 

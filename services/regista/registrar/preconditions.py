@@ -10,9 +10,11 @@ import re
 from dataclasses import replace
 
 from regista.domain import commands as c
+from regista.domain.context import State
 from regista.domain.errors import Malformed, NotFound, PreconditionFailed
 from regista.domain.model.lookup import find_version
 from regista.domain.model.state import ModelState
+from regista.registrar.commands import Command
 from regista.registrar.request import IfMatch
 
 _TAG = re.compile('"([0-9]{1,18})"', re.ASCII)
@@ -27,7 +29,7 @@ def read_if_match(header: str | None) -> IfMatch:
     return tuple(int(found[1]) for tag in tags if (found := _TAG.fullmatch(tag)))
 
 
-def if_none_match(header: str | None, command: c.Command) -> c.Command:
+def if_none_match(header: str | None, command: Command) -> Command:
     """The command with the precondition that nothing is there yet, where ``*`` asks for it.
 
     Raises:
@@ -42,7 +44,7 @@ def if_none_match(header: str | None, command: c.Command) -> c.Command:
     return replace(command, expect_current=None)
 
 
-def check_if_match(state: ModelState, command: c.Command, if_match: IfMatch) -> None:
+def check_if_match(state: State, command: Command, if_match: IfMatch) -> None:
     """Check the condition against the resource that the command changes.
 
     Raises:
@@ -60,8 +62,10 @@ def check_if_match(state: ModelState, command: c.Command, if_match: IfMatch) -> 
     )
 
 
-def _touched(state: ModelState, command: c.Command) -> int:
+def _touched(state: State, command: Command) -> int:
     """The sequence that last touched the resource; 0: it does not exist."""
+    if not isinstance(state, ModelState):
+        return state.sequence if state.exists else 0
     match command:
         case c.AssignAlias() | c.RemoveAlias():
             alias = command.alias.lower()

@@ -9,12 +9,15 @@ from typing import Literal, TypeAlias
 
 import orjson
 
-from regista.domain.commands import Command
 from regista.domain.errors import Invalid
 from regista.domain.events import Identity
+from regista.domain.kinds import KINDS
+from regista.registrar.commands import Command
 
 _REMARKABLE = re.compile(rb'[\\\x7f]|"\s*":')
 """In JSON of ASCII alone: what is escaped, the one control character that is not, and keys without a name."""
+_CAUSE = re.compile(rf"(?:{'|'.join(KINDS)})/[a-z0-9._/-]{{1,300}}@[1-9][0-9]{{0,17}}", re.ASCII)
+"""An event, by its stream and its sequence there."""
 _COMMAND_ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 IfMatch: TypeAlias = tuple[int, ...] | Literal["*"] | None
 
@@ -45,7 +48,8 @@ class Request:
     """A command and all that came with it.
 
     ``command_id`` is the caller's idempotency key, or None. ``if_match`` holds the sequences of which one must be the
-    last that touched the resource; ``*`` asks only that it exists.
+    last that touched the resource; ``*`` asks only that it exists. ``cause`` is the event that led to it, as
+    ``<stream>@<sequence>``: it is kept in the events, and is no part of what makes two requests the same.
     """
 
     command: Command
@@ -54,6 +58,7 @@ class Request:
     command_id: str | None = None
     if_match: IfMatch = None
     dry_run: bool = False
+    cause: str | None = None
 
     def seal(self) -> Seal:
         """What identifies the request, and what was seen of its texts on the way."""
@@ -78,3 +83,18 @@ def check_command_id(key: str) -> str:
             hint="1 to 255 visible ASCII characters, chosen anew for each command: a UUID does.",
         )
     return key
+
+
+def check_cause(cause: str | None) -> str | None:
+    """Return what led to a command where it names an event, or nothing.
+
+    Raises:
+        Invalid: ``bad_cause``.
+    """
+    if cause is not None and _CAUSE.fullmatch(cause) is None:
+        raise Invalid(
+            "the cause names no event",
+            code="bad_cause",
+            hint="Write <stream>@<sequence>, for example model/fraud@12, or leave it out.",
+        )
+    return cause

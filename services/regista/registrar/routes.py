@@ -19,9 +19,10 @@ from regista.domain.events import Identity
 from regista.registrar import conversion as to
 from regista.registrar.acknowledge import Executor
 from regista.registrar.answers import Outcome
+from regista.registrar.commands import Command
 from regista.registrar.direct import HEADERS, Documented, Parameter, add_route, read_body, read_flag, read_query
 from regista.registrar.preconditions import if_none_match, read_if_match
-from regista.registrar.request import Caller
+from regista.registrar.request import Caller, check_cause
 from regista.registrar.request import Request as CommandRequest
 from regista.wire import requests as q
 from regista.wire import resources as r
@@ -58,7 +59,7 @@ class Write:
     method: str
     path: str
     documented: Documented
-    command: Callable[[Path, Any, Query], c.Command]
+    command: Callable[[Path, Any, Query], Command]
 
 
 def _write(
@@ -68,7 +69,7 @@ def _write(
     summary: str,
     tag: str,
     answer: type[BaseModel],
-    command: Callable[[Path, Any, Query], c.Command],
+    command: Callable[[Path, Any, Query], Command],
     *,
     body: type[BaseModel] | None = None,
     query: tuple[Parameter, ...] = (),
@@ -159,6 +160,7 @@ def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[R
                     command_id=request.headers.get("idempotency-key"),
                     if_match=read_if_match(request.headers.get("if-match")),
                     dry_run=read_flag(query, "dry_run"),
+                    cause=check_cause(request.headers.get("regista-cause")),
                 )
             )
         except RegistaError as error:

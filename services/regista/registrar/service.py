@@ -13,12 +13,16 @@ from datetime import UTC, datetime
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
+from regista.domain.context import State
 from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
+from regista.domain.kinds import KINDS
 from regista.domain.model import KnownArtifact
-from regista.registrar.answers import Outcome, needs_past, written
+from regista.registrar.answers import Outcome, Written, needs_past, written
 from regista.registrar.artifacts import Artifacts, is_stored
 from regista.registrar.attempt import Attempt, Stale
+from regista.registrar.commands import Command
+from regista.registrar.moments import position_at
 from regista.registrar.request import Request, Seal, check_command_id
 from regista.registrar.snapshots import Snapshots
 from regista.registrar.states import States
@@ -28,7 +32,7 @@ from regista.store.log import LogReader
 from regista.store.lookup import CommandLookup, ask
 from regista.store.mapper import AvroMapper
 
-MODELS = "model/"
+_DECIDED = tuple(f"{prefix}/" for prefix in KINDS)
 ATTEMPTS = 20
 """How often a command is decided at the most when other registrars keep moving what it rests on."""
 
@@ -100,7 +104,7 @@ class Registrar:
     async def find(self, actor: str, command_id: str) -> Outcome | None:
         """What an earlier command of this actor led to; None when there was none."""
         found = await self._commands.find(actor, check_command_id(command_id))
-        if found is None or not (await self._last_row(found)).stream.startswith(MODELS):
+        if found is None or not any(row.stream.startswith(_DECIDED) for row in await self._rows(found)):
             return None
         return await self._answer(found, command_id)
 
@@ -116,9 +120,13 @@ class Registrar:
         """Load and look up what deciding needs.
 
         Raises:
-            RegistaError: the log or the artifact store cannot be asked.
+            RegistaError: the log or the artifact store cannot be asked; a name is none.
         """
-        await self._states.ensure(attempt.streams)
+        if attempt.prefix is not None:
+            attempt.found = await ask(self._log, self._log.streams, attempt.prefix)
+        await self._load(attempt)
+        if attempt.moment is not None:
+            attempt.then = await asyncio.to_thread(self._then, attempt.streams, attempt.moment)
         attempt.known = await self._known_artifact(attempt.command)
         await self._look_up(attempt)
 
@@ -174,7 +182,17 @@ class Registrar:
         self._committed(committed.position)
         return attempt.outcome(committed.position)
 
-    async def _known_artifact(self, command: c.Command) -> KnownArtifact:
+    async def _load(self, attempt: Attempt) -> None:
+        """Load what the decision reads: a state may name further streams."""
+        streams: Sequence[str] = ()
+        while len(named := attempt.streams) > len(streams):
+            await self._states.ensure(named)
+            streams = named
+
+    def _then(self, streams: Sequence[str], moment: str) -> dict[str, State]:
+        return self._states.then(streams, position_at(self._log, moment))
+
+    async def _known_artifact(self, command: Command) -> KnownArtifact:
         if not isinstance(command, c.RegisterVersion | c.UpdateVersion):
             return KnownArtifact()
         announced = command.artifact if isinstance(command, c.RegisterVersion) else c.AnnouncedArtifact()
@@ -193,13 +211,18 @@ class Registrar:
         return await self.replay(found, key)
 
     async def _answer(self, found: CommandFound, command_id: str) -> Outcome:
-        row = await self._last_row(found)
+        rows = await self._rows(found)
+        told = rows if any(row.stream != rows[-1].stream for row in rows) else rows[-1:]
+        return written([await self._told(row) for row in told], command_id, replayed=True)
+
+    async def _told(self, row: Row) -> Written:
+        """An event, and the state right after it as far as an answer tells it."""
         event = self._mapper.from_row(row).event
         await self._states.ensure([row.stream])
         known = self._states.get(row.stream)
         if known is None or needs_past(row, event, known.state):
             known = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
-        return written(row, event, known.state, command_id, replayed=True)
+        return Written(row, event, known.state)
 
-    async def _last_row(self, found: CommandFound) -> Row:
-        return (await ask(self._log, self._log.rows_of_command, found))[-1]
+    async def _rows(self, found: CommandFound) -> list[Row]:
+        return await ask(self._log, self._log.rows_of_command, found)

@@ -11,21 +11,29 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
+from typing import Final
 
 from regista.domain.chain import Row, event_hash, stream_hash
+from regista.domain.context import State
 from regista.domain.events import Event
-from regista.domain.model import EMPTY, ModelState, evolve, fold
+from regista.domain.kinds import MODEL, kind_of
+from regista.domain.model import ModelState
 from regista.registrar.snapshots import WORTHWHILE, Snapshot, Snapshots
 from regista.store.log import LogReader
 from regista.store.lookup import ask
 from regista.store.mapper import AvroMapper
+from regista.store.queries import END
+
+_SNAPPED: Final = f"{MODEL.prefix}/"
+"""Streams of which snapshots are taken: others are short, or remember little."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
     """A stream's state, and the hash that its next event carries as ``previous_hash``."""
 
-    state: ModelState
+    state: State
     last_hash: bytes
 
 
@@ -90,8 +98,18 @@ class States:
         """Fold the stream from the log up to a sequence, from a snapshot where it is not later. Blocks."""
         start = self._proven(stream)
         if start.state.sequence > sequence:
-            start = StreamState(EMPTY, stream_hash(stream))
+            start = _nothing(stream)
         return self._fold(stream, start, sequence)
+
+    def then(self, streams: Iterable[str], position: int) -> dict[str, State]:
+        """The states as they were at a position: the folds up to it. Blocks."""
+        return {stream: self._then(stream, position) for stream in streams}
+
+    def _then(self, stream: str, position: int) -> State:
+        start = self._proven(stream, position)
+        rows = takewhile(lambda row: row.position <= position, self._log.load(stream, start.state.sequence))
+        state: State = kind_of(stream).fold((self._mapper.from_row(row).event for row in rows), start.state)
+        return state
 
     def save(self) -> None:
         """Take snapshots of the streams that went on long enough since their last. Blocks."""
@@ -105,15 +123,15 @@ class States:
         self._save(stream, loaded)
         return loaded
 
-    def _proven(self, stream: str) -> StreamState:
-        """The snapshot, where the log has the event that it was taken after; the empty state elsewhere."""
-        snapshot = self._snapshots.load(stream)
+    def _proven(self, stream: str, until: int = END) -> StreamState:
+        """The snapshot, where the log has the event that it was taken after, up to a position; else the empty state."""
+        snapshot = self._snapshots.load(stream) if stream.startswith(_SNAPPED) else None
         if snapshot is not None:
             sequence = snapshot.state.sequence
             rows = list(self._log.load(stream, sequence - 1, sequence))
-            if rows and event_hash(stream, sequence, rows[0].value) == snapshot.last_hash:
+            if rows and rows[0].position <= until and event_hash(stream, sequence, rows[0].value) == snapshot.last_hash:
                 return StreamState(snapshot.state, snapshot.last_hash)
-        return StreamState(EMPTY, stream_hash(stream))
+        return _nothing(stream)
 
     def _fold(self, stream: str, start: StreamState, until_sequence: int | None = None) -> StreamState:
         last: Row | None = None
@@ -124,12 +142,12 @@ class States:
                 last = row
                 yield self._mapper.from_row(row).event
 
-        state = fold(events(), start.state)
+        state = kind_of(stream).fold(events(), start.state)
         hashed = start.last_hash if last is None else event_hash(stream, last.sequence, last.value)
         return StreamState(state, hashed)
 
     def _save(self, stream: str, known: StreamState) -> None:
-        if known.state.sequence - self._saved.get(stream, 0) >= WORTHWHILE:
+        if isinstance(known.state, ModelState) and known.state.sequence - self._saved.get(stream, 0) >= WORTHWHILE:
             self._snapshots.save(stream, Snapshot(known.state, known.last_hash))
             self._saved[stream] = known.state.sequence
 
@@ -141,7 +159,11 @@ class States:
             self.put(stream, task.result())
 
 
+def _nothing(stream: str) -> StreamState:
+    return StreamState(kind_of(stream).empty, stream_hash(stream))
+
+
 def advanced(before: StreamState, stream: str, event: Event, value: bytes) -> StreamState:
     """The state after an event that was encoded as ``value``."""
-    state = evolve(before.state, event)
+    state = kind_of(stream).evolve(before.state, event)
     return StreamState(state, event_hash(stream, state.sequence, value))

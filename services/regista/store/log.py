@@ -31,6 +31,9 @@ class LogReader(Protocol):
     def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:
         """Rows of one stream in the order of sequence, fetched in chunks: no read transaction stays open between."""
 
+    def streams(self, prefix: str) -> list[str]:
+        """The streams whose ids begin with ``prefix``, which ends with ASCII, in the order of their bytes."""
+
     def read(self, from_position: int, limit: int, stop: int | None = None) -> list[Row]:
         """At most ``limit`` rows from ``from_position`` on, itself included, up to ``stop``, itself included."""
 

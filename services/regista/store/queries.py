@@ -15,6 +15,13 @@ _LOAD = (
     _ROWS + "WHERE originator_id = ? AND originator_version > ? AND originator_version <= ? "
     "ORDER BY originator_version LIMIT ?"
 )
+_STREAMS = (
+    "WITH RECURSIVE found(id) AS ("
+    "SELECT min(originator_id) FROM regista.events WHERE originator_id >= ? AND originator_id < ? "
+    "UNION ALL SELECT (SELECT min(originator_id) FROM regista.events WHERE originator_id > id AND originator_id < ?) "
+    "FROM found WHERE id IS NOT NULL) SELECT id FROM found WHERE id IS NOT NULL"
+)
+"""From each stream straight to the next by the index: what they cost is their number, not that of their events."""
 _MAX_POSITION = "SELECT max(position) FROM regista.events"
 _COMMAND = "SELECT digest, position, count, hash FROM regista.commands WHERE actor = ? AND command_id = ?"
 _COMMANDS = (
@@ -44,6 +51,7 @@ class LogQueries:
         self.row = said(_ROW)
         self.last = said(_LAST)
         self.load = said(_LOAD)
+        self.streams = said(_STREAMS)
         self.max_position = said(_MAX_POSITION)
         self.command = said(_COMMAND)
         self.commands = said(_COMMANDS)

@@ -43,6 +43,11 @@ class TableReader(ABC):
                 return
             after_sequence = rows[-1].sequence
 
+    def streams(self, prefix: str) -> list[str]:
+        """The streams of a prefix."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return [str(stream) for (stream,) in self._fetch(self._queries.streams, (prefix, end, end))]
+
     def read(self, from_position: int, limit: int, stop: int | None = None) -> list[Row]:
         """Rows from a position on, itself included."""
         return self._rows(self._queries.read, (from_position, END if stop is None else stop, limit))

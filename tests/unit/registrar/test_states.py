@@ -9,6 +9,7 @@ import pytest
 from tests.support.registrar import Running, registration, running
 
 from regista.domain import commands as c
+from regista.domain.context import State
 from regista.domain.model import EMPTY, ModelState, fold
 from regista.domain.model.snapshot import from_plain, to_plain
 from regista.registrar import snapshots, states
@@ -34,7 +35,8 @@ def folded(one: Running) -> ModelState:
     return fold((mapper.from_row(row).event for row in one.log.load("model/fraud")), EMPTY)
 
 
-def as_plain(state: ModelState) -> object:
+def as_plain(state: State) -> object:
+    assert isinstance(state, ModelState)
     return to_plain(state)
 
 

@@ -17,7 +17,7 @@ from regista.domain.errors import Malformed
 from regista.domain.events import EVENT_TYPES
 from regista.domain.records import to_json
 from regista.projections.api.answers import Answer, encode
-from regista.projections.api.moments import parse_moment, position_at
+from regista.projections.api.moments import position_at
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import find_version, model_key, need_model
 from regista.projections.changes import FOREVER
@@ -25,6 +25,7 @@ from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.events import BLOCK
 from regista.schemas.codec import decode
+from regista.wire.moments import parse_moment
 
 _COLUMNS = "e.position, e.stream, e.sequence, e.type, e.time, e.value"
 PAGE_BYTES = 8 * 2**20

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 from regista.domain.errors import Invalid, Malformed
 from regista.domain.versions import VersionNumber
 from regista.projections.api.filters import Comparison, Value, bad_filter, parse_filter
-from regista.projections.api.moments import parse_moment
 from regista.projections.changes import FOREVER
 from regista.projections.decoding import micros
 from regista.projections.dialect import Dialect, Kind
 from regista.projections.version_key import version_key
+from regista.wire.moments import parse_moment
 
 Condition: TypeAlias = tuple[str, list[Any]]
 Attribute: TypeAlias = Callable[[Comparison, Dialect], Condition]
