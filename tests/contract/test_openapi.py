@@ -17,6 +17,9 @@ _OPERATIONS = """
     registerModel listModels updateModel retireModel getModel reviveModel
     registerVersion listModelVersions updateVersion getVersion searchVersions recordEvaluation reportCheck
     promote rollBack archive getStage getProduction assignAlias removeAlias getAlias listAliases
+    defineEnvironment rollBackEnvironment putTarget removeTarget
+    createEndpoint updateEndpoint changeTraffic rollBackEndpoint followVersion reportDeployment concludeExperiment
+    retireEndpoint
     getCommand listEvents streamEvents getLineage compareVersions getDiff
     uploadArtifact verifyArtifact getArtifact headArtifact getArtifactFile headArtifactFile
     getStatus getHealth getReadiness getMetrics

@@ -49,7 +49,8 @@ class Refusal:
 
 def post(name: str, path: str, body: Any, status: int, code: str, *reasons: str, **headers: str) -> Refusal:
     sent = {key.replace("_", "-"): value for key, value in headers.items()}
-    return Refusal(name, "POST", f"/v1/models{path}", body, status, code, reasons, sent)
+    where = f"/v1/{path[1:]}" if path.startswith("!") else f"/v1/models{path}"
+    return Refusal(name, "POST", where, body, status, code, reasons, sent)
 
 
 def put(name: str, path: str, body: Any, status: int, code: str, *reasons: str, **headers: str) -> Refusal:
@@ -58,6 +59,8 @@ def put(name: str, path: str, body: Any, status: int, code: str, *reasons: str, 
 
 
 VERSIONS = "/fraud/versions"
+ENDPOINT = "!endpoints/prod/fraud"
+"""With a mark before what is no model."""
 EVERYTHING = ("artifact", "code", "datasets", "metrics", "trained_at", "author")
 WHY = {"reason": "because"}
 
@@ -188,6 +191,59 @@ ROWS = [
     ),
     post("an evaluation without metrics", f"{VERSIONS}/1.0.0/evaluations", {"metrics": {}}, 422, "invalid_metadata", "metrics"),
     post("an unknown check status", f"{VERSIONS}/1.0.0/checks", {"name": "bias", "status": "green"}, 422, "invalid", "status"),
+    # Environments and targets.
+    put("an environment that serves nothing", "!environments/dev", {"stages": []}, 422, "no_stages", "stages"),
+    put(
+        "an environment with every mistake", "!environments/dev", {"stages": ["archived", "best"], "regions": ["eu", "EU"]},
+        422, "invalid_environment", "stages[0]", "stages[1]", "regions[1]",
+    ),
+    post("a rollback of an unknown environment", "!environments/dev/rollback", {"at": "1", **WHY}, 404, "unknown_environment"),
+    post("a rollback to no moment", "!environments/prod/rollback", {"at": "yesterday", **WHY}, 400, "bad_moment"),
+    post("a rollback beyond the log", "!environments/prod/rollback", {"at": "999999", **WHY}, 400, "beyond_log"),
+    post("a rollback to what is", "!environments/prod/rollback", {"at": "2099-01-01T00:00:00Z", **WHY}, 409, "as_it_was"),
+    put("a secret in the settings of a target", "!targets/other", {"kind": "http", "settings": {"token": "x"}}, 422,
+        "secret_in_settings", "settings.token"),
+    put("settings that JSON cannot say", "!targets/other", b'{"kind":"http","settings":{"x":NaN}}', 422, "invalid"),
+    Refusal("removing a target that is deployed to", "DELETE", "/v1/targets/edge?reason=x", None, 409, "target_in_use",
+            ("target",)),
+    Refusal("removing an unknown target", "DELETE", "/v1/targets/other?reason=x", None, 404, "unknown_target"),
+    # Endpoints.
+    post("a taken endpoint", "!endpoints", {"environment": "PROD", "name": "Fraud", "model": "fraud"}, 409, "name_taken"),
+    post(
+        "an endpoint with nothing around it", "!endpoints",
+        {"environment": "dev", "name": "x", "model": "nobody", "targets": ["nowhere"]}, 409, "endpoint_refused",
+        "environment", "model", "targets",
+    ),
+    put("traffic for an unknown endpoint", "!endpoints/prod/other/traffic", {"promote": "1.0.0", **WHY}, 404,
+        "unknown_endpoint"),
+    put("traffic without a reason", f"{ENDPOINT}/traffic", {"promote": "1.0.0"}, 422, "reason_required"),
+    put("weights that do not sum", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.0.0", "weight": 90}, {"version": "1.1.0", "weight": 9.99}], **WHY}, 409,
+        "weights_do_not_sum", "variants"),
+    put("a weight of three decimals", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.0.0", "weight": 99.999}], **WHY}, 422, "invalid", "variants.0.weight"),
+    put(
+        "every mistake in one change", f"{ENDPOINT}/traffic",
+        {"variants": [
+            {"version": "9.9.9", "weight": 50}, {"version": "1.2.0", "weight": 30},
+            {"version": "1.0.0", "weight": 20, "digest": "sha256:" + "1" * 64}], **WHY},
+        409, "traffic_refused", "variants[0]", "variants[1]", "variants[2]",
+    ),
+    put("another change than was seen", f"{ENDPOINT}/traffic", {"promote": "1.0.0", "expect_change": None, **WHY}, 412,
+        "expectation_failed"),
+    put("an entity tag that is old", f"{ENDPOINT}/traffic", {"promote": "1.0.0", **WHY}, 412, "if_match_failed",
+        If_Match='"1"'),
+    put("a cause that names no event", f"{ENDPOINT}/traffic", {"promote": "1.0.0", **WHY}, 422, "bad_cause",
+        Regista_Cause="model/fraud"),
+    post("a rollback to nothing", f"{ENDPOINT}/rollback", WHY, 409, "nothing_to_roll_back_to"),
+    post("following where nothing is followed", f"{ENDPOINT}/follow", {"followed": "@staging", **WHY}, 409, "not_following"),
+    post("a report of no change", f"{ENDPOINT}/reports", {"target": "edge", "change": 1, "state": "succeeded"}, 404,
+         "unknown_change"),
+    post("a conclusion without an experiment", f"{ENDPOINT}/conclude", {"change": 2, "verdict": "promote"}, 409,
+         "no_experiment"),
+    Refusal("retiring an endpoint without a reason", "DELETE", "/v1/endpoints/prod/fraud", None, 422, "reason_required"),
+    Refusal("a change that is no number", "DELETE", "/v1/endpoints/prod/fraud?reason=x&expect_change=two", None, 400,
+            "bad_parameter"),
     # The request itself.
     post("an idempotency key with another body", "", {"name": "other"}, 422, "idempotency_key_reused", Idempotency_Key="taken"),
     post("an idempotency key with a line feed", "", {"name": "other"}, 422, "bad_idempotency_key", Idempotency_Key="a b"),
@@ -212,7 +268,8 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
 
 async def _furnish(client: httpx.AsyncClient) -> None:
     async def do(method: str, path: str, body: Any = None, **headers: str) -> None:
-        answer = await client.request(method, f"/v1/models{path}", json=body, headers=headers)
+        where = f"/v1/{path[1:]}" if path.startswith("!") else f"/v1/models{path}"
+        answer = await client.request(method, where, json=body, headers=headers)
         assert answer.status_code in (200, 201), answer.text
 
     for name in ("fraud", "imported", "retired", "empty"):
@@ -226,6 +283,10 @@ async def _furnish(client: httpx.AsyncClient) -> None:
     await do("PUT", "/fraud/aliases/champion", {"version": "1.0.0"})
     await do("POST", "/imported/versions", {"origin": {"system": "mlflow", "id": "7"}})
     await do("DELETE", "/retired?reason=done")
+    await do("PUT", "!environments/prod", {"stages": ["staging", "production"]})
+    await do("PUT", "!targets/edge", {"kind": "nginx", "settings": {"port": 8081}})
+    await do("POST", "!endpoints", {"environment": "prod", "name": "fraud", "model": "fraud", "targets": ["edge"]})
+    await do("PUT", f"{ENDPOINT}/traffic", {"promote": "1.0.0", **WHY})
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

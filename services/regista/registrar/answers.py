@@ -63,8 +63,13 @@ def written(whole: Sequence[Written], command_id: str, *, replayed: bool) -> Out
     resource = RESOURCES[type(event)](event, last.state)
     if len(whole) > 1 and any(one.row.stream != row.stream for one in whole):
         resource = {"events": [{**_place(one.row), "type": one.event.TYPE} for one in whole]}
-    status = 201 if isinstance(event, CREATING) and not replayed else 200
-    return Outcome(status, row.position, {**resource, **place})
+    return Outcome(201 if _creates(event) and not replayed else 200, row.position, {**resource, **place})
+
+
+def _creates(event: e.Event) -> bool:
+    return isinstance(event, CREATING) or (
+        isinstance(event, e.EnvironmentDefined) and event.previous_description is None
+    )
 
 
 def _place(row: Row) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
@@ -149,6 +150,8 @@ class Attempt:
     def _check_looked_up(self, states: Mapping[str, State], events: Sequence[StreamEvent]) -> None:
         """Whether the bytes of what is to be served were looked for; another may have come into its place."""
         for stream, event in events:
+            if type(event) not in _BRINGING:
+                continue
             for name, ordinal in _brought_in(stream, event):
                 model = states.get(name)
                 version = model.versions.get(ordinal) if isinstance(model, ModelState) else None
@@ -186,13 +189,17 @@ class Attempt:
         )
 
 
+_BRINGING: Final = frozenset({VersionPromoted, VersionRolledBack, TrafficChanged, EndpointRolledBack})
+
+
 def _brought_in(stream: str, event: Event) -> Iterator[tuple[str, int]]:
-    """The versions that come to be served or into a stage by an event: stream and ordinal of each."""
+    """The versions that come to be served, or into a stage, and were not: stream and ordinal of each."""
     match event:
         case VersionPromoted() | VersionRolledBack():
             yield stream, event.ordinal
         case TrafficChanged() | EndpointRolledBack():
-            for variant in event.variants:
-                yield model_stream(event.model), variant.ordinal
+            served = {variant.ordinal for variant in event.previous}
+            for ordinal in {variant.ordinal for variant in event.variants} - served:
+                yield model_stream(event.model), ordinal
         case _:
             pass

@@ -47,7 +47,7 @@ def register_version(model: str, body: q.RegisterVersion, *, create: bool = Fals
         author=body.author,
         trained_at=body.trained_at,
         tags=body.tags,
-        custom=None if body.custom is None else _json(body.custom),
+        custom=None if body.custom is None else json_text(body.custom, "custom"),
         description=body.description,
         ordinal=body.ordinal,
         origin=Origin(origin.system, origin.id, origin.time) if origin else None,
@@ -135,11 +135,16 @@ def _field(body: q.TensorField) -> m.TensorField:
     return m.TensorField(body.name, body.type, shape, body.optional)
 
 
-def _json(custom: dict[str, Any]) -> str:
+def json_text(value: dict[str, Any], field: str) -> str:
+    """A JSON object as text: equal objects are equal texts.
+
+    Raises:
+        Invalid: ``not_finite``.
+    """
     try:
-        return json.dumps(custom, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     except ValueError:
         reason = Reason(
-            "not_finite", "custom holds NaN or Infinity, which JSON has no word for", "custom", "Write null."
+            "not_finite", f"{field} holds NaN or Infinity, which JSON has no word for", field, "Write null."
         )
         raise Invalid(reason.detail, reasons=[reason]) from None

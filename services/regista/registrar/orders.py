@@ -18,7 +18,8 @@ from regista.http.problems import invalid
 from regista.registrar.direct import read_flag
 from regista.registrar.preconditions import if_none_match, read_if_match
 from regista.registrar.request import Caller, Request, check_command_id
-from regista.registrar.routes import WRITES, Write
+from regista.registrar.routes import WRITES
+from regista.registrar.writes import Write
 from regista.wire.base import Reason
 from regista.wire.orders import Order
 

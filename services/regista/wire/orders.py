@@ -22,6 +22,18 @@ SENT = {
     ("POST", "models/{model}/versions/{ref}/archive"): "Archive",
     ("PUT", "models/{model}/aliases/{alias}"): "AssignAlias",
     ("DELETE", "models/{model}/aliases/{alias}"): "RemoveAlias",
+    ("PUT", "environments/{environment}"): "DefineEnvironment",
+    ("POST", "environments/{environment}/rollback"): "RollBackEnvironment",
+    ("PUT", "targets/{target}"): "PutTarget",
+    ("DELETE", "targets/{target}"): "RemoveTarget",
+    ("POST", "endpoints"): "CreateEndpoint",
+    ("PATCH", "endpoints/{environment}/{endpoint}"): "UpdateEndpoint",
+    ("PUT", "endpoints/{environment}/{endpoint}/traffic"): "ChangeTraffic",
+    ("POST", "endpoints/{environment}/{endpoint}/rollback"): "RollBackEndpoint",
+    ("POST", "endpoints/{environment}/{endpoint}/follow"): "FollowVersion",
+    ("POST", "endpoints/{environment}/{endpoint}/reports"): "ReportDeployment",
+    ("POST", "endpoints/{environment}/{endpoint}/conclude"): "ConcludeExperiment",
+    ("DELETE", "endpoints/{environment}/{endpoint}"): "RetireEndpoint",
 }
 """The type of each write of the API: by its method and its path below ``/v1/``."""
 

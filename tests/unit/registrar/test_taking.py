@@ -17,6 +17,7 @@ from tests.support.registrar import Running, registrar_on, running
 from regista.domain import commands as c
 from regista.domain.errors import Malformed, Refused, RegistaError, Unavailable
 from regista.registrar.answers import Outcome
+from regista.registrar.commands import Command
 from regista.registrar.orders import TYPES, request_of, type_of
 from regista.registrar.request import Caller, Request
 from regista.registrar.routes import WRITES
@@ -83,7 +84,7 @@ async def one(tmp_path: Path) -> AsyncIterator[Running]:
 def test_there_is_an_order_for_every_write_of_the_api_and_no_other() -> None:
     assert {(write.method, write.path.removeprefix("/v1/")): type_of(write) for write in WRITES} == SENT
     assert set(TYPES) == set(SENT.values())
-    commands = {kind.__name__ for kind in c.Command.__args__}
+    commands = {kind.__name__ for kind in Command.__args__}
     assert set(TYPES) == commands
 
 
