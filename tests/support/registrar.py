@@ -13,7 +13,7 @@ from regista.domain import commands as c
 from regista.domain import metadata as m
 from regista.domain.errors import NotFound
 from regista.registrar.answers import Outcome
-from regista.registrar.artifacts import Artifacts, Described
+from regista.registrar.artifacts import Artifacts, ArtifactSource, Described
 from regista.registrar.commands import Command
 from regista.registrar.request import Caller, Request
 from regista.registrar.service import Registrar
@@ -66,11 +66,11 @@ class Running:
         return await self.registrar.execute(Request(command, caller, reason, **more))
 
 
-def registrar_on(log: LogStore, folder: Path) -> Running:
+def registrar_on(log: LogStore, folder: Path, source: ArtifactSource | None = None) -> Running:
     """Another registrar on the same log."""
     writer = GroupCommit(log)
     snapshots = Snapshots(folder / "snapshots.db")
-    registrar = Registrar(log, writer, Artifacts(NothingStored()), snapshots, committed=lambda _: None)
+    registrar = Registrar(log, writer, Artifacts(source or NothingStored()), snapshots, committed=lambda _: None)
     return Running(log, writer, registrar)
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.registrar import Running, registrar_on, registration, running
+from tests.support.registrar import NothingStored, Running, registrar_on, registration, running
 
+from regista.artifacts.manifest import FileEntry, Manifest
 from regista.domain import commands as m
 from regista.domain.endpoint import commands as c
 from regista.domain.environment.commands import DefineEnvironment, RollBackEnvironment
 from regista.domain.errors import BeyondLog, Invalid, NotFound, PreconditionFailed, Refused
 from regista.domain.target.commands import PutTarget, RemoveTarget
 from regista.registrar.answers import Outcome
+from regista.registrar.artifacts import Described
 from regista.registrar.commands import Command
 from regista.registrar.request import check_cause
 from regista.store.append import Append
@@ -234,3 +236,37 @@ async def test_commands_on_one_endpoint_at_once_are_done_one_after_the_other(tmp
         finally:
             await cold.writer.close()
         assert sorted(outcome.answer["sequence"] for outcome in outcomes) == list(range(2, 22))
+
+
+class AllStored(NothingStored):
+    """An artifact store that has one file of each version, until it is told that it is gone."""
+
+    async def describe(self, digest: str) -> Described:
+        return Described(next(whole for whole in MANIFESTS if whole.digest == digest), "onnx", None, None)
+
+
+MANIFESTS = [Manifest.announced([FileEntry("model.onnx", 1, f"sha256:{number:064x}")]) for number in range(2)]
+
+
+async def test_what_is_to_be_served_is_looked_for_in_the_artifact_store(tmp_path: Path) -> None:
+    async with running(tmp_path) as plain:
+        source = AllStored()
+        one = registrar_on(plain.log, tmp_path, source)
+        try:
+            await prepared(one, ())
+            for number, manifest in enumerate(MANIFESTS):
+                artifact = m.AnnouncedArtifact(digest=manifest.digest)
+                await one.do(registration("fraud", artifact=artifact))
+                await one.do(m.Promote("fraud", str(number + 3), "staging", keep_existing=True))
+            await one.do(c.CreateEndpoint("prod", "fraud", "fraud", ("edge",)))
+            moment = (await one.do(serve("3"))).position
+            await one.do(serve("4"))
+            source.gone = {MANIFESTS[0].digest}
+            for command in (serve("3"), c.RollBackEndpoint("prod", "fraud"), RollBackEnvironment("prod", str(moment))):
+                with pytest.raises(Refused) as refused:
+                    await one.do(command)
+                assert "artifact_missing" in {refused.value.code, *(r.code for r in refused.value.reasons)}
+            source.gone = set()
+            assert (await one.do(c.RollBackEndpoint("prod", "fraud"))).answer["variants"][0]["ordinal"] == 3
+        finally:
+            await one.writer.close()
