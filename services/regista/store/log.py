@@ -22,7 +22,10 @@ class LogReader(Protocol):
 
     @property
     def log_id(self) -> str:
-        """The identity of the log, on Kafka and in exports."""
+        """The identity of the log, on Kafka and in exports, as it was when somebody here looked last."""
+
+    def stored_log_id(self) -> str:
+        """The same as it is stored now: an import or a heal by another process makes it another one."""
 
     @property
     def immediate(self) -> bool:

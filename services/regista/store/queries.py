@@ -15,6 +15,7 @@ _LOAD = (
     _ROWS + "WHERE originator_id = ? AND originator_version > ? AND originator_version <= ? "
     "ORDER BY originator_version LIMIT ?"
 )
+_LOG_ID = "SELECT value FROM regista.log WHERE key = 'log_id'"
 _MAX_POSITION = "SELECT max(position) FROM regista.events"
 _COMMAND = "SELECT digest, position, count, hash FROM regista.commands WHERE actor = ? AND command_id = ?"
 _COMMANDS = (
@@ -44,6 +45,7 @@ class LogQueries:
         self.row = said(_ROW)
         self.last = said(_LAST)
         self.load = said(_LOAD)
+        self.log_id = said(_LOG_ID)
         self.max_position = said(_MAX_POSITION)
         self.command = said(_COMMAND)
         self.commands = said(_COMMANDS)

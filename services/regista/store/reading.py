@@ -30,7 +30,13 @@ class TableReader(ABC):
 
     @property
     def log_id(self) -> str:
-        """The identity of the log."""
+        """The identity of the log, as it was when somebody here looked last."""
+        return self._log_id
+
+    def stored_log_id(self) -> str:
+        """The same as it is stored now."""
+        [[found]] = self._fetch(self._queries.log_id)
+        self._log_id = str(found)
         return self._log_id
 
     def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:

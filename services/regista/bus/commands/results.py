@@ -140,8 +140,8 @@ class ResultsOutbox:
 
     @property
     def log_id(self) -> str:
-        """The log whose commands they answer."""
-        return self._store.log_id
+        """The log whose commands they answer, as it is stored now. Blocks."""
+        return self._store.stored_log_id()
 
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together.

@@ -44,7 +44,11 @@ class Outbox(Protocol):
 
     @property
     def log_id(self) -> str:
-        """The log that it belongs to."""
+        """The log that it belongs to now: an import or a heal by another process makes it another one. Blocks.
+
+        Raises:
+            Unavailable: the store cannot be read now.
+        """
 
     @property
     def guarded(self) -> str | None:
@@ -92,7 +96,7 @@ class EventsOutbox:
     @property
     def log_id(self) -> str:
         """The log's identity."""
-        return self._store.log_id
+        return self._store.stored_log_id()
 
     @property
     def guarded(self) -> str:
@@ -102,8 +106,8 @@ class EventsOutbox:
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
         entries: list[Entry] = []
-        # For each read: an import makes the store another log.
-        headers, topic = Envelope(self._store.log_id).headers, self._topic
+        # Before the rows: where it is the same afterwards, all of them are of this log.
+        headers, topic = Envelope(self.log_id).headers, self._topic
         rows = self._rows(max(from_inclusive, 1), limit)
         stamps = [_stamp(row) for row in rows]
         for row, stamp, (index, size) in zip(rows, stamps, _places(stamps), strict=True):
