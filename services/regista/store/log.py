@@ -58,9 +58,6 @@ class LogReader(Protocol):
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
 
-    def intake_offset(self, source: str) -> int | None:
-        """The offset up to which commands of a queue are taken in, itself not included; None when none ever was."""
-
     def intake(self, source: str) -> Taken | None:
         """How far a queue is taken in, and the mark of the last record; None when nothing ever was."""
 

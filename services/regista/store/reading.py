@@ -91,13 +91,8 @@ class TableReader(ABC):
         """The events of a command."""
         return self.read(found.position, found.count)
 
-    def intake_offset(self, source: str) -> int | None:
-        """How far a queue is taken in."""
-        found = self.intake(source)
-        return None if found is None else found.offset
-
     def intake(self, source: str) -> Taken | None:
-        """The same with its mark."""
+        """How far a queue is taken in."""
         sql = self._queries.intake if self._has_marks else self._queries.intake_without_marks
         found = self._fetch(sql, (source,))
         return Taken(*found[0]) if found else None
