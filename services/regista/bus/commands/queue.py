@@ -148,7 +148,7 @@ class Queue:
         beginning.
 
         Raises:
-            Damaged: ``commands_topic_cut``: it is another topic than was taken in from, and holds what was taken in.
+            Damaged: it is another topic than was taken in from, and holds what was taken in, or may: ``same.HALTS``.
         """
         stored, begin, end = await self._look()
         if self._stopping.is_set():
