@@ -22,7 +22,7 @@ from regista.bus.clients import raise_if_cancelled
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
-from regista.bus.commands.same import check_made_anew, follows_at_once, may_be_another, shorter, still_holds
+from regista.bus.commands.same import HALTS, check_made_anew, follows_at_once, may_be_another, shorter, still_holds
 from regista.domain.errors import RegistaError, Unavailable
 from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
@@ -187,8 +187,9 @@ class Queue:
             self.progress.offset, self.progress.end = taken, max(taken, end)
             if stored is None or stored.offset <= end or self._stopping.is_set():
                 break
-            self._say(shorter(self._source, stored.offset, end))
-            self._unopened = True
+            if self.progress.error is None or self.progress.error.code not in HALTS:
+                self._say(shorter(self._source, stored.offset, end))
+                self._unopened = True
         return stored, begin, end
 
     async def _are_of_another(self, records: Sequence[Any]) -> bool:
