@@ -17,7 +17,9 @@ from regista.store.lookup import ask
 
 _FIRST_CHUNK = 16
 _CHUNK = 500
-_POLL = 0.02
+_POLL = 0.005
+_POLL_OF_A_SERVER = 0.02
+"""Longer, since it tells of what was appended, and looking takes a round trip."""
 
 
 class Entry(NamedTuple):
@@ -86,8 +88,10 @@ class EventsOutbox:
 
     name = "events"
 
-    def __init__(self, store: LogReader, topic: str, *, poll: float = _POLL, max_bytes: int = 4 * 2**20) -> None:
+    def __init__(self, store: LogReader, topic: str, *, poll: float | None = None, max_bytes: int = 4 * 2**20) -> None:
         """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
+        if poll is None:
+            poll = _POLL if store.immediate else _POLL_OF_A_SERVER
         self._store = store
         self._topic = topic
         self._max_bytes = max_bytes
