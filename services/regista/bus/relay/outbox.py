@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -83,7 +84,38 @@ class Outbox(Protocol):
         """Return when an entry beyond ``position`` may exist, after ``timeout`` seconds at the latest."""
 
 
-class EventsOutbox:
+class StoreOutbox(ABC):
+    """An outbox in a store: woken by ``notify``, and looked at every ``poll`` seconds for what other processes add."""
+
+    def __init__(self, store: LogReader, poll: float) -> None:
+        self._store = store
+        self._growth = Growth(poll)
+
+    @property
+    def log_id(self) -> str:
+        """As ``Outbox.log_id``: as it is stored now."""
+        return self._store.stored_log_id()
+
+    def notify(self) -> None:
+        """As ``Outbox.notify``."""
+        self._growth.notify()
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
+        await self._growth.wait(lambda: self._is_beyond(position), timeout)
+
+    async def _is_beyond(self, position: int) -> bool:
+        try:
+            return await ask(self._store, self._has_more, position)
+        except (Unavailable, Damaged):
+            return False
+
+    @abstractmethod
+    def _has_more(self, position: int) -> bool:
+        """Whether there is an entry to publish beyond a position. Blocks."""
+
+
+class EventsOutbox(StoreOutbox):
     """The log itself. What ``read`` gives ends with a whole atomic set, so a set is never split."""
 
     name = "events"
@@ -92,15 +124,9 @@ class EventsOutbox:
         """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
         if poll is None:
             poll = _POLL if store.immediate else _POLL_OF_A_SERVER
-        self._store = store
+        super().__init__(store, poll)
         self._topic = topic
         self._max_bytes = max_bytes
-        self._growth = Growth(poll)
-
-    @property
-    def log_id(self) -> str:
-        """The log's identity."""
-        return self._store.stored_log_id()
 
     @property
     def guarded(self) -> str:
@@ -124,19 +150,8 @@ class EventsOutbox:
         """The position of the log's newest event."""
         return self._store.max_position()
 
-    def notify(self) -> None:
-        """Something was appended."""
-        self._growth.notify()
-
-    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
-        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        await self._growth.wait(lambda: self._beyond(position), timeout)
-
-    async def _beyond(self, position: int) -> bool:
-        try:
-            return await ask(self._store, self._store.max_position) > position
-        except (Unavailable, Damaged):
-            return False
+    def _has_more(self, position: int) -> bool:
+        return self._store.max_position() > position
 
     def _rows(self, position: int, limit: int) -> list[Row]:
         """Rows from a position on: ``limit`` of them, or ``max_bytes``, and the rest of the last one's set."""
