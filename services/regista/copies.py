@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regista.domain.errors import Invalid, Unavailable
+from regista.domain.errors import Damaged, Invalid, Refused, Unavailable
 from regista.storage import open_log
 from regista.store.birth import Importer
 from regista.store.compare import CopyReport, compare
@@ -82,6 +82,38 @@ def offline_heal(
         queues=queues,
         quarantine=str(place) if done.quarantined else None,
     )
+
+
+def check_not_published(log: LogReader, settings: Settings) -> None:
+    """Check that Kafka, where it is named, has nothing of a log that is to become another one.
+
+    Raises:
+        Refused: ``log_published``.
+        Unavailable: Kafka cannot be read.
+    """
+    if settings.kafka is None:
+        return
+    try:
+        published = _topic(settings).log_id
+    except Damaged as error:
+        if error.code != "empty_topic":
+            raise
+        return
+    except Unavailable as error:
+        if error.code == "events_topic_missing":
+            return
+        raise Unavailable(
+            f"Whether Kafka has the beginning of this log cannot be seen: {error.detail}",
+            code=error.code,
+            hint="Unset REGISTA_KAFKA to import without this look. A relay that did publish it halts then.",
+        ) from error
+    if published == log.log_id:
+        raise Refused(
+            "Kafka has the beginning of the log that is here, which would go on as another.",
+            code="log_published",
+            hint="Import into an empty directory or database, with a prefix (REGISTA_KAFKA_PREFIX) that no other log has, "
+            "or that of the exported log.",
+        )
 
 
 def _forget_queues(log: LogStore, settings: Settings, log_id: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from typing import IO
 
-from regista.copies import compare_with_kafka
+from regista.copies import check_not_published, compare_with_kafka
 from regista.domain.errors import Damaged
 from regista.http.administrator import RegistryAdministrator, verification
 from regista.projections.runner import Projector
@@ -71,12 +71,13 @@ def offline_import(
     """Make the exported log the log of an empty or new registry.
 
     Raises:
-        Refused: ``registry_not_empty``.
+        Refused: ``registry_not_empty``; ``log_published``: Kafka is named and has the beginning of the present log.
         Invalid: the export does not hold; nothing was changed.
-        Unavailable: ``data_in_use`` or ``log_in_use``, or it cannot be written.
+        Unavailable: ``data_in_use`` or ``log_in_use``, or it cannot be written, or Kafka cannot be read.
     """
     importer = Importer(actor, "asserted", datetime.now(UTC), reason)
     with closing(open_log(settings)) as log, log.alone():
+        check_not_published(log, settings)
         done = import_lines(log, bounded_lines(source), importer, copy=copy, progress=report)
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)
 

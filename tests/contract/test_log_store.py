@@ -203,12 +203,12 @@ def taken(source: str, before: int, after: int, *names: str, rows: tuple[StoredE
 
 def test_events_intake_and_outcomes_of_a_command_come_to_exist_together(reopen: Open) -> None:
     store = reopen()
-    assert store.intake_offset("commands/0") is None
+    assert store.intake("commands/0") is None
     assert (store.outcomes(0, 10), store.max_outcome()) == ([], 0)
     two = (event("model/a", 1), event("model/b", 1))
     assert store.append([taken("commands/0", 0, 8, "done", rows=two), taken("commands/1", 0, 3, "refused")]) == [2, 0]
     store = reopen()
-    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (8, 3)
+    assert (store.intake("commands/0"), store.intake("commands/1")) == (Taken(8), Taken(3))
     done, refused = store.outcomes(0, 10)
     assert (done.outgoing, done.position) == (outgoing("done"), 3)
     assert (refused.outgoing, refused.position) == (outgoing("refused"), None)
@@ -222,7 +222,7 @@ def test_a_queue_is_taken_in_once_whoever_believes_to_be_its_taker(store: LogSto
         store.append([one("model/b", 1, "beside"), late])
     assert (caught.value.source, caught.value.expected, caught.value.actual) == ("commands/0", 0, 5)
     assert store.max_position() == 1
-    assert store.intake_offset("commands/0") == 5
+    assert store.intake("commands/0") == Taken(5)
     assert [row.outgoing.key for row in store.outcomes(0, 10)] == [b"first"]
     with pytest.raises(IntakeMoved):
         store.append([taken("commands/1", 1, 2)])
@@ -231,12 +231,12 @@ def test_a_queue_is_taken_in_once_whoever_believes_to_be_its_taker(store: LogSto
 def test_the_intakes_of_a_batch_follow_each_other(store: LogStore) -> None:
     chain = [taken("commands/0", 0, 1, "a"), taken("commands/1", 0, 4), taken("commands/0", 1, 7, "b")]
     store.append(chain)
-    assert (store.intake_offset("commands/0"), store.intake_offset("commands/1")) == (7, 4)
+    assert (store.intake("commands/0"), store.intake("commands/1")) == (Taken(7), Taken(4))
     with pytest.raises(IntakeMoved):
         store.append([taken("commands/0", 7, 8), taken("commands/0", 7, 9)])
-    assert store.intake_offset("commands/0") == 7
+    assert store.intake("commands/0") == Taken(7)
     store.append([taken("commands/0", 7, 2)])
-    assert store.intake_offset("commands/0") == 2
+    assert store.intake("commands/0") == Taken(2)
 
 
 def test_a_moved_queue_is_told_before_what_its_next_taker_did_with_the_command(store: LogStore) -> None:
@@ -262,12 +262,34 @@ def test_a_queue_is_known_by_the_last_record_taken_in(reopen: Open) -> None:
     assert store.intake("commands/0") == Taken(0)
 
 
+def test_an_offset_that_a_queue_made_anew_has_reached_again_is_not_the_one_that_a_frozen_taker_knows(
+    store: LogStore,
+) -> None:
+    def marked(before: int, after: int, mark: bytes | None, before_mark: bytes) -> Append:
+        return Append((), None, {}, Intake("commands/0", before, after, mark, before_mark), (outgoing("told"),))
+
+    store.append([marked(0, 5, b"old", b"")])
+    store.append([marked(5, 0, b"anew", b"old")])
+    with pytest.raises(IntakeMoved):
+        store.append([marked(0, 1, b"old, by who began with it", b"")])
+    store.append([marked(0, 4, b"new", b"anew"), marked(4, 5, b"newer", b"new")])
+    with pytest.raises(IntakeMoved) as caught:
+        store.append([marked(5, 6, b"old, by who was frozen", b"old")])
+    assert (caught.value.expected, caught.value.actual) == (5, 5)
+    with pytest.raises(IntakeMoved):
+        store.append([marked(5, 6, b"x", b"newer"), marked(6, 7, b"y", b"newer")])
+    assert store.intake("commands/0") == Taken(5, b"newer")
+    assert len(store.outcomes(0, 10)) == 4
+    store.append([marked(5, 6, b"next", b"newer")])
+    assert store.intake("commands/0") == Taken(6, b"next")
+
+
 def test_a_refusal_rests_on_what_it_read(store: LogStore) -> None:
     store.append([one("model/a", 1, "a")])
     intake = Intake("commands/0", 0, 1)
     with pytest.raises(Conflict):
         store.append([Append((), None, {"model/a": 0}, intake, (outgoing("refused"),))])
-    assert store.intake_offset("commands/0") is None
+    assert store.intake("commands/0") is None
     store.append([Append((), None, {"model/a": 1}, intake, (outgoing("refused"),))])
     assert [row.outgoing.key for row in store.outcomes(0, 10)] == [b"refused"]
 
@@ -275,7 +297,7 @@ def test_a_refusal_rests_on_what_it_read(store: LogStore) -> None:
 def test_a_conflict_elsewhere_in_the_batch_takes_nothing_in(store: LogStore) -> None:
     with pytest.raises(Conflict):
         store.append([taken("commands/0", 0, 1, "told"), one("model/a", 2, "late")])
-    assert store.intake_offset("commands/0") is None
+    assert store.intake("commands/0") is None
     assert store.outcomes(0, 10) == []
 
 
@@ -350,7 +372,7 @@ def test_a_store_forgets_its_queues_but_not_which_ids_it_gave(store: LogStore) -
     given = store.max_outcome()
     store.forget_queues({"commands/1": Taken(3), "commands/2": Taken(9, b"known")})
     assert store.outcomes(0, 10) == []
-    assert (store.intake_offset("commands/0"), store.intake("commands/1")) == (None, Taken(3))
+    assert (store.intake("commands/0"), store.intake("commands/1")) == (None, Taken(3))
     assert store.intake("commands/2") == Taken(9, b"known")
     store.append([Append((), None, intake=Intake("commands/1", 3, 4), outcomes=(told,))])
     assert store.max_outcome() > given

@@ -24,14 +24,7 @@ from tests.support.chaos.injuries import (
 from tests.support.chaos.rounds import Figures, Order, rounds_of_soak, run
 from tests.support.postgres_server import fresh_database
 
-pytestmark = [
-    pytest.mark.engine("kafka-native"),
-    # aiokafka (client.py, bootstrap) forgets the connection of a start that is cancelled before the first metadata.
-    pytest.mark.filterwarnings(
-        r"ignore:Exception ignored in. <function (StreamWriter|AIOKafkaConnection)\.__del__"
-        ":pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = pytest.mark.engine("kafka-native")
 FEW = 20
 INJURIES = {
     "broker kills", "cuts", "projector kills", "registrar kills", "relay freezes", "relay kills", "silences",

@@ -13,13 +13,18 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.intake import results
 from tests.support.payloads import version_body
 from tests.support.server import RunningServer, environment, running_server
+from tests.support.topics import delete_topics
 
 from regista import CommandPublisher
 from regista.bus.settings import KafkaSettings
+from regista.bus.topics.administration import ensure_topics
+from regista.bus.topics.topology import Topics
 from regista.domain.errors import RegistaError
 from regista.store.sqlite import SQLiteLogReader
+from regista.wire.orders import Order
 
 pytestmark = pytest.mark.engine("kafka")
 PATIENCE = 30.0
@@ -154,6 +159,37 @@ async def test_a_backup_that_lacks_answers_alone_is_healed_too(kafka_settings: K
         async with CommandPublisher(kafka_settings, actor="ann") as commands:
             assert (await commands.create_model("churn")).sequence == 1
     assert not (await asyncio.to_thread(regista, backup, kafka_settings, "heal"))["queues"]
+
+
+async def test_what_was_refused_since_the_commands_topic_was_made_anew_is_not_decided_again(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    """The answers of the old topic are still there, with higher offsets than those of the new one."""
+
+    def describe(command_id: str) -> Order:
+        return Order(command_id, "ann", "UpdateModel", {"model": "churn"}, body='{"description": "x"}')
+
+    async def answered(*orders: Order) -> list[int]:
+        async with CommandPublisher(kafka_settings) as commands:
+            return [(await (await commands.publish(order)).result()).status for order in orders]
+
+    data = tmp_path / "data"
+    with running_server(data, **given(kafka_settings)):
+        assert await answered(*(describe(f"old{number}") for number in range(5))) == [404] * 5
+    await delete_topics(kafka_settings, Topics(kafka_settings.kafka_prefix).commands)
+    await ensure_topics(kafka_settings)
+    with running_server(data, **given(kafka_settings)) as server:
+        assert await answered(describe("late"), Order("new", "ann", "RegisterModel", body='{"name": "churn"}')) == [
+            404,
+            201,
+        ]
+        await asyncio.to_thread(publish, server, 2)
+    shutil.rmtree(data)
+    await asyncio.to_thread(regista, data, kafka_settings, "heal")
+    with running_server(data, **given(kafka_settings)):
+        assert await answered(describe("after")) == [200]
+    told = [(one.result.command_id, one.result.status) for one in await results(kafka_settings, 8)]
+    assert sorted(told) == [("after", 200), ("late", 404), ("new", 201), *((f"old{n}", 404) for n in range(5))]
 
 
 @pytest.mark.engine("postgres")

@@ -25,9 +25,7 @@ from tests.support.relaying import (
     on_kafka,
     published,
     records,
-    relay_of,
     relaying,
-    running,
     until,
     write_record,
 )
@@ -190,30 +188,6 @@ async def test_a_log_restored_from_an_old_copy_stops_its_relay(
         assert (await halted(relay)).code == "log_diverged"
     old.close()
     await assert_all(kafka_settings, log)
-
-
-class Swapped:
-    """A log whose copy is exchanged while somebody reads it."""
-
-    def __init__(self, log: LogStore) -> None:
-        self.log = log
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.log, name)
-
-
-async def test_a_lagging_copy_put_under_a_running_relay_stops_it_though_nothing_is_written(
-    log: LogStore, kafka_settings: KafkaSettings, tmp_path: Path
-) -> None:
-    shutil.copytree(tmp_path / "data", tmp_path / "old")
-    writer_to(log).write("a")
-    swapped = Swapped(log)
-    async with running(relay_of(swapped, kafka_settings)) as relay:  # type: ignore[arg-type]
-        await published(relay, 13)
-        old = SQLiteLogStore(tmp_path / "old")
-        swapped.log = old
-        assert (await halted(relay)).code == "log_diverged"
-    old.close()
 
 
 async def test_a_relay_without_its_checkpoint_does_not_start_over(log: LogStore, kafka_settings: KafkaSettings) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -14,15 +15,25 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailed
 from pydantic import SecretStr
 from tests.support.chained_log import Writer
-from tests.support.relaying import events_of, halted, on_kafka, published, relaying, until, write_record
+from tests.support.registrar import registrar_on
+from tests.support.relaying import events_of, halted, on_kafka, published, relaying, running, until, write_record
 from tests.support.secure_broker import SecureBroker
 
 from regista.bus import connection
+from regista.bus.commands.intake import CommandIntake
+from regista.bus.commands.publisher import CommandPublisher
+from regista.bus.commands.remembered import answered_up_to, begin_results_anew, published_results
+from regista.bus.commands.results import ResultsOutbox
+from regista.bus.events.feed import KafkaFeed
+from regista.bus.events.history import TopicHistory
 from regista.bus.events.tail import CommittedTail
+from regista.bus.relay.relay import Relay
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import check_topics, create_topics
 from regista.bus.topics.rights import Role, rights
+from regista.bus.topics.topology import Topics
 from regista.domain.errors import Unavailable
+from regista.projections.feed import START
 from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = [pytest.mark.engine("kafka-native"), pytest.mark.engine("openssl")]
@@ -69,6 +80,50 @@ async def test_each_role_can_do_its_work_with_the_rights_of_the_plan(as_role: As
     await following
     assert [event.row for event in await on_kafka(subscriber)] == log.read(1, 10)
     log.close()
+
+
+async def test_commands_their_results_views_and_a_heal_need_no_more_than_the_rights_of_the_plan(
+    as_role: As, tmp_path: Path
+) -> None:
+    admin, relay_user, api, pipeline, projector = [
+        await asyncio.to_thread(as_role, role) for role in ("admin", "relay", "api", "pipeline", "projector")
+    ]
+    await create_topics(admin)
+    log = SQLiteLogStore(tmp_path)
+    one = registrar_on(log, tmp_path)
+    results = Relay(ResultsOutbox(log, Topics(relay_user.kafka_prefix)), relay_user)
+    intake = CommandIntake(api, one.registrar, log, alone=False, told=results.notify)
+    feed = KafkaFeed(projector)
+    try:
+        async with relaying(log, relay_user) as relay, running(results), taking_in(intake):
+            async with CommandPublisher(pipeline, actor="ci") as commands:
+                created = await commands.create_model("fraud")
+            await published(relay, created.position)
+            assert await feed.log_id() == log.log_id
+            assert len((await feed.read(START, 10)).rows) == await feed.newest() == log.max_position()
+            note = await published_results(api)
+            assert (note and note.position) == log.max_outcome() == 1
+        assert await check_topics(projector) == []
+        history = await asyncio.to_thread(TopicHistory, admin)
+        assert await asyncio.to_thread(lambda: list(history.rows())) == log.read(1, 10)
+        assert [taken.offset for taken in (await answered_up_to(admin)).values()] == [1]
+        await begin_results_anew(admin, log.log_id)
+        anew = await published_results(admin)
+        assert (anew and anew.position) == 0
+    finally:
+        await feed.close()
+        await one.writer.close()
+        log.close()
+
+
+@asynccontextmanager
+async def taking_in(intake: CommandIntake) -> AsyncIterator[None]:
+    task = asyncio.create_task(intake.run())
+    try:
+        yield
+    finally:
+        await intake.close()
+        await task
 
 
 async def test_who_may_only_read_can_neither_publish_nor_relay(as_role: As, tmp_path: Path) -> None:

@@ -64,6 +64,13 @@ async def test_a_topic_that_would_break_a_guarantee_is_refused(
     assert all(reason.hint for reason in refused.value.reasons)
 
 
+async def test_a_commands_topic_with_the_times_of_senders_is_warned_of(kafka_settings: KafkaSettings) -> None:
+    await make(kafka_settings, Topics(kafka_settings.kafka_prefix).commands, 12, message_timestamp_type="CreateTime")
+    [problem] = [found for found in await ensure_topics(kafka_settings) if found.code == "message.timestamp.type"]
+    assert (problem.topic, problem.fatal) == (Topics(kafka_settings.kafka_prefix).commands, False)
+    assert "--add-config message.timestamp.type=LogAppendTime" in problem.hint
+
+
 async def test_where_nothing_may_be_created_what_is_missing_is_named(kafka_settings: KafkaSettings) -> None:
     settings = kafka_settings.model_copy(update={"kafka_create_topics": False})
     with pytest.raises(Refused) as refused:

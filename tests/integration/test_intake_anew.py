@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
 from tests.support.intake import Told, intake_on, results, taking, until
 from tests.support.topics import delete_topics
 
-from regista.bus.clients import reading
+from regista.bus.clients import administering, reading
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import encode_order, key_of
 from regista.bus.commands.remembered import answered_up_to
-from regista.bus.commands.same import CUT, may_be_another
+from regista.bus.commands.same import CUT, UNDATED, may_be_another
 from regista.bus.connection import client_options
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import ensure_topics
@@ -185,6 +186,28 @@ async def test_a_topic_that_lost_its_end_halts_its_queue_until_it_is_made_anew(
             assert answers(await results(kafka_settings, 2)) == [("new", 201, False), ("other", 201, False)]
     finally:
         log.close()
+
+
+async def test_a_topic_with_the_times_of_senders_halts_its_queue_and_says_so(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """Whether it was made anew or lost its end is not known then; that it lost its end must not be claimed."""
+    async with taking(tmp_path, kafka_settings):
+        await send(kafka_settings, *map(describe, range(2)))
+        await results(kafka_settings, 2)
+    topic = Topics(kafka_settings.kafka_prefix).commands
+    await delete_topics(kafka_settings, topic)
+    async with administering(kafka_settings) as admin:
+        await admin.create_topics([NewTopic(topic, 12, 1, topic_configs={"message.timestamp.type": "CreateTime"})])
+    await send(kafka_settings, *map(describe, (2, 1, 3)))
+    async with taking(tmp_path, kafka_settings) as one:
+        await until(lambda: one.intake.state().state == "halted", "it halts")
+        state = one.intake.state()
+        assert state.code == UNDATED
+        assert "cannot be told" in (state.error or "")
+        assert "--add-config message.timestamp.type=LogAppendTime" in (state.hint or "")
+        await make_anew(kafka_settings)
+        await until(lambda: one.intake.state().state == "taking", "it goes on by itself")
 
 
 async def test_an_offset_that_an_earlier_release_moved_since_is_gone_on_from(

@@ -53,7 +53,7 @@ def test_a_log_of_the_first_layout_goes_on_and_takes_commands_in(tmp_path: Path)
     assert Writer(store, "later").write("a") == 13
     store.close()
     store = SQLiteLogStore(tmp_path)
-    assert (store.intake_offset("commands/0"), [row.outgoing for row in store.outcomes(0, 9)]) == (1, [told])
+    assert (store.intake("commands/0"), [row.outgoing for row in store.outcomes(0, 9)]) == (Taken(1), [told])
     store.close()
 
 
@@ -61,7 +61,7 @@ def test_a_log_of_the_first_layout_is_read_without_being_changed(tmp_path: Path)
     first_layout(tmp_path)
     before = (tmp_path / "log.db").read_bytes()
     reader = SQLiteLogReader(tmp_path / "log.db")
-    assert (reader.intake_offset("commands/0"), reader.outcomes(0, 9), reader.max_outcome()) == (None, [], 0)
+    assert (reader.intake("commands/0"), reader.outcomes(0, 9), reader.max_outcome()) == (None, [], 0)
     assert len(reader.read(0, 100)) == 12
     reader.close()
     assert layout_of(tmp_path) == 1
@@ -99,7 +99,7 @@ def test_a_database_of_the_first_layout_keeps_its_offsets_and_learns_the_last_re
         with closing(PostgresLogStore(postgres_database)) as opened:
             assert (opened.intake("commands/0"), opened.max_position()) == (Taken(7), 12)
             opened.append([Append((), None, {}, Intake("commands/0", 7, 9, b"mark"))])
-            assert (opened.intake("commands/0"), reader.intake_offset("commands/0")) == (Taken(9, b"mark"), 9)
+            assert (opened.intake("commands/0"), reader.intake("commands/0")) == (Taken(9, b"mark"), Taken(9))
 
 
 def sessions_that_wait(url: str) -> int:

@@ -120,10 +120,10 @@ class TcpProxy:
             # When one end is done, so is the connection: no protocol here uses half of one.
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            far_writer.transport.abort()  # before anything is awaited: a cut may cancel what ends by itself just now
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            far_writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while block := await source.read(_BLOCK):

@@ -154,6 +154,7 @@ class RegistryAdministrator:
 
         Raises:
             Refused: ``log_published``: Kafka may have the beginning of the present log, which would go on as another.
+            Unavailable: ``log_in_use``: there are other registrars.
         """
         if self._compare is not None:
             raise Refused(
@@ -174,5 +175,15 @@ class RegistryAdministrator:
 
 
 def _import(log: LogStore, file: IO[bytes], importer: Importer, *, copy: bool, report: Report) -> Imported:
-    done = import_lines(log, bounded_lines(file), importer, copy=copy, progress=report)
+    try:
+        done = import_lines(log, bounded_lines(file), importer, copy=copy, progress=report)
+    except Unavailable as error:
+        if error.code != "log_in_use":
+            raise
+        raise Unavailable(
+            error.detail,
+            code=error.code,
+            hint="A registrar imports only where it is the only one. Stop all of them, and import without: "
+            "regista import FILE --database URL.",
+        ) from error
     return Imported(log_id=done.log_id, position=done.head.position, events=done.head.count, copied=copy)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
 from typing import TypeAlias
+from uuid import uuid4
 
 from regista.domain.errors import Internal, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
@@ -21,7 +22,7 @@ from regista.registrar.answers import Outcome
 from regista.registrar.attempt import Attempt, Stale
 from regista.registrar.orders import NAMES, check_not_expired, request_of
 from regista.registrar.service import ATTEMPTS, Registrar, utc_now
-from regista.store.append import Append, CommandKey, Duplicate, Intake, Outgoing
+from regista.store.append import Append, CommandKey, Duplicate, Intake, Outgoing, Taken
 from regista.wire.orders import Order
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class _Company:
 
     registrar: Registrar
     source: str
-    before: int
+    before: Taken
     members: Sequence[_Ready]
     tell: Tell
     verdicts: list[Verdict] = field(default_factory=list)
@@ -85,7 +86,8 @@ class _Company:
         for member in self.members:
             if member.key is not None and member.key.scoped in keys:
                 break  # its twin is not in the log yet
-            intake = Intake(self.source, before, member.delivery.offset + 1, member.delivery.mark)
+            after, mark = member.delivery.offset + 1, member.delivery.mark
+            intake = Intake(self.source, before.offset, after, mark, before.mark or b"")
             try:
                 append, verdict = self._one(member, intake)
             except (Stale, Unavailable):
@@ -94,7 +96,7 @@ class _Company:
                 raise
             appends.append(append)
             self.verdicts.append(verdict)
-            before = intake.after
+            before = intake.leaves
             if member.key is not None:
                 keys.add(member.key.scoped)
         return appends
@@ -142,13 +144,13 @@ class Taker:
         self._observe = observe
         self._clock = clock
 
-    async def take(self, source: str, before: int, deliveries: Sequence[Delivery], tell: Tell) -> int:
-        """Take in the first of the deliveries, which follow the offset ``before`` of a queue: how many, at least one.
+    async def take(self, source: str, before: Taken, deliveries: Sequence[Delivery], tell: Tell) -> int:
+        """Take in the first of the deliveries, which follow ``before`` in a queue: how many, at least one.
 
         When it returns, what they led to, what is told of them and the queue's new offset are durable, all of it.
 
         Raises:
-            IntakeMoved: somebody else took from the queue: go on from the store's offset.
+            IntakeMoved: somebody else took from the queue: go on from where the store has it.
             Unavailable, Damaged: the log or the artifact store cannot be used now. Whether anything was taken in is
                 told by the store's offset.
         """
@@ -165,13 +167,18 @@ class Taker:
             return len(company.verdicts)
         raise Unavailable("The states of the models left memory again and again.", code="overloaded")
 
-    async def begin_anew(self, source: str, before: int, begin: int) -> None:
+    async def begin_anew(self, source: str, before: Taken, begin: int) -> Taken:
         """Take a queue that was made anew as taken in up to ``begin``, durably: its offsets count from there again.
+
+        The mark that it has until something is taken in is that of no record and of no other beginning: who still has
+        the earlier queue at the same offset is not where the store is.
 
         Raises:
             IntakeMoved, Unavailable, Damaged: as ``take``.
         """
-        await self._registrar.append_all(lambda: [Append((), None, {}, Intake(source, before, begin))], ())
+        intake = Intake(source, before.offset, begin, uuid4().bytes, before.mark or b"")
+        await self._registrar.append_all(lambda: [Append((), None, {}, intake)], ())
+        return intake.leaves
 
     async def _ready(self, deliveries: Sequence[Delivery]) -> list[_Ready]:
         """What deciding needs, for the first of the deliveries: all up to one that cannot be made ready now."""

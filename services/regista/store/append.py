@@ -77,18 +77,31 @@ class Intake:
 
     Compared and set under the write lock: whoever else took from it since is noticed, whatever they believe themselves.
     ``before`` is what the store has, 0 where it has nothing yet. Offsets may have gaps, and fall where a queue was made
-    anew; they never stay. ``mark``: as in ``Taken``.
+    anew; they never stay. ``mark``: as in ``Taken``. ``before_mark`` is the mark that the store has, empty where it has
+    none: an offset may come again in a queue that was made anew. None: it is not compared.
     """
 
     source: str
     before: int
     after: int
     mark: bytes | None = None
+    before_mark: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.after == self.before:
             msg = "an intake that takes nothing in"
             raise ValueError(msg)
+
+    def follows(self, taken: Taken) -> bool:
+        """Whether a queue is where its taker believes it."""
+        if taken.offset != self.before:
+            return False
+        return self.before_mark is None or self.before_mark == (taken.mark or b"")
+
+    @property
+    def leaves(self) -> Taken:
+        """How far the queue is taken in then."""
+        return Taken(self.after, self.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,8 @@ class IntakeMoved(Exception):
     """Somebody else took commands in from this queue. Nothing was appended: go on where the store is now."""
 
     def __init__(self, source: str, expected: int, actual: int) -> None:
-        super().__init__(f"{source} is taken in up to {actual}, not {expected}")
+        where = f"not {expected}" if actual != expected else "after another record than its taker knows"
+        super().__init__(f"{source} is taken in up to {actual}, {where}")
         self.source = source
         self.expected = expected
         self.actual = actual

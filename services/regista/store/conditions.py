@@ -64,10 +64,10 @@ def sources_of(appends: Iterable[Append]) -> list[str]:
     return list(dict.fromkeys(append.intake.source for append in appends if append.intake is not None))
 
 
-def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict[str, Taken]:
+def check_intakes(appends: Iterable[Append], taken: Mapping[str, Taken]) -> dict[str, Taken]:
     """Check that every queue is where its taker believes it, each append after those before it; where they are then.
 
-    ``offsets`` has the next offset of every queue that was taken in from before.
+    ``taken`` has every queue that was taken in from before.
 
     Raises:
         IntakeMoved: one is not.
@@ -76,11 +76,10 @@ def check_intakes(appends: Iterable[Append], offsets: Mapping[str, int]) -> dict
     for append in appends:
         if (intake := append.intake) is None:
             continue
-        earlier = moved.get(intake.source)
-        actual = offsets.get(intake.source, 0) if earlier is None else earlier.offset
-        if actual != intake.before:
-            raise IntakeMoved(intake.source, intake.before, actual)
-        moved[intake.source] = Taken(intake.after, intake.mark)
+        actual = moved.get(intake.source) or taken.get(intake.source) or Taken(0)
+        if not intake.follows(actual):
+            raise IntakeMoved(intake.source, intake.before, actual.offset)
+        moved[intake.source] = intake.leaves
     return moved
 
 

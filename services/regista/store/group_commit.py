@@ -283,18 +283,17 @@ class GroupCommit:
             _settle(batch, found)
 
     def _find(self, appends: Sequence[Append]) -> list[int] | None:
-        """Where the log holds exactly these appends; None when it does not.
+        """Where the log holds exactly these appends; None when it does not, or when that cannot be told.
 
-        What has no events is known by its queue having moved: only its own intake, or that of another registrar, which
-        the next append of this one then meets, moves it.
+        They are there all or not at all, so events tell of those without any. Where none has events, a queue that is
+        where they leave it does: who took from it meanwhile must look again.
         """
+        if not any(append.rows for append in appends):
+            left = {append.intake.source: append.intake.leaves for append in appends if append.intake is not None}
+            moved = all(self._store.intake(source) == taken for source, taken in left.items())
+            return [0] * len(appends) if moved else None
         positions = []
-        sources: set[str] = set()
         for append in appends:
-            if append.intake is not None and append.intake.source not in sources:
-                sources.add(append.intake.source)
-                if (self._store.intake_offset(append.intake.source) or 0) == append.intake.before:
-                    return None
             if append.command is None:
                 positions.append(0)
                 continue

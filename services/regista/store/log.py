@@ -22,7 +22,10 @@ class LogReader(Protocol):
 
     @property
     def log_id(self) -> str:
-        """The identity of the log, on Kafka and in exports."""
+        """The identity of the log, on Kafka and in exports, as it was when somebody here looked last."""
+
+    def stored_log_id(self) -> str:
+        """The same as it is stored now: an import or a heal by another process makes it another one."""
 
     @property
     def immediate(self) -> bool:
@@ -57,9 +60,6 @@ class LogReader(Protocol):
 
     def rows_of_command(self, found: CommandFound) -> list[Row]:
         """The events of a command."""
-
-    def intake_offset(self, source: str) -> int | None:
-        """The offset up to which commands of a queue are taken in, itself not included; None when none ever was."""
 
     def intake(self, source: str) -> Taken | None:
         """How far a queue is taken in, and the mark of the last record; None when nothing ever was."""

@@ -22,6 +22,7 @@ _STREAMS = (
     "FROM found WHERE id IS NOT NULL) SELECT id FROM found WHERE id IS NOT NULL"
 )
 """From each stream straight to the next by the index: what they cost is their number, not that of their events."""
+_LOG_ID = "SELECT value FROM regista.log WHERE key = 'log_id'"
 _MAX_POSITION = "SELECT max(position) FROM regista.events"
 _COMMAND = "SELECT digest, position, count, hash FROM regista.commands WHERE actor = ? AND command_id = ?"
 _COMMANDS = (
@@ -52,6 +53,7 @@ class LogQueries:
         self.last = said(_LAST)
         self.load = said(_LOAD)
         self.streams = said(_STREAMS)
+        self.log_id = said(_LOG_ID)
         self.max_position = said(_MAX_POSITION)
         self.command = said(_COMMAND)
         self.commands = said(_COMMANDS)

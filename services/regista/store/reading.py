@@ -30,7 +30,13 @@ class TableReader(ABC):
 
     @property
     def log_id(self) -> str:
-        """The identity of the log."""
+        """The identity of the log, as it was when somebody here looked last."""
+        return self._log_id
+
+    def stored_log_id(self) -> str:
+        """The same as it is stored now."""
+        [[found]] = self._fetch(self._queries.log_id)
+        self._log_id = str(found)
         return self._log_id
 
     def load(self, stream: str, after_sequence: int = 0, until_sequence: int | None = None) -> Iterator[Row]:
@@ -90,13 +96,8 @@ class TableReader(ABC):
         """The events of a command."""
         return self.read(found.position, found.count)
 
-    def intake_offset(self, source: str) -> int | None:
-        """How far a queue is taken in."""
-        found = self.intake(source)
-        return None if found is None else found.offset
-
     def intake(self, source: str) -> Taken | None:
-        """The same with its mark."""
+        """How far a queue is taken in."""
         sql = self._queries.intake if self._has_marks else self._queries.intake_without_marks
         found = self._fetch(sql, (source,))
         return Taken(*found[0]) if found else None

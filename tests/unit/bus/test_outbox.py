@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from regista.domain.errors import Damaged
 from regista.domain.events import ModelRegistered
 from regista.store.append import Append
 from regista.store.command_sets import command_sets
-from regista.store.sqlite import SQLiteLogStore
+from regista.store.sqlite import SQLiteLogReader, SQLiteLogStore
 
 
 @pytest.fixture
@@ -124,3 +125,15 @@ def test_events_are_published_as_those_of_the_log_that_the_store_has_become(tmp_
     assert dict(entry.headers)["ce_logid"].decode() == outbox.log_id == other.log_id
     for each in (store, other):
         each.close()
+
+
+def test_what_another_process_made_of_the_log_is_read_with_its_identity(log: SQLiteLogStore, tmp_path: Path) -> None:
+    with closing(SQLiteLogStore(tmp_path / "source")) as source:
+        Writer(source).write("a")
+        rows, log_id = source.read(1, 10), source.log_id
+    with closing(SQLiteLogReader(tmp_path / "log.db")) as of_the_relay:
+        outbox = EventsOutbox(of_the_relay, "events")
+        assert received(outbox.read(1, 10)[0]).log_id == log.log_id != log_id
+        log.adopt(command_sets(rows), log_id)
+        assert {received(entry).log_id for entry in outbox.read(1, 10)} == {log_id}
+        assert (outbox.log_id, of_the_relay.log_id) == (log_id, log_id)

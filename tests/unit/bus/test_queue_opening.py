@@ -15,7 +15,8 @@ from tests.support.registrar import registrar_on
 
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.queue import Queue
-from regista.bus.commands.same import SHORTER
+from regista.bus.commands.same import CUT, SHORTER
+from regista.domain.errors import Damaged
 from regista.registrar.service import utc_now
 from regista.registrar.taking import Taker
 from regista.store.append import Append, Intake, Taken
@@ -95,3 +96,17 @@ async def test_a_queue_that_waits_for_its_end_to_come_back_says_so_from_the_firs
         assert (error.code, queue.progress.offset, queue.progress.taken) == (SHORTER, 5, 0)
         assert "ends at offset 0, and was taken in up to 5" in error.detail
     assert log.intake(SOURCE) == TAKEN
+
+
+async def test_a_queue_that_has_halted_shows_that_while_it_is_looked_at_again(
+    log: SQLiteLogStore, tmp_path: Path
+) -> None:
+    """It looks again and again whether somebody helped: a halt that comes and goes would be no alarm."""
+    leader = NewLeader()
+    looks: list[int] = []
+    async with queue_on(log, tmp_path, leader) as queue:
+        halted = queue.progress.error = Damaged("It was cut.", code=CUT)
+        leader.asked = lambda: looks.append(1)
+        queue.start()
+        await until(lambda: len(looks) > 1, "it has looked twice", 5)
+        assert queue.progress.error is halted

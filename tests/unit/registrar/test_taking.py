@@ -23,7 +23,7 @@ from regista.registrar.request import Caller, Request
 from regista.registrar.routes import WRITES
 from regista.registrar.service import Registrar
 from regista.registrar.taking import Delivery, Taker, Verdict
-from regista.store.append import IntakeMoved, Outgoing
+from regista.store.append import IntakeMoved, Outgoing, Taken
 from regista.wire.orders import SENT, Order
 
 SOURCE = "commands/0"
@@ -59,14 +59,14 @@ class Queue:
     def __init__(self, one: Running, **more: Any) -> None:
         self.one = one
         self.taker = Taker(one.registrar, **more)
-        self.before = one.log.intake_offset(SOURCE) or 0
+        self.before = one.log.intake(SOURCE) or Taken(0)
         self.rounds: list[int] = []
 
     async def take(self, rest: Sequence[Delivery]) -> None:
         while rest:
             taken = await self.taker.take(SOURCE, self.before, rest, tell)
             self.rounds.append(taken)
-            self.before = rest[taken - 1].offset + 1
+            self.before = Taken(rest[taken - 1].offset + 1, rest[taken - 1].mark)
             rest = rest[taken:]
 
     def told(self) -> list[tuple[int, str, int | None]]:
@@ -112,7 +112,7 @@ async def test_commands_of_a_queue_are_decided_in_their_order_in_one_transaction
         (3, "200"),
         (4, "name_taken"),
     ]
-    assert one.log.intake_offset(SOURCE) == 5
+    assert one.log.intake(SOURCE) == Taken(5)
 
 
 async def test_a_second_copy_in_the_same_fetch_is_answered_from_the_first(one: Running) -> None:
@@ -128,9 +128,29 @@ async def test_a_taker_that_was_replaced_takes_nothing_in_and_the_next_goes_on(o
     with pytest.raises(IntakeMoved):
         await zombie.take(deliveries(model("a"), model("b"), model("c")))
     assert one.log.max_position() == 3
-    assert Queue(one).before == 2
+    assert Queue(one).before == Taken(2)
     await Queue(one).take(deliveries(model("c"), first=2))
     assert [word for _, word, _ in queue.told()] == ["201", "201", "201"]
+
+
+async def test_a_taker_that_was_frozen_while_the_queue_was_made_anew_takes_nothing_in(one: Running) -> None:
+    """Also where the new queue is as far as the old one was when it was frozen: at its beginning, or behind it."""
+
+    def marked(mark: bytes, *orders: Order) -> list[Delivery]:
+        return [replace(delivery, mark=mark) for delivery in deliveries(*orders)]
+
+    at_beginning = Queue(one)
+    await Queue(one).take(marked(b"old", model("a")))
+    behind = Queue(one)
+    begun = await Taker(one.registrar).begin_anew(SOURCE, behind.before, 0)
+    assert one.log.intake(SOURCE) == begun
+    with pytest.raises(IntakeMoved):
+        await at_beginning.take(marked(b"old", model("a", "x"), model("b")))
+    await Queue(one).take(marked(b"new", model("c")))
+    with pytest.raises(IntakeMoved):
+        await behind.take([Delivery(1, model("b"), b"old")])
+    assert one.log.intake(SOURCE) == Taken(1, b"new")
+    assert one.log.max_position() == 3
 
 
 async def test_takers_of_one_queue_at_the_same_time_take_every_command_in_once(tmp_path: Path, one: Running) -> None:
@@ -138,9 +158,10 @@ async def test_takers_of_one_queue_at_the_same_time_take_every_command_in_once(t
     every = deliveries(*(model(f"m{n % 20}", f"k{n}") for n in range(200)))
 
     async def work(taker: Running) -> None:
-        while (before := taker.log.intake_offset(SOURCE) or 0) < len(every):
+        while (before := taker.log.intake(SOURCE) or Taken(0)).offset < len(every):
             try:
-                await Taker(taker.registrar).take(SOURCE, before, every[before : before + 7], tell)
+                some = every[before.offset : before.offset + 7]
+                await Taker(taker.registrar).take(SOURCE, before, some, tell)
             except IntakeMoved:
                 continue
 
@@ -184,7 +205,7 @@ async def test_what_passes_holds_the_queue_up_and_nothing_is_told(
     with pytest.raises(Unavailable):
         await queue.take(every)
     assert queue.told() == [(0, "201", 2)]
-    assert one.log.intake_offset(SOURCE) == 1
+    assert one.log.intake(SOURCE) == Taken(1)
     away = False
     await queue.take(every[1:])
     assert [word for _, word, _ in queue.told()] == ["201", "201", "201"]
@@ -200,7 +221,7 @@ async def test_a_defect_is_told_and_the_queue_goes_on_with_the_states_as_they_we
     every = deliveries(model("a"), version("a", "1.0.0"), version("a", "1.0.0"))
     before = 0
     while before < 3:
-        before += await taker.take(SOURCE, before, every[before:], broken)
+        before += await taker.take(SOURCE, Taken(before), every[before:], broken)
     told = Queue(one).told()
     assert [word for _, word, _ in told] == ["201", "ZeroDivisionError", "201"]
     assert [row.sequence for row in one.log.load("model/a")] == [1, 2]
@@ -225,7 +246,7 @@ async def test_an_order_that_came_too_late_is_refused_unless_it_was_done_before(
 async def test_offsets_may_have_gaps(one: Running) -> None:
     queue = Queue(one)
     await queue.take([Delivery(7, model("a")), Delivery(12, model("b"))])
-    assert one.log.intake_offset(SOURCE) == 13
+    assert one.log.intake(SOURCE) == Taken(13)
 
 
 async def test_every_taken_command_is_observed_by_its_name(one: Running) -> None:
@@ -247,6 +268,6 @@ async def test_what_cannot_be_told_does_not_hold_the_queue_up(one: Running) -> N
             raise ZeroDivisionError
         return tell(delivery, verdict)
 
-    assert await Taker(one.registrar).take(SOURCE, 0, deliveries(model("a"), model("b")), broken) == 2
+    assert await Taker(one.registrar).take(SOURCE, Taken(0), deliveries(model("a"), model("b")), broken) == 2
     assert Queue(one).told() == [(1, "201", 2)]
-    assert one.log.intake_offset(SOURCE) == 2
+    assert one.log.intake(SOURCE) == Taken(2)

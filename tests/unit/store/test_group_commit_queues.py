@@ -12,7 +12,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from regista.domain.errors import Unavailable
-from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing
+from regista.store.append import Append, CommandKey, Conflict, Duplicate, Intake, IntakeMoved, Outgoing, Taken
 from regista.store.group_commit import GroupCommit
 from regista.store.sqlite import SQLiteLogStore
 
@@ -110,7 +110,7 @@ async def test_commands_of_a_queue_share_a_transaction_with_those_of_others(queu
     assert await several == (2, 0, 3)
     assert await alone == 4
     assert queue.store.batches == [4]
-    assert queue.store.intake_offset(SOURCE) == 5
+    assert queue.store.intake(SOURCE) == Taken(5)
     assert queue.outcomes() == [b"x", b"no", b"y"]
 
 
@@ -134,7 +134,7 @@ async def test_a_command_that_the_log_has_fails_its_company_so_that_all_are_look
         await several
     assert caught.value.command_id == "x"
     assert await alone == 3
-    assert queue.store.intake_offset(SOURCE) is None
+    assert queue.store.intake(SOURCE) is None
 
 
 async def test_a_twin_over_http_waits_for_the_queue_and_the_other_way_round(queue: Queue) -> None:
@@ -156,7 +156,7 @@ async def test_a_twin_over_http_waits_for_the_queue_and_the_other_way_round(queu
     assert await together[0] == 3
     with pytest.raises(Duplicate):
         await together[1]
-    assert queue.store.intake_offset(SOURCE) == 1
+    assert queue.store.intake(SOURCE) == Taken(1)
 
 
 async def test_an_error_out_of_the_commit_of_refusals_alone_is_resolved_by_the_intake(queue: Queue) -> None:
@@ -167,6 +167,18 @@ async def test_an_error_out_of_the_commit_of_refusals_alone_is_resolved_by_the_i
         await queue.take(refused("c", Intake(SOURCE, 2, 3)))
     assert await queue.take(refused("c", Intake(SOURCE, 2, 3))) == (0,)
     assert queue.outcomes() == [b"a", b"b", b"c"]
+
+
+async def test_a_queue_that_another_began_anew_meanwhile_does_not_pass_for_taken_in(queue: Queue) -> None:
+    """The append failed, and the queue has moved all the same: nobody was told of what was refused."""
+    queue.store.append([refused("by another", Intake(SOURCE, 0, 2, b"of the new topic"))])
+    queue.store.before = [Unavailable("the disk went away", code="log_unavailable")]
+    with pytest.raises(Unavailable):
+        await queue.take(refused("a", Intake(SOURCE, 5, 6, b"of the old topic")))
+    queue.store.before = [Unavailable("the disk went away", code="log_unavailable")]
+    with pytest.raises(Unavailable):
+        await queue.take(refused("b", Intake(SOURCE, 1, 2, b"of the old topic")))
+    assert queue.outcomes() == [b"by another"]
 
 
 async def test_a_conflict_decides_all_of_them_anew(queue: Queue) -> None:
@@ -186,5 +198,5 @@ async def test_a_taker_that_left_while_its_commands_waited_takes_nothing_in(queu
     await rounds()
     queue.store.gate.set()
     await queue.http(written("model/a", 1, "z"))
-    assert queue.store.intake_offset(SOURCE) == 1
+    assert queue.store.intake(SOURCE) == Taken(1)
     assert queue.outcomes() == [b"a"]

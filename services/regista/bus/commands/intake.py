@@ -20,8 +20,8 @@ from aiokafka.errors import KafkaError
 
 from regista.bus.clients import committed_consumer, raise_if_cancelled, start, stop_quietly
 from regista.bus.commands.pruning import keep_pruned
-from regista.bus.commands.queue import Progress, Queue
-from regista.bus.commands.same import CUT
+from regista.bus.commands.queue import Queue
+from regista.bus.commands.same import HALTS
 from regista.bus.faults import in_our_words
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
@@ -104,7 +104,7 @@ class CommandIntake:
         """How it does now."""
         stands = {partition.partition: queue.progress for partition, queue in self._queues.items()}
         errors = [one.error for one in stands.values() if one.error is not None]
-        halted = next((error for error in errors if error.code == CUT), None)
+        halted = next((error for error in errors if error.code in HALTS), None)
         error = halted or self._error or next(iter(errors), None)
         state: State = "taking" if self._started else "starting"
         if error is not None:
@@ -275,6 +275,3 @@ class _Rebalancing(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def on_partitions_assigned(self, assigned: Any) -> None:  # noqa: ANN401 - aiokafka has no types
         """Once they are ours."""
         self._intake.assigned(self._consumer, assigned)
-
-
-__all__ = ["CommandIntake", "IntakeState", "Progress", "group_of"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
-
+from regista.bus.chosen import chosen_kafka
 from regista.bus.commands.transport import OverKafka
 from regista.client.drivers import AsyncDriver
 from regista.client.session import Session, to_json
@@ -81,7 +79,7 @@ class CommandPublisher(Writes, AsyncDriver):
     def __init__(
         self, kafka: str | KafkaSettings | None = None, *, actor: str | None = None, timeout: float = 30.0
     ) -> None:
-        self._kafka = _settings(kafka)
+        self._kafka = chosen_kafka(kafka, "publishing on")
         self._within = timeout
         self._channel: Channel | None = None
         settings = Settings(actor=actor or default_actor(), deadline=timeout, attempts=1, fresh=False)
@@ -173,22 +171,3 @@ class CommandPublisher(Writes, AsyncDriver):
     async def _carry_out(self, order: Order) -> CommandResult:
         sent = await self.publish(order)
         return await sent.result()
-
-
-def _settings(kafka: str | KafkaSettings | None) -> KafkaSettings:
-    if find_spec("aiokafka") is None:
-        raise Invalid(
-            "publishing on Kafka needs its client, which is not installed",
-            code="extra_missing",
-            hint="pip install 'regista[kafka]'",
-        )
-    from regista.bus.settings import KafkaSettings  # noqa: PLC0415 - reads the environment when it is made
-
-    try:
-        found = KafkaSettings() if kafka is None else KafkaSettings(kafka=kafka) if isinstance(kafka, str) else kafka
-    except ValidationError as error:
-        said = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise Invalid(f"kafka: {said}", code="bad_settings") from error
-    if found.kafka is None:
-        raise Invalid("no Kafka is named", code="bad_settings", hint="Give HOST:PORT, or set REGISTA_KAFKA.")
-    return found

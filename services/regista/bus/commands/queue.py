@@ -22,7 +22,7 @@ from regista.bus.clients import raise_if_cancelled
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
-from regista.bus.commands.same import check_made_anew, follows_at_once, may_be_another, shorter, still_holds
+from regista.bus.commands.same import HALTS, check_made_anew, follows_at_once, may_be_another, shorter, still_holds
 from regista.domain.errors import RegistaError, Unavailable
 from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
@@ -118,7 +118,7 @@ class Queue:
         self._opening = True
         if (opened := await self._go_to_start()) is None:
             return
-        before, expected = opened
+        taken, expected = opened
         self._opening = False
         if self._unopened:
             # Over, whether or not there is something to take in; what keeps records out is over when one is in.
@@ -131,15 +131,16 @@ class Queue:
                     return  # to look at it as one that was just opened
             if not records:
                 continue
-            some = records[: self._limit]
-            taken = await self._taker.take(self._source, before, self._deliveries(some), self._teller.tell)
-            self._mark = Mark.of(some[taken - 1])
-            before = expected = self._mark.offset + 1
-            del records[:taken]
-            self._note_taken(before, taken)
+            some = self._deliveries(records[: self._limit])
+            count = await self._taker.take(self._source, taken, some, self._teller.tell)
+            last = some[count - 1]
+            taken, expected = Taken(last.offset + 1, last.mark), last.offset + 1
+            self._mark = Mark.unpacked(last.mark)
+            del records[:count]
+            self._note_taken(expected, count)
 
-    async def _go_to_start(self) -> tuple[int, int] | None:
-        """Move the consumer to where the store stands: the store's offset, and the offset of the next record.
+    async def _go_to_start(self) -> tuple[Taken, int] | None:
+        """Move the consumer to where the store stands: how far it has the queue, and the offset of the next record.
 
         None when it was stopped before it was known whether the topic is the one that was taken in from.
 
@@ -147,29 +148,29 @@ class Queue:
         beginning.
 
         Raises:
-            Damaged: ``commands_topic_cut``: it is another topic than was taken in from, and holds what was taken in.
+            Damaged: it is another topic than was taken in from, and holds what was taken in, or may: ``same.HALTS``.
         """
         stored, begin, end = await self._look()
         if self._stopping.is_set():
             return None
-        before, mark = stored or Taken(0)
-        self._mark = Mark.unpacked(mark)
-        if self._mark is not None and self._mark.offset != before - 1:
+        taken = stored or Taken(0)
+        self._mark = Mark.unpacked(taken.mark)
+        if self._mark is not None and self._mark.offset != taken.offset - 1:
             self._mark = None  # of an earlier release, which moved the offset alone
-        if before > end or (
+        if taken.offset > end or (
             self._mark and not await still_holds(self._consumer, self._partition, self._mark, begin, end)
         ):
             await check_made_anew(self._consumer, self._partition, self._mark, begin, end)
-            _log.warning("%s was made anew: %d offsets were taken in of the one before it", self._source, before)
-            await self._taker.begin_anew(self._source, before, begin)
+            _log.warning("%s was made anew: %d offsets were taken in of the one before it", self._source, taken.offset)
+            taken = await self._taker.begin_anew(self._source, taken, begin)
             self.progress.begun_anew += 1
-            before, self._mark = begin, None
-        elif stored is not None and begin > before:
-            _log.warning("commands of %s expired unread: offsets %d to %d", self._source, before, begin - 1)
-        start = max(begin, before)
+            self._mark = None
+        elif stored is not None and begin > taken.offset:
+            _log.warning("commands of %s expired unread: offsets %d to %d", self._source, taken.offset, begin - 1)
+        start = max(begin, taken.offset)
         self._consumer.seek(self._partition, start)
         self.progress.offset, self.progress.end = start, max(end, start)
-        return before, start
+        return taken, start
 
     async def _look(self) -> tuple[Taken | None, int, int]:
         """How far the store has taken it in, and from where to where the partition goes.
@@ -186,8 +187,9 @@ class Queue:
             self.progress.offset, self.progress.end = taken, max(taken, end)
             if stored is None or stored.offset <= end or self._stopping.is_set():
                 break
-            self._say(shorter(self._source, stored.offset, end))
-            self._unopened = True
+            if self.progress.error is None or self.progress.error.code not in HALTS:
+                self._say(shorter(self._source, stored.offset, end))
+                self._unopened = True
         return stored, begin, end
 
     async def _are_of_another(self, records: Sequence[Any]) -> bool:

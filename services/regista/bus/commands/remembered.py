@@ -7,12 +7,13 @@ command too, so that a topic which was made anew since is known for one (``regis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import TopicPartition
 
 from regista.bus.clients import BATCH, administering, reading
-from regista.bus.commands.mark import MARK, parse_mark
+from regista.bus.commands.mark import MARK, Mark, parse_mark
 from regista.bus.commands.records import SOURCE, parse_source
 from regista.bus.commands.results import ResultsOutbox
 from regista.bus.faults import translated
@@ -31,14 +32,16 @@ _WAIT_MS = 200
 async def answered_up_to(settings: KafkaSettings) -> dict[str, Taken]:
     """By source (``topic/partition``), the offset behind the last command that was answered, and that command's mark.
 
-    Answers of earlier releases carry no mark; a queue whose last answer has none is known by its offset alone.
+    The last is the one that came last, whatever its offset: answers outlive a commands topic that is made anew, where
+    offsets begin again. Answers of earlier releases carry no mark; a queue whose last answer has none is known by its
+    offset alone.
 
     Raises:
         Damaged: a result does not say what it answers.
         Unavailable: Kafka cannot be read.
     """
     topics = Topics(settings.kafka_prefix)
-    answered: dict[str, Taken] = {}
+    answered: dict[str, _Answers] = {}
     with translated(settings):
         partitions = await _partitions(settings, topics.results, topics.dead_letters)
         async with reading(settings, "queues", *partitions) as consumer:
@@ -49,8 +52,8 @@ async def answered_up_to(settings: KafkaSettings) -> dict[str, Taken]:
             while behind := [each for each in partitions if await consumer.position(each) < ends[each]]:
                 for records in (await consumer.getmany(*behind, timeout_ms=_WAIT_MS, max_records=BATCH)).values():
                     for record in records:
-                        _note(answered, dict(record.headers))
-    return answered
+                        _note(answered, record)
+    return {source: answers.last() for source, answers in answered.items()}
 
 
 async def published_results(settings: KafkaSettings) -> Checkpoint | None:
@@ -98,8 +101,40 @@ def knows(log: LogReader, published: Checkpoint | None, settings: KafkaSettings)
     return bool(found) and (found[0].position, found[0].hash) == (published.position, published.hash)
 
 
-def _note(answered: dict[str, Taken], headers: Mapping[str, bytes]) -> None:
+@dataclass(slots=True)
+class _Answers:
+    """The answers to the commands of one source, as far as they were read. Times are milliseconds since 1970.
+
+    Those with a mark are in the order of their commands' times, which one broker gave to all of a partition. Those
+    without one have their offsets only. Which of the two came last is told by when they were published.
+    """
+
+    marked: tuple[int, int, bytes] | None = None
+    """Time, offset and mark of the last command."""
+    marked_at: int = -1
+    unmarked: int = -1
+    unmarked_at: int = -1
+
+    def add(self, offset: int, mark: bytes | None, published: int) -> None:
+        """One more, in any order."""
+        known = Mark.unpacked(mark)
+        if mark is None or known is None:
+            self.unmarked, self.unmarked_at = max(self.unmarked, offset), max(self.unmarked_at, published)
+            return
+        found = (known.timestamp_ms, offset, mark)
+        self.marked = found if self.marked is None else max(self.marked, found)
+        self.marked_at = max(self.marked_at, published)
+
+    def last(self) -> Taken:
+        """How far the source was answered."""
+        if self.marked is None or self.unmarked_at > self.marked_at:
+            return Taken(self.unmarked + 1)
+        _, offset, mark = self.marked
+        return Taken(offset + 1, mark)
+
+
+def _note(answered: dict[str, _Answers], record: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+    headers = dict(record.headers)
     if SOURCE in headers:
         source, offset = parse_source(headers[SOURCE])
-        if source not in answered or answered[source].offset <= offset:
-            answered[source] = Taken(offset + 1, parse_mark(headers.get(MARK)))
+        answered.setdefault(source, _Answers()).add(offset, parse_mark(headers.get(MARK)), record.timestamp)

@@ -16,17 +16,15 @@ import orjson
 from regista.bus.commands.dead_letters import dead_letter
 from regista.bus.commands.records import answering, decode_result, encode_result
 from regista.bus.events.envelope import Consumed
-from regista.bus.relay.outbox import Entry
+from regista.bus.relay.outbox import Entry, StoreOutbox
 from regista.bus.topics.topology import Topics
-from regista.domain.errors import Damaged, Internal, RegistaError, TooLarge, Unavailable
+from regista.domain.errors import Internal, RegistaError, TooLarge
 from regista.http.problems import document
 from regista.registrar.answers import Outcome
 from regista.registrar.taking import Delivery, Verdict, is_defect
 from regista.store.append import OutcomeRow, Outgoing
-from regista.store.growth import Growth
 from regista.store.headers import pack_headers
 from regista.store.log import LogReader
-from regista.store.lookup import ask
 from regista.wire.orders import CommandResult, Order
 
 _CHUNK = 50
@@ -111,7 +109,7 @@ def _encoded(result: CommandResult) -> bytes:
         return encode_result(replace(result, body=orjson.dumps(kept).decode()))
 
 
-class ResultsOutbox:
+class ResultsOutbox(StoreOutbox):
     """What a relay publishes of results and dead letters. The position of an entry is the id of the outcome.
 
     ``acknowledged`` gives, and may block for it, the newest position that answers may name: where an answer waits until
@@ -131,17 +129,11 @@ class ResultsOutbox:
         max_bytes: int = 4 * 2**20,
     ) -> None:
         """``poll``: seconds between looks for what other processes wrote; ``max_bytes`` of values in one read."""
-        self._store = store
+        super().__init__(store, poll)
         self._topics = {"result": topics.results, "dead-letter": topics.dead_letters}
         self._acknowledged = acknowledged
         self._read_up_to = 0
         self._max_bytes = max_bytes
-        self._growth = Growth(poll)
-
-    @property
-    def log_id(self) -> str:
-        """The log whose commands they answer."""
-        return self._store.log_id
 
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together.
@@ -174,22 +166,8 @@ class ResultsOutbox:
         found = self._store.outcomes(newest, 1)
         return newest if not found or _is_covered(found[0], self._acknowledged_now()) else self._read_up_to
 
-    def notify(self) -> None:
-        """Something was told."""
-        self._growth.notify()
-
-    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
-        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        await self._growth.wait(lambda: self._beyond(position), timeout)
-
-    async def _beyond(self, position: int) -> bool:
-        try:
-            return await ask(self._store, self._is_one_to_tell, position + 1)
-        except (Unavailable, Damaged):
-            return False
-
-    def _is_one_to_tell(self, from_inclusive: int) -> bool:
-        found = self._store.outcomes(from_inclusive, 1)
+    def _has_more(self, position: int) -> bool:
+        found = self._store.outcomes(position + 1, 1)
         return bool(found) and _is_covered(found[0], self._acknowledged_now())
 
     def _acknowledged_now(self) -> int | None:

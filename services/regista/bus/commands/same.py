@@ -18,9 +18,13 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from regista.bus.commands.mark import LOG_APPEND_TIME, Dated, Mark
+from regista.bus.topics.topology import TIMESTAMP_TYPE
 from regista.domain.errors import Damaged, Unavailable
 
 CUT = "commands_topic_cut"
+UNDATED = "commands_topic_undated"
+HALTS = frozenset({CUT, UNDATED})
+"""Codes of what keeps a queue from being taken in until somebody did something about it."""
 SHORTER = "commands_topic_shorter"
 _AT_ONCE_MS = 20
 """No topic is deleted, made anew and filled in less."""
@@ -58,15 +62,27 @@ async def check_made_anew(
     """Check that a queue which is not the one that was taken in from holds nothing of it. Moves the consumer.
 
     Raises:
-        Damaged: ``commands_topic_cut``: it does, or whether it does cannot be told.
+        Damaged: ``commands_topic_cut``: it does; ``commands_topic_undated``: whether it does cannot be told.
         Unavailable, TimeoutError: the partition cannot be read now.
     """
     first = await _first(consumer, partition, begin, end) if begin < end else None
     if first is None or mark is None:
         return
-    if first.timestamp_type == LOG_APPEND_TIME and first.timestamp > mark.timestamp_ms:
-        return
     topic = partition.topic
+    if first.timestamp_type != LOG_APPEND_TIME:
+        raise Damaged(
+            f"{topic}/{partition.partition} was taken in up to offset {mark.offset}, and what lies there now is not that "
+            "record. Whether the topic was made anew or lost its end cannot be told: its records carry the times of their "
+            f"senders ({TIMESTAMP_TYPE}=CreateTime), not the brokers'.",
+            code=UNDATED,
+            hint=f"Have it made with {TIMESTAMP_TYPE}=LogAppendTime, as regista topics create does and regista topics plan "
+            f"says, delete {topic} and have it made anew: it is then read from its beginning by itself. On a topic that "
+            f"stays, kafka-configs --alter --topic {topic} --add-config {TIMESTAMP_TYPE}=LogAppendTime keeps it from "
+            "happening again; records that are there keep their times. Who published a command and got no result "
+            "publishes it again, with the same command_id.",
+        )
+    if first.timestamp > mark.timestamp_ms:
+        return
     raise Damaged(
         f"{topic}/{partition.partition} was taken in up to offset {mark.offset}, and what lies there now is not that "
         "record, though the partition holds older ones: Kafka lost its end.",

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from regista.bus.clients import BATCH, reading
 from regista.bus.events.envelope import Received, received
+from regista.bus.events.existence import check_exists
 from regista.bus.faults import translated
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
@@ -23,11 +24,13 @@ async def history(settings: KafkaSettings) -> AsyncIterator[Sequence[Received]]:
 
     Raises:
         Damaged: ``undecodable_record``: something else wrote to the topic.
-        Unavailable: ``kafka_unavailable``.
+        Unavailable: ``kafka_unavailable``; ``events_topic_missing``.
     """
     partition = TopicPartition(Topics(settings.kafka_prefix).events, 0)
     with translated(settings):
-        async with reading(settings, "history", partition) as consumer:
+        async with reading(settings, "history") as consumer:
+            await check_exists(consumer, settings)
+            consumer.assign([partition])
             start = (await consumer.beginning_offsets([partition]))[partition]
             end = (await consumer.end_offsets([partition]))[partition]
             consumer.seek(partition, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +18,9 @@ from regista.store.lookup import ask
 
 _FIRST_CHUNK = 16
 _CHUNK = 500
-_POLL = 0.02
+_POLL = 0.005
+_POLL_OF_A_SERVER = 0.02
+"""Longer, since it tells of what was appended, and looking takes a round trip."""
 
 
 class Entry(NamedTuple):
@@ -44,7 +47,11 @@ class Outbox(Protocol):
 
     @property
     def log_id(self) -> str:
-        """The log that it belongs to."""
+        """The log that it belongs to now: an import or a heal by another process makes it another one. Blocks.
+
+        Raises:
+            Unavailable: the store cannot be read now.
+        """
 
     @property
     def guarded(self) -> str | None:
@@ -77,22 +84,49 @@ class Outbox(Protocol):
         """Return when an entry beyond ``position`` may exist, after ``timeout`` seconds at the latest."""
 
 
-class EventsOutbox:
-    """The log itself. What ``read`` gives ends with a whole atomic set, so a set is never split."""
+class StoreOutbox(ABC):
+    """An outbox in a store: woken by ``notify``, and looked at every ``poll`` seconds for what other processes add."""
 
-    name = "events"
-
-    def __init__(self, store: LogReader, topic: str, *, poll: float = _POLL, max_bytes: int = 4 * 2**20) -> None:
-        """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
+    def __init__(self, store: LogReader, poll: float) -> None:
         self._store = store
-        self._topic = topic
-        self._max_bytes = max_bytes
         self._growth = Growth(poll)
 
     @property
     def log_id(self) -> str:
-        """The log's identity."""
-        return self._store.log_id
+        """As ``Outbox.log_id``: as it is stored now."""
+        return self._store.stored_log_id()
+
+    def notify(self) -> None:
+        """As ``Outbox.notify``."""
+        self._growth.notify()
+
+    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
+        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
+        await self._growth.wait(lambda: self._is_beyond(position), timeout)
+
+    async def _is_beyond(self, position: int) -> bool:
+        try:
+            return await ask(self._store, self._has_more, position)
+        except (Unavailable, Damaged):
+            return False
+
+    @abstractmethod
+    def _has_more(self, position: int) -> bool:
+        """Whether there is an entry to publish beyond a position. Blocks."""
+
+
+class EventsOutbox(StoreOutbox):
+    """The log itself. What ``read`` gives ends with a whole atomic set, so a set is never split."""
+
+    name = "events"
+
+    def __init__(self, store: LogReader, topic: str, *, poll: float | None = None, max_bytes: int = 4 * 2**20) -> None:
+        """``poll``: seconds between looks for what other processes append; ``max_bytes`` of values in one read."""
+        if poll is None:
+            poll = _POLL if store.immediate else _POLL_OF_A_SERVER
+        super().__init__(store, poll)
+        self._topic = topic
+        self._max_bytes = max_bytes
 
     @property
     def guarded(self) -> str:
@@ -102,8 +136,8 @@ class EventsOutbox:
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""
         entries: list[Entry] = []
-        # For each read: an import makes the store another log.
-        headers, topic = Envelope(self._store.log_id).headers, self._topic
+        # Before the rows: where it is the same afterwards, all of them are of this log.
+        headers, topic = Envelope(self.log_id).headers, self._topic
         rows = self._rows(max(from_inclusive, 1), limit)
         stamps = [_stamp(row) for row in rows]
         for row, stamp, (index, size) in zip(rows, stamps, _places(stamps), strict=True):
@@ -116,19 +150,8 @@ class EventsOutbox:
         """The position of the log's newest event."""
         return self._store.max_position()
 
-    def notify(self) -> None:
-        """Something was appended."""
-        self._growth.notify()
-
-    async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - a poll interval, not a deadline
-        """As ``Outbox.wait``. A store that cannot be asked keeps the waiter waiting; ``read`` will say why."""
-        await self._growth.wait(lambda: self._beyond(position), timeout)
-
-    async def _beyond(self, position: int) -> bool:
-        try:
-            return await ask(self._store, self._store.max_position) > position
-        except (Unavailable, Damaged):
-            return False
+    def _has_more(self, position: int) -> bool:
+        return self._store.max_position() > position
 
     def _rows(self, position: int, limit: int) -> list[Row]:
         """Rows from a position on: ``limit`` of them, or ``max_bytes``, and the rest of the last one's set."""

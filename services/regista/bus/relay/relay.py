@@ -31,7 +31,7 @@ from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.leadership import Leadership
 from regista.bus.relay.outbox import Entry, Outbox
-from regista.bus.relay.resuming import check_still_there, diverged, newest_checkpoint, resume
+from regista.bus.relay.resuming import FOREIGN, check_still_there, diverged, newest_checkpoint, resume
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import create_topics, ensure_topics
 from regista.bus.topics.topology import Topics
@@ -59,7 +59,8 @@ class RelayState:
     """How the relay does. ``position`` is the newest published entry, ``newest`` the newest that there is.
 
     ``waiting``: for another relay, for Kafka or for the store; ``error`` says which. ``halted``: it will not go on
-    until somebody did what ``hint`` says and started it again. ``published`` counts since its start.
+    until somebody did what ``hint`` says and started it again, or, with ``foreign_log``, put another log into the store.
+    ``published`` counts since its start.
     """
 
     state: State = "starting"
@@ -93,6 +94,7 @@ class Relay:
         self._checked = False
         self._failures = 0
         self._fenced = False
+        self._log_id = ""
 
     def state(self) -> RelayState:
         """How it does now."""
@@ -134,12 +136,35 @@ class Relay:
                     raise_if_cancelled()
                 except Exception as error:  # noqa: BLE001 - whatever it is, a new producer is the answer to it
                     if self._gave_up(error):
-                        break
+                        await self._stay(error)
+                        continue
                 await self._pause(random.uniform(0.1, 0.6) * min(8, 2 ** max(0, self._failures - 1)))  # noqa: S311 - no secret
         finally:
-            if self._leadership is not None:
-                await self._leadership.release()
-        await self._closing.wait()
+            await self._give_up_the_lead()
+
+    async def _stay(self, error: Exception) -> None:
+        """Return when it is closed; where the store holds another log than Kafka, also when it is another one by then.
+
+        A store that is being healed is a new log of its own until all of it is there.
+        """
+        await self._give_up_the_lead()
+        if not isinstance(error, Refused) or error.code != FOREIGN:
+            await self._closing.wait()
+        while not self._closing.is_set():
+            if await self._is_another_log():
+                self._set("starting")
+                return
+            await self._pause(_IDLE)
+
+    async def _is_another_log(self) -> bool:
+        try:
+            return await asyncio.to_thread(lambda: self._outbox.log_id) != self._log_id
+        except RegistaError:
+            return False
+
+    async def _give_up_the_lead(self) -> None:
+        if self._leadership is not None:
+            await self._leadership.release()
 
     async def _term(self) -> None:
         """One attempt, from taking the lead to the first thing that goes wrong."""
@@ -157,6 +182,7 @@ class Relay:
                 await create_topics(self._settings)
         else:
             await self._check_topics()
+        self._log_id = await asyncio.to_thread(lambda: self._outbox.log_id)
         producer = FencedProducer(self._settings, self._outbox.name, self._notes.topic)
         try:
             await producer.start()
@@ -184,7 +210,7 @@ class Relay:
         look_at = clock() + _LOOK_AT_TOPICS
         try:
             while not self._closing.is_set():
-                read = following or self._reading(checkpoint.position)
+                read = following or self._reading(checkpoint)
                 following = None
                 entries = self._new(checkpoint, await read)
                 if not entries:
@@ -195,9 +221,9 @@ class Relay:
                         await self._look_at_topics(producer)
                         look_at = clock() + _LOOK_AT_TOPICS
                     continue
-                if len(entries) >= _AHEAD:
-                    following = self._reading(entries[-1].position)
                 checkpoint = _after(checkpoint, entries)
+                if len(entries) >= _AHEAD:
+                    following = self._reading(checkpoint)
                 await producer.publish(entries, checkpoint)
                 self._published(checkpoint, len(entries))
         finally:
@@ -217,9 +243,20 @@ class Relay:
         async with looking(self._settings, f"relay.{self._outbox.name}.look", *self._needed) as consumer:
             producer.check_ends(await consumer.end_offsets(self._needed))
 
-    def _reading(self, position: int) -> asyncio.Task[Sequence[Entry]]:
+    def _reading(self, checkpoint: Checkpoint) -> asyncio.Task[Sequence[Entry]]:
         """Read in a thread: the next batch, while the present one is on its way."""
-        return asyncio.create_task(asyncio.to_thread(self._outbox.read, position, self._limit + 1))
+        return asyncio.create_task(asyncio.to_thread(self._read, checkpoint, self._limit + 1))
+
+    def _read(self, checkpoint: Checkpoint, limit: int) -> Sequence[Entry]:
+        """Entries of the checkpoint's log.
+
+        Raises:
+            Unavailable: ``log_replaced``: it is another one by now. To resume says whether that can be gone on with.
+        """
+        entries = self._outbox.read(checkpoint.position, limit)
+        if (log_id := self._outbox.log_id) != checkpoint.log_id:
+            raise Unavailable(f"The store became the log {log_id}.", code="log_replaced")
+        return entries
 
     def _new(self, checkpoint: Checkpoint, entries: Sequence[Entry]) -> Sequence[Entry]:
         """What is behind the checkpoint, once it is sure that the log still holds the checkpoint itself.

@@ -20,6 +20,7 @@ from regista.bus.topics.topology import Topics
 from regista.domain.chain import event_hash
 from regista.domain.errors import Damaged, Refused, Unavailable
 
+FOREIGN = "foreign_log"
 _APPEARS = 15.0
 _LOOKS = 10
 _LOOK = 0.5
@@ -35,6 +36,7 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
         Damaged: ``undecodable_record``: something else wrote to a topic.
         Exception: anything that aiokafka raises.
     """
+    log_id = await asyncio.to_thread(lambda: outbox.log_id)
     notes = TopicPartition(Topics(settings.kafka_prefix).relay, 0)
     barrier = Barrier(outbox.name, uuid4().hex)
     await producer.publish((), barrier)
@@ -42,14 +44,14 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
     async with looking(settings, f"relay.{outbox.name}.start", *partitions) as consumer:
         await _appeared(consumer, notes, barrier)
         checkpoint = await newest_checkpoint(consumer, notes, outbox.name)
-        if checkpoint is not None and checkpoint.log_id != outbox.log_id:
-            raise _foreign(checkpoint.log_id, outbox.log_id, notes.topic)
+        if checkpoint is not None and checkpoint.log_id != log_id:
+            raise _foreign(checkpoint.log_id, log_id, notes.topic)
         if outbox.guarded is not None:
             last = await newest(consumer, partitions[1])
-            _together(outbox, checkpoint, None if last is None else received(last))
+            _together(outbox, log_id, checkpoint, None if last is None else received(last))
             if last is not None:
                 producer.follows(partitions[1], last.offset)
-    return checkpoint or Checkpoint(outbox.log_id, outbox.name)
+    return checkpoint or Checkpoint(log_id, outbox.name)
 
 
 async def newest_checkpoint(consumer: AIOKafkaConsumer, notes: TopicPartition, outbox: str) -> Checkpoint | None:
@@ -85,9 +87,9 @@ async def _appeared(consumer: AIOKafkaConsumer, notes: TopicPartition, barrier: 
         await asyncio.sleep(0.005)
 
 
-def _together(outbox: Outbox, checkpoint: Checkpoint | None, last: Received | None) -> None:
-    if last is not None and last.log_id != outbox.log_id:
-        raise _foreign(last.log_id, outbox.log_id, str(outbox.guarded))
+def _together(outbox: Outbox, log_id: str, checkpoint: Checkpoint | None, last: Received | None) -> None:
+    if last is not None and last.log_id != log_id:
+        raise _foreign(last.log_id, log_id, str(outbox.guarded))
     if checkpoint is None:
         if last is None:
             return
@@ -138,7 +140,7 @@ def _hash(last: Received) -> bytes:
 def _foreign(theirs: str, ours: str, topic: str) -> Refused:
     return Refused(
         f"{topic} belongs to the log {theirs}; this one is {ours}.",
-        code="foreign_log",
+        code=FOREIGN,
         hint="Give this log a prefix of its own (REGISTA_KAFKA_PREFIX), or restore the log that belongs to these "
         "topics: regista heal.",
     )

@@ -194,7 +194,7 @@ def _policy(spec: TopicSpec, configs: Mapping[str, str] | None) -> list[Problem]
     found = []
     for name, planned in spec.configs.items():
         actual = configs.get(name)
-        if actual in {planned, None} or (name not in spec.required and not _weaker(name, str(actual), planned)):
+        if actual in {planned, None} or (name not in spec.required and not _weaker(spec, name, str(actual))):
             continue
         detail = f"{name} is {actual}, planned is {planned}."
         hint = f"kafka-configs --alter --topic {spec.name} --add-config {name}={planned}"
@@ -203,6 +203,7 @@ def _policy(spec: TopicSpec, configs: Mapping[str, str] | None) -> list[Problem]
     return found
 
 
-def _weaker(name: str, actual: str, planned: str) -> bool:
-    """Whether a setting that is only advice promises less than planned."""
-    return name in {"min.insync.replicas", "max.message.bytes"} and int(actual) < int(planned)
+def _weaker(spec: TopicSpec, name: str, actual: str) -> bool:
+    """Whether a setting that is only advice, and not as planned, promises less."""
+    sizes = {"min.insync.replicas", "max.message.bytes"}
+    return name in spec.advised or (name in sizes and int(actual) < int(spec.configs[name]))

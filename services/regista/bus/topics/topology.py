@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regista.bus.settings import KafkaSettings
 
 _DAY = 24 * 3_600_000
 _UNLIMITED = "-1"
+TIMESTAMP_TYPE = "message.timestamp.type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ class Topics:
 class TopicSpec:
     """One topic as it is created.
 
-    ``required`` names the settings without which a guarantee does not hold; the others of ``configs`` are advice.
-    ``exact`` says that the number of partitions is a guarantee too.
+    ``required`` names the settings without which a guarantee does not hold; the others of ``configs`` are advice, and
+    ``advised`` names those of which any other value is worse. ``exact`` says that the number of partitions is a guarantee
+    too.
     """
 
     name: str
@@ -63,6 +65,7 @@ class TopicSpec:
     configs: Mapping[str, str]
     required: frozenset[str]
     exact: bool = False
+    advised: frozenset[str] = frozenset()
 
 
 def specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
@@ -84,7 +87,7 @@ def specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
         common = {
             "min.insync.replicas": str(settings.kafka_min_insync),
             "max.message.bytes": str(int(settings.kafka_max_message)),
-            "message.timestamp.type": "LogAppendTime",
+            TIMESTAMP_TYPE: "LogAppendTime",
         }
         replication = settings.kafka_replication
         return TopicSpec(name, key, partitions, replication, {**configs, **common}, required, partitions == 1)
@@ -95,7 +98,8 @@ def specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
     return (
         spec(topics.events, "stream id", 1, kept, log),
         spec(topics.relay, "log id and outbox", 1, compacted, policy),
-        spec(topics.commands, "stream id", 12, days(7), policy),
+        # By the brokers' times one that was made anew is told from one that lost its end.
+        replace(spec(topics.commands, "stream id", 12, days(7), policy), advised=frozenset({TIMESTAMP_TYPE})),
         spec(topics.results, "command id", 12, days(7), policy),
         spec(topics.metrics, "endpoint", 12, days(7), policy),
         spec(topics.dead_letters, "original key", 3, days(90), policy),

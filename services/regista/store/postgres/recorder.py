@@ -15,7 +15,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg import errors
 
 from regista.domain.chain import Row
-from regista.store.append import Append, Duplicate
+from regista.store.append import Append, Duplicate, Taken
 from regista.store.conditions import (
     check_heads,
     check_intakes,
@@ -40,7 +40,7 @@ _NEXT = (
     "(SELECT coalesce(max(id), 0) FROM regista.outcomes)) + 1"
 )
 _INTAKES = (
-    "SELECT wanted.source, intake.next_offset FROM unnest(%s::text[]) AS wanted (source) "
+    "SELECT wanted.source, intake.next_offset, intake.mark FROM unnest(%s::text[]) AS wanted (source) "
     "JOIN regista.intake USING (source)"
 )
 _HEADS = (
@@ -116,11 +116,12 @@ def _append(connection: Connection, appends: Sequence[Append]) -> list[int]:
     # All questions are sent before the first answer is looked at.
     taken = connection.execute(_INTAKES, (sources,), prepare=True, binary=True) if sources else None
     keys = [actor for actor, _ in commands], [command_id for _, command_id in commands]
-    known = connection.execute(_COMMANDS, keys, prepare=True)
+    repeated = connection.execute(_COMMANDS, keys, prepare=True)
     heads = connection.execute(_HEADS, (streams_of(appends),), prepare=True, binary=True)
     following = connection.execute(_NEXT, prepare=True, binary=True)
-    moved = check_intakes(appends, dict(taken.fetchall())) if taken else {}
-    if (duplicate := known.fetchone()) is not None:
+    known = {source: Taken(offset, mark and bytes(mark)) for source, offset, mark in taken.fetchall()} if taken else {}
+    moved = check_intakes(appends, known)
+    if (duplicate := repeated.fetchone()) is not None:
         raise Duplicate(*duplicate)
     check_heads(appends, {stream: (sequence, bytes(value)) for stream, sequence, value in heads.fetchall()})
     [[position, outcome_id]] = following.fetchall()

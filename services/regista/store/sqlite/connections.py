@@ -61,10 +61,16 @@ def _connect(path: Path, mode: str, lock_timeout: float) -> sqlite3.Connection:
 
 
 class ReaderPool:
-    """Read-only connections, one for each read that runs at the same time, kept for the next."""
+    """Read-only connections, one for each read that runs at the same time, kept for the next.
 
-    def __init__(self, path: Path, *, lock_timeout: float = 5.0) -> None:
+    ``follows``: another file that is put in the place of the first is what is read from then on. Without, connections go
+    on reading the one that they opened, as that of the writer does.
+    """
+
+    def __init__(self, path: Path, *, lock_timeout: float = 5.0, follows: bool = False) -> None:
         self._path = path
+        self._follows = follows
+        self._file: tuple[int, int] | None = None
         self._lock_timeout = lock_timeout
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
@@ -78,6 +84,9 @@ class ReaderPool:
         """
         if self._closed:
             raise sqlite3.ProgrammingError("the log is closed")
+        if self._follows:
+            self._look()
+        file = self._file
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -87,7 +96,7 @@ class ReaderPool:
         except BaseException:
             connection.close()
             raise
-        if self._closed:
+        if self._closed or self._file != file:
             connection.close()
         else:
             self._idle.append(connection)
@@ -95,5 +104,21 @@ class ReaderPool:
     def close(self) -> None:
         """Close what is idle now, and the rest as it comes back."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self._close_idle()
+
+    def _look(self) -> None:
+        """Let go of connections to a file that has lost its name."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return  # between two files; whatever else it is, the read says so
+        if (file := (found.st_dev, found.st_ino)) != self._file:
+            self._file = file
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while True:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return

@@ -15,7 +15,10 @@ from regista.store.sqlite.schema import APPLICATION_ID, QUERIES, SCHEMA_VERSION,
 
 
 class SQLiteLogReader(TableReader):
-    """Implements ``LogReader``. Takes no lock: works beside a running registrar and on a copy."""
+    """Implements ``LogReader``. Takes no lock: works beside a running registrar and on a copy.
+
+    A copy that takes the file's place is read from then on, so that whoever remembers a place in the log notices it.
+    """
 
     immediate = True
     _queries = QUERIES
@@ -28,7 +31,7 @@ class SQLiteLogReader(TableReader):
             Damaged: it is not a log of Regista.
         """
         self.path = path
-        self._readers = readers or ReaderPool(path)
+        self._readers = readers or ReaderPool(path, follows=True)
         if not path.is_file():
             raise NotFound(f"There is no log at {path}.", code="log_not_found")
         try:

@@ -118,11 +118,11 @@ def move_intakes(c: SQLiteCursor, appends: Sequence[Append]) -> None:
     Raises:
         IntakeMoved: somebody else took from one.
     """
-    offsets: dict[str, int] = {}
+    taken: dict[str, Taken] = {}
     for sql, params in _statements(_SELECT_INTAKES, ((source,) for source in sources_of(appends))):
         c.execute(sql, params)
-        offsets.update(c.fetchall())
-    set_intakes(c, check_intakes(appends, offsets))
+        taken.update((source, Taken(offset, mark)) for source, offset, mark in c.fetchall())
+    set_intakes(c, check_intakes(appends, taken))
 
 
 def set_intakes(c: SQLiteCursor, intakes: Mapping[str, Taken]) -> None:
@@ -174,7 +174,8 @@ _SELECT_COMMANDS = (
     "SELECT actor, command_id FROM wanted CROSS JOIN commands USING (actor, command_id) LIMIT 1"
 )
 _SELECT_INTAKES = (
-    "WITH wanted(source) AS (VALUES {rows}) SELECT source, next_offset FROM wanted CROSS JOIN intake USING (source)"
+    "WITH wanted(source) AS (VALUES {rows}) "
+    "SELECT source, next_offset, mark FROM wanted CROSS JOIN intake USING (source)"
 )
 _UPSERT_INTAKES = (
     "INSERT INTO intake (source, next_offset, mark) VALUES {rows} "
