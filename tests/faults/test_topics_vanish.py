@@ -81,7 +81,9 @@ async def test_a_relay_whose_events_are_deleted_halts_and_publishes_the_log_once
         if writing:
             write(log)
         state = await halted(relay)
-        assert (state.code, state.position) == ("events_topic_lost", 12)
+        assert state.code == "events_topic_lost"
+        # A broker goes on taking records until it hears of the deletion, so what was written may just have been published.
+        assert 12 <= state.position <= log.max_position()
         assert "have them made anew" in (state.hint or "")
     await delete_topics(settings, *{topics.events, topics.relay} & await names(settings))
     await create_topics(settings)
