@@ -60,7 +60,7 @@ lock: $(VENV)/.lock  ## write requirements/*.txt again; UPGRADE=1 takes newer ve
 	$(PIN) pyproject.toml --extra all --group dev --output-file requirements/dev.txt
 	$(PIN) pyproject.toml --constraints requirements/dev.txt --output-file requirements/client.txt
 	$(PIN) pyproject.toml --extra server --constraints requirements/dev.txt --output-file requirements/server.txt
-	$(PIN) pyproject.toml --extra server --extra kafka --extra postgres --constraints requirements/dev.txt \
+	$(PIN) pyproject.toml --extra server --extra kafka --extra postgres --extra deployer --extra kubernetes --constraints requirements/dev.txt \
 		--output-file requirements/image.txt
 	$(PIN) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(PIN) --group lock --output-file requirements/lock.txt

@@ -43,8 +43,8 @@ RESERVED = {
     "regista.cli": ("regista.cli", "regista.__main__"),
 }
 SERVER_PACKAGES = (
-    "aiokafka", "boto3", "eventsourcing", "fastapi", "fastavro", "faust", "orjson", "prometheus_client", "psycopg",
-    "sqlalchemy", "starlette", "uvicorn",
+    "aiokafka", "boto3", "eventsourcing", "fastapi", "fastavro", "faust", "jinja2", "lightkube", "orjson",
+    "prometheus_client", "psycopg", "sqlalchemy", "standardwebhooks", "starlette", "uvicorn",
 )  # fmt: skip
 PURE = "regista.domain"  # the standard library alone
 PYDANTIC_ONLY = "regista.wire"
