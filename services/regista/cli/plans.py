@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regista.cli.printer import Printer, cell
-from regista.cli.sentences import sentence
+from regista.domain.sentences import sentence
 from regista.wire.resources import Plan
 
 

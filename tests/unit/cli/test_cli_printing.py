@@ -11,11 +11,11 @@ import pytest
 
 from regista.cli.exits import code_of
 from regista.cli.printer import Printer, cell, clean
-from regista.cli.sentences import _SENTENCES, sentence
 from regista.client import Unreachable
 from regista.domain import errors
 from regista.domain.errors import Reason
 from regista.domain.events import EVENT_TYPES
+from regista.domain.sentences import _SENTENCES, sentence
 
 
 def test_nothing_that_is_printed_can_draw_on_the_terminal() -> None:

@@ -11,8 +11,8 @@ from regista.cli import parse
 from regista.cli.arguments import Model
 from regista.cli.command import command
 from regista.cli.printer import Printer, cell
-from regista.cli.sentences import sentence
 from regista.cli.shell import Shell
+from regista.domain.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What an event means, in a few words."""
+"""What an event means, in a few words: one wording for whoever tells people of events."""
 
 from __future__ import annotations
 
