@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from regista.client.exchange import Emit, Steps
 from regista.client.session import Session
@@ -19,6 +19,9 @@ R = TypeVar("R", bound=Resource)
 S = TypeVar("S", bound=Resource)
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+IfMatch: TypeAlias = int | str | None
+Structure: TypeAlias = Mapping[str, Any]
+"""A part of a request as a mapping; the classes of ``regista.wire`` serve as well."""
 
 
 class Performable(Protocol[T_co]):
@@ -110,8 +113,9 @@ class Write(Generic[R]):
     path: str
     body: Mapping[str, object] | None = None
     query: Mapping[str, object] = field(default_factory=dict)
-    if_match: int | str | None = None
+    if_match: IfMatch = None
     command_id: str | None = None
+    cause: str | None = None
 
     def perform(self, session: Session) -> Steps[R]:
         """Do it, once, however often it has to be sent."""
@@ -123,7 +127,13 @@ class Write(Generic[R]):
 
     def _send(self, session: Session, answer: type[S], query: Mapping[str, object]) -> Steps[S]:
         request = session.writing(
-            self.method, self.path, self.body, query=query, if_match=self.if_match, command_id=self.command_id
+            self.method,
+            self.path,
+            self.body,
+            query=query,
+            if_match=self.if_match,
+            command_id=self.command_id,
+            cause=self.cause,
         )
         return session.ask(request, answer)
 

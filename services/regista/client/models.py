@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 from pydantic import BaseModel
 
 from regista.client.bind import read, write
+from regista.client.calls import Structure
 from regista.client.pull import PullArtifact, PullVersion
 from regista.client.push import Progress, Push
 from regista.client.register import Register, Source
 from regista.client.session import given
 from regista.client.training.run import Run
 from regista.client.verify import VerifyArtifact, VerifyVersion
-from regista.client.writes import Structure
 
 if TYPE_CHECKING:
     from regista.wire import requests  # a tenth of the SDK's loading time, for types alone

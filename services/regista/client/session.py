@@ -78,11 +78,14 @@ class Session:
         query: Mapping[str, object] | None = None,
         if_match: int | str | None = None,
         command_id: str | None = None,
+        cause: str | None = None,
     ) -> Request:
         """A write, with an idempotency key that stays the same however often it is sent."""
         more = {"Idempotency-Key": command_id or self._new_id()}
         if if_match is not None:
             more["If-Match"] = f'"{if_match}"' if isinstance(if_match, int) else if_match
+        if cause is not None:
+            more["Regista-Cause"] = cause
         content = None
         if body is not None:
             more["Content-Type"] = "application/json"
@@ -147,7 +150,7 @@ def path(*segments: str) -> str:
 
 def query_pairs(query: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Query parameters as text; those that are None are left out."""
-    return tuple((name, _text(name, value)) for name, value in query.items() if value is not None)
+    return tuple((name, query_text(name, value)) for name, value in query.items() if value is not None)
 
 
 def given(**values: object) -> dict[str, object]:
@@ -160,7 +163,12 @@ def expecting(body: dict[str, object], expect_current: object) -> dict[str, obje
     return body if expect_current is UNSET else {**body, "expect_current": expect_current}
 
 
-def _text(name: str, value: object) -> str:
+def query_text(name: str, value: object) -> str:
+    """A value of a query as text; a time gets its zone as Z.
+
+    Raises:
+        Invalid: a time without zone.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

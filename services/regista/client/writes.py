@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeAlias
+from typing import TYPE_CHECKING, Literal, SupportsFloat
 
 from pydantic import BaseModel
 
 from regista.client.bind import write
-from regista.client.calls import Write
+from regista.client.calls import IfMatch, Structure, Write
+from regista.client.deployments import DeploymentWrites
 from regista.client.session import expecting, given, path
 from regista.domain.commands import UNSET, Expectation, Unset
 from regista.wire.resources import AliasWritten, ModelWritten, VersionWritten
@@ -22,13 +23,9 @@ from regista.wire.resources import AliasWritten, ModelWritten, VersionWritten
 if TYPE_CHECKING:
     from regista.wire import requests  # a tenth of the SDK's loading time, for types alone
 
-IfMatch: TypeAlias = int | str | None
-Structure: TypeAlias = Mapping[str, Any]
-"""A part of a request as a mapping; the classes of ``regista.wire.requests`` serve as well."""
 
-
-class Writes:
-    """The commands, of both clients."""
+class Writes(DeploymentWrites):
+    """The commands, of both clients: those on models here, those on what serves them in ``deployments``."""
 
     @write
     def create_model(
