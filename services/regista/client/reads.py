@@ -13,6 +13,7 @@ from regista.client.follow import follow
 from regista.client.retry import send
 from regista.client.session import Moment, Session, path
 from regista.domain.errors import Unavailable
+from regista.wire.deployment_views import Production
 from regista.wire.relations import Comparison, Diff, Lineage
 from regista.wire.resources import (
     Alias,
@@ -20,7 +21,6 @@ from regista.wire.resources import (
     EventPage,
     Model,
     Page,
-    Production,
     StageTenure,
     Status,
     Version,

@@ -224,20 +224,6 @@ class Version(Resource):
     at: int | None = None
 
 
-class Production(Resource):
-    """One line of ``GET /v1/production``: what serves, since when, by whom and why, and what served before."""
-
-    model: str
-    version: str
-    ordinal: int
-    artifact: ArtifactRef
-    since: datetime
-    since_position: int
-    actor: str
-    reason: str | None
-    previous_version: str | None
-
-
 class Alias(Resource):
     """An alias and where it points."""
 

@@ -20,6 +20,7 @@ from regista.projections.api import comparing, events, holders, lineage, models,
 from regista.projections.api import parameters as p
 from regista.projections.api.answers import Answer
 from regista.projections.api.queries import Queries, Read
+from regista.wire import deployment_views as d
 from regista.wire import relations as r
 from regista.wire import resources as w
 
@@ -132,7 +133,7 @@ ROUTES = (
         "get_production",
         "Everything in production, now or at a moment",
         holders.production,
-        w.Page[w.Production],
+        w.Page[d.Production],
         (*_LIST, p.AT, p.Parameter("model", "Of this model only.")),
     ),
     Route("/v1/events", "list_events", "Events, by position", events.events, w.EventPage, _EVENT_PARAMETERS),
