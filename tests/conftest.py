@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.views",
     "tests.fixtures.queries",
+    "tests.fixtures.work",
 ]
 CALLED_BY_NAME = {"soak": "make soak", "bench": "make bench"}
 DESELECTED = "deselected"

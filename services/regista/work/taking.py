@@ -1,0 +1,255 @@
+"""The transactional core of whatever follows the log with effects: known or taken, once, and the place moves with it.
+
+What is recorded and how far the log was taken stand in one transaction, so a crash between two steps loses and doubles
+nothing. What is done outside comes later, from what was recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+
+from regista.domain.chain import Row, event_hash
+from regista.domain.errors import RegistaError
+from regista.domain.identifiers import new_id
+from regista.projections.feed import START, Mark
+from regista.work.database import Component, Work
+from regista.work.logged import Logged, decoded
+from regista.work.tables import CONSUMERS, STARTS
+
+logger = logging.getLogger("regista.work")
+
+
+class Overtaken(RegistaError):
+    """Another process works for this name by now: what this one had in hand is undone."""
+
+    status = 503
+    default_code = "overtaken"
+
+
+class Effects(Protocol):
+    """What follows from events. All but ``taken`` run inside the transaction that moves the cursor, in a thread."""
+
+    @property
+    def name(self) -> str:
+        """The name of its cursor, such as ``deployer``."""
+
+    @property
+    def component(self) -> Component:
+        """Its tables."""
+
+    def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know what the events say, and cause nothing: what was before the first start, and what was imported."""
+
+    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know what the events say and record what is to be done, keyed by position."""
+
+    def taken(self) -> None:
+        """Something was recorded and is committed: called on the event loop, to wake whoever does it."""
+
+    def reset(self, connection: Connection) -> None:
+        """Forget what is known of the log, and what was still to be done: it is followed anew, or another one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a consumer stands in a log. ``effects_from``: the first position whose events have effects."""
+
+    log_id: str
+    mark: Mark
+    effects_from: int
+    epoch: str
+
+
+class Taking:
+    """Takes rows for one ``Effects``, exactly once each. ``claim`` comes first; belongs to one event loop."""
+
+    def __init__(self, work: Work, effects: Effects) -> None:
+        self._work = work
+        self._effects = effects
+        self._cursor: Cursor | None = None
+        work.migrate(effects.component)
+
+    @property
+    def name(self) -> str:
+        """Of the cursor."""
+        return self._effects.name
+
+    @property
+    def mark(self) -> Mark:
+        """The last row taken."""
+        return START if self._cursor is None else self._cursor.mark
+
+    @property
+    def effects_from(self) -> int:
+        """The first position whose events have effects; 0 before ``claim``."""
+        return 0 if self._cursor is None else self._cursor.effects_from
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether this was the newest to claim, as far as it knows."""
+        return self._cursor is not None
+
+    async def claim(self, log_id: str, newest: int, start: int | None = None) -> None:
+        """Become the one that takes: whoever did before finds out at its next step.
+
+        Without a stored place, or with that of another log, effects begin behind ``newest``: all before is only known.
+        ``start`` is where somebody says that they begin. It is recorded, and counts once: the same start given again
+        goes on from where it was.
+
+        Raises:
+            Unavailable: ``work_unavailable``.
+        """
+        self._cursor = None
+        self._cursor = await self._work.run(lambda connection: self._claim(connection, log_id, newest, start))
+
+    async def begin_anew(self, log_id: str, newest: int, why: str) -> None:
+        """Forget what is known, and know the log anew, without effects up to ``newest``.
+
+        Raises:
+            Unavailable: ``work_unavailable``.
+            Overtaken: another one works by now.
+        """
+
+        def begin(connection: Connection) -> Cursor:
+            self.check(connection)
+            return self._begin(connection, log_id, newest + 1, why)
+
+        self._cursor = await self._work.run(begin)
+
+    def release(self) -> None:
+        """Take nothing any more until the next ``claim``."""
+        self._cursor = None
+
+    def check(self, connection: Connection) -> None:
+        """Inside a transaction: nothing, when this is the one that works.
+
+        Raises:
+            Overtaken: another one works by now.
+        """
+        there = _read(connection, self.name)
+        if self._cursor is None or there is None or there.epoch != self._cursor.epoch:
+            raise _overtaken(self.name)
+
+    async def take(self, rows: Sequence[Row]) -> None:
+        """Take rows in the order of position; those up to the cursor are left out. All or none of them are taken.
+
+        Raises:
+            Overtaken: another one took meanwhile: ``claim`` first.
+            Damaged: a value cannot be read; ``log_diverged``: the row at the cursor is another one.
+            Unavailable: ``work_unavailable``: whether they were taken is not known; ``claim`` first.
+            Exception: what the effects raise; nothing was taken.
+        """
+        cursor = self._cursor
+        if cursor is None:
+            raise _overtaken(self.name)
+        following = [row for row in rows if row.position > cursor.mark.position]
+        if not following:
+            return
+        events = [decoded(row, cursor.log_id) for row in following]
+        moved = replace(cursor, mark=Mark.of(following[-1]))
+
+        def write(connection: Connection) -> bool:
+            if _read(connection, self.name, lock=True) != cursor:
+                raise _overtaken(self.name)
+            loud = self._pass_on(connection, events, cursor.effects_from)
+            done = connection.execute(
+                CONSUMERS.update().where(
+                    CONSUMERS.c.name == self.name,
+                    CONSUMERS.c.epoch == cursor.epoch,
+                    CONSUMERS.c.position == cursor.mark.position,
+                    CONSUMERS.c.hash == cursor.mark.hash,
+                ),
+                {"position": moved.mark.position, "hash": moved.mark.hash},
+            )
+            if done.rowcount != 1:
+                raise _overtaken(self.name)
+            return loud
+
+        loud = await self._work.run(write)
+        self._cursor = moved
+        if loud:
+            self._effects.taken()
+
+    def _pass_on(self, connection: Connection, events: Sequence[Logged], effects_from: int) -> bool:
+        """Whether some of them have effects."""
+        loud = False
+        for silent, some in groupby(events, lambda e: e.position < effects_from or e.identity == "import"):
+            if silent:
+                self._effects.fold(connection, list(some))
+            else:
+                self._effects.take(connection, list(some))
+                loud = True
+        return loud
+
+    def _claim(self, connection: Connection, log_id: str, newest: int, start: int | None) -> Cursor:
+        there = _read(connection, self.name, lock=True)
+        if start is not None and not self._was_started(connection, log_id, start):
+            return self._begin(connection, log_id, start, "told")
+        if there is None:
+            return self._begin(connection, log_id, newest + 1, "first")
+        if there.log_id != log_id:
+            logger.warning(
+                "%s followed the log %s; this is %s, which is known anew: effects begin behind position %d",
+                self.name, there.log_id, log_id, newest,
+            )  # fmt: skip
+            return self._begin(connection, log_id, newest + 1, "another log")
+        claimed = replace(there, epoch=new_id())
+        connection.execute(CONSUMERS.update().where(CONSUMERS.c.name == self.name), {"epoch": claimed.epoch})
+        return claimed
+
+    def _begin(self, connection: Connection, log_id: str, effects_from: int, why: str) -> Cursor:
+        self._effects.reset(connection)
+        cursor = Cursor(log_id, START, effects_from, new_id())
+        connection.execute(CONSUMERS.delete().where(CONSUMERS.c.name == self.name))
+        connection.execute(
+            CONSUMERS.insert(),
+            {
+                "name": self.name,
+                "log_id": log_id,
+                "position": START.position,
+                "hash": START.hash,
+                "effects_from": effects_from,
+                "epoch": cursor.epoch,
+            },
+        )
+        started = {"name": self.name, "log_id": log_id, "started_at": datetime.now(UTC).isoformat()}
+        connection.execute(STARTS.insert(), {**started, "effects_from": effects_from, "why": why})
+        return cursor
+
+    def _was_started(self, connection: Connection, log_id: str, start: int) -> bool:
+        last = connection.execute(
+            select(STARTS.c.effects_from, STARTS.c.why)
+            .where(STARTS.c.name == self.name, STARTS.c.log_id == log_id)
+            .order_by(STARTS.c.started_at.desc())
+            .limit(1)
+        ).first()
+        return last is not None and tuple(last) == (start, "told")
+
+
+def is_at(mark: Mark, row: Row) -> bool:
+    """Whether a row is the one remembered."""
+    return mark.position == row.position and mark.hash == event_hash(row.stream, row.sequence, row.value)
+
+
+def _read(connection: Connection, name: str, *, lock: bool = False) -> Cursor | None:
+    columns = CONSUMERS.c
+    query = select(columns.log_id, columns.position, columns.hash, columns.effects_from, columns.epoch)
+    query = query.where(columns.name == name)
+    found = connection.execute(query.with_for_update() if lock else query).first()
+    if found is None:
+        return None
+    return Cursor(found.log_id, Mark(found.position, bytes(found.hash)), found.effects_from, found.epoch)
+
+
+def _overtaken(name: str) -> Overtaken:
+    return Overtaken(
+        f"another process works as {name} by now",
+        hint="This one stands by. One of them is enough.",
+    )
