@@ -1,0 +1,214 @@
+"""Kinds of targets beside their real counterparts, for the one suite that holds for all of them."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from tests.support.serving import serving
+
+from regista.deployer.targets import Registry, Target, TargetContext, Wanted, open_target
+from regista.domain.endpoint.commands import ObservedVariant
+from regista.domain.events import Role, Variant
+from regista.settings import Settings
+
+LOG = "0f4c1a52"
+NOBODY = Registry("http://127.0.0.1:1")
+
+
+def digest_of(ordinal: int) -> str:
+    return f"sha256:{ordinal:064x}"
+
+
+def variant(
+    ordinal: int, weight: int, role: Role = "champion", *, mirror: int = 0, region: str | None = None
+) -> Variant:
+    """Version 1.<ordinal>.0; weights are hundredths of a percent."""
+    return Variant(f"1.{ordinal}.0", ordinal, digest_of(ordinal), role, weight, mirror, region)
+
+
+def wanted(change: int, *variants: Variant, endpoint: str = "fraud", log: str = LOG) -> Wanted:
+    return Wanted(
+        environment="prod",
+        endpoint=endpoint,
+        model="Fraud",
+        change=change,
+        position=change * 10,
+        idempotency_key=f"{log}:{change * 10}:target",
+        variants=variants,
+        actor="someone",
+        reason="as it should be",
+        time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+
+
+def seen(*variants: Variant) -> set[ObservedVariant]:
+    """What is observed where exactly these are served."""
+    return {ObservedVariant(v.artifact_digest, v.role, v.weight, v.mirror, v.region) for v in variants}
+
+
+def read_variants(variants: list[dict[str, Any]]) -> set[ObservedVariant]:
+    return {
+        ObservedVariant(
+            v["artifact_digest"], v["role"], round(v["weight"] * 100), round(v["mirror"] * 100), v["region"]
+        )
+        for v in variants
+    }
+
+
+class Subject(ABC):
+    """A kind and its counterpart. ``observable``: the kind can be asked what is served."""
+
+    kind: str
+    observable = True
+    shadows = True
+    regions = True
+    files: Path | None = None
+    """Where the counterpart is nothing but files: a crash can be had at every step."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings: dict[str, Any] = {}
+        self.secrets: dict[str, str] = {}
+
+    def open(self) -> Target:
+        """Open it, or open it again: with what is on disk."""
+        return open_target(self.kind, self.context())
+
+    def context(self) -> TargetContext:
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        return TargetContext("t", self.settings, self.secrets, data, NOBODY, allow_private=True)
+
+    def versions(self) -> tuple[Variant, Variant]:
+        """A champion with 87.5 % and a canary with the rest."""
+        return variant(1, 8750), variant(2, 1250, "canary")
+
+    @abstractmethod
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        """What the counterpart itself serves."""
+
+    @abstractmethod
+    def down(self) -> AbstractContextManager[None]:
+        """While this lasts, a deployment fails and may succeed later."""
+
+    @abstractmethod
+    def refusing(self) -> AbstractContextManager[None]:
+        """While this lasts, a deployment fails in a way that a retry does not mend. Open the target within."""
+
+
+class Directory(Subject):
+    kind = "directory"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.files = folder / "data" / "files"
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        assert self.files is not None
+        place = self.files / "prod" / f"{endpoint}.json"
+        return read_variants(json.loads(place.read_bytes())["variants"]) if place.exists() else set()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """A disk that takes no more, as far as that can be had as any user: a file where a folder is to be."""
+        assert self.files is not None
+        self.files.write_text("in the way")
+        yield
+        self.files.unlink()
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        self.settings = {"templates": {"values.yaml": "{{ nothing_of_this_name }}"}}
+        yield
+        self.settings = {}
+
+
+class Templates(Directory):
+    """Several files of an endpoint, which change together."""
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        assert self.files is not None
+        place = self.files / "prod" / endpoint
+        if not place.exists():
+            return set()
+        documents = [json.loads((place / name).read_bytes()) for name in ("deployment.json", "a.json", "b.json")]
+        assert documents[1] == documents[2] == {"change": documents[0]["change"]}, "a mixture"
+        return read_variants(documents[0]["variants"])
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.settings = {"templates": dict.fromkeys(("a.json", "b.json"), '{"change": {{ change }}}')}
+
+
+class Http(Subject):
+    kind = "http"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.answer: int | None = None
+        self.received: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.states: dict[str, dict[str, Any]] = {}
+        self.app = Starlette(routes=[Route("/apply", self._apply, methods=["POST"]), Route("/observe", self._observe)])
+
+    async def _apply(self, request: Request) -> Response:
+        if self.answer is not None:
+            return JSONResponse({"detail": "not now"}, self.answer)
+        document = json.loads(await request.body())
+        self.received.append((dict(request.headers), document))
+        self.states[document["endpoint"]] = document
+        return JSONResponse({"observed": document["variants"]})
+
+    async def _observe(self, request: Request) -> Response:
+        state = self.states.get(request.query_params["endpoint"], {"variants": []})
+        return JSONResponse({"observed": state["variants"]})
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        return read_variants(self.states.get(endpoint, {"variants": []})["variants"])
+
+    @contextmanager
+    def _answering(self, status: int) -> Iterator[None]:
+        self.answer = status
+        yield
+        self.answer = None
+
+    def down(self) -> AbstractContextManager[None]:
+        return self._answering(503)
+
+    def refusing(self) -> AbstractContextManager[None]:
+        return self._answering(400)
+
+
+Beside: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Subject]]
+
+
+@asynccontextmanager
+async def directory(folder: Path) -> AsyncIterator[Subject]:
+    yield Directory(folder)
+
+
+@asynccontextmanager
+async def templates(folder: Path) -> AsyncIterator[Subject]:
+    yield Templates(folder)
+
+
+@asynccontextmanager
+async def http(folder: Path) -> AsyncIterator[Http]:
+    subject = Http(folder)
+    with serving(subject.app, Settings()) as served:
+        subject.settings = {"url": f"{served.url}/apply", "observe_url": f"{served.url}/observe"}
+        yield subject
+
+
+SUBJECTS: dict[str, Beside] = {"directory": directory, "templates": templates, "http": http}
+ENGINES: dict[str, str] = {}
+"""What a machine may lack, by subject."""
