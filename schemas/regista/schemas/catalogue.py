@@ -122,3 +122,9 @@ def shipped() -> Catalogue:
 def shipped_commands() -> Catalogue:
     """The schemas of commands and their results, apart from the events: the table of those is closed."""
     return Catalogue(files("regista.schemas") / "commands")
+
+
+@cache
+def shipped_metrics() -> Catalogue:
+    """The schemas of what is measured where models are served."""
+    return Catalogue(files("regista.schemas") / "metrics")

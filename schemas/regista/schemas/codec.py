@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from regista.schemas.catalogue import Catalogue, shipped, shipped_commands
+from regista.schemas.catalogue import Catalogue, shipped, shipped_commands, shipped_metrics
 from regista.schemas.errors import NotEncodable, TooLarge, Undecodable
 from regista.schemas.explain import explain
 from regista.schemas.pruning import with_time_as_number, without
@@ -207,3 +207,9 @@ def shipped_codec() -> Codec:
 def command_codec() -> Codec:
     """The codec over the schemas of commands and their results; ``decode_meta`` is not for them."""
     return Codec(shipped_commands())
+
+
+@cache
+def metrics_codec() -> Codec:
+    """The codec over the schemas of what is measured; ``decode_meta`` is not for them."""
+    return Codec(shipped_metrics())

@@ -4,7 +4,8 @@ Events are read for ever and by readers of any age, so compatibility is full and
 what every older one wrote, and every older one reads what the newest writes. Fingerprints do not see docs, defaults,
 aliases and logical types, so schema registries' usual checks are not enough; these rules look at the whole schema.
 
-Commands and their results keep the same rules: pipelines of any age send them. They carry no ``meta``.
+Commands, their results and metrics keep the same rules: pipelines and servers of any age send them. They carry no
+``meta``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from regista.schemas.schema import (
 )
 
 NAMESPACE: Final = "regista.events"
-COMMANDS: Final = "regista.commands"
+_WITHOUT_META: Final = frozenset({"regista.commands", "regista.metrics"})
 META: Final = "regista.events.Meta"
 _META_ENUM: Final = "regista.events.Identity"
 _WIDENED: Final = frozenset({("int", "long"), ("int", "double")})
@@ -87,11 +88,11 @@ def _family(family: list[Candidate]) -> Iterator[str]:
 
 def lint(record: Record) -> Iterator[str]:
     """The rules for one schema alone."""
-    if _namespace(record) not in {NAMESPACE, COMMANDS}:
+    if _namespace(record) not in {NAMESPACE, *_WITHOUT_META}:
         yield f"{record.name} is not in the namespace {NAMESPACE}"
     first = record.fields[0] if record.fields else None
     has_meta = first is not None and first.name == "meta" and isinstance(first.type, Record) and first.type.name == META
-    if not has_meta and _namespace(record) != COMMANDS:
+    if not has_meta and _namespace(record) not in _WITHOUT_META:
         yield "the first field is not meta"
     seen: set[str] = set()
     for path, kind in _walk(record, record.short_name):

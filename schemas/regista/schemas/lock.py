@@ -4,7 +4,7 @@
 the compatibility rules; it never touches a released one. ``release VERSION`` marks what is not released yet: from
 then on these files do not change for ever, a next revision is a file of its own.
 
-Events and commands lie in folders of their own, each with its lock; the command looks at both.
+Events, commands and metrics lie in folders of their own, each with its lock; the command looks at all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from regista.schemas.errors import SchemaError
 from regista.schemas.schema import Document
 
 FORMAT: Final = 1
-SHIPPED: Final = (Path(__file__).parent, Path(__file__).parent / "commands")
+SHIPPED: Final = tuple(Path(__file__).parent / folder for folder in ("", "commands", "metrics"))
 """The folders of this package."""
 _FILE: Final = re.compile(r"(?P<record>[A-Z][A-Za-z0-9]*)(?:\.(?P<revision>[1-9][0-9]*))?\.avsc")
 _RELEASE: Final = re.compile(r"\d+\.\d+\.\d+(?:[-.a-z0-9]+)?")
