@@ -43,10 +43,12 @@ from regista.projections.runner import Projector
 from regista.registrar.acknowledge import Acknowledged, Executor
 from regista.registrar.artifacts import Artifacts, Described
 from regista.registrar.routes import command_routes
+from regista.registrar.secrets import Keeping, Secrets
 from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
+from regista.secret_upkeep import SecretUpkeep
 from regista.settings import Settings
-from regista.storage import open_log, open_views, open_views_of_another, wakeups
+from regista.storage import open_log, open_private, open_views, open_views_of_another, wakeups
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
 from regista.tasks import CANCELLING, Tasks
@@ -102,6 +104,10 @@ class Application:
             self._store = open_log(settings)
             opened.callback(self._store.close)
             self._feed = StoreFeed(self._store)
+            private = open_private(settings)
+            opened.callback(private.close)
+            self._secrets = Secrets(private)
+            self._upkeep = SecretUpkeep(self._store, private, older_than=timedelta(seconds=settings.orphan_age))
             views, self._projection = self._projected(opened, alone=alone)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
             opened.callback(self._blobs.close)
@@ -116,6 +122,7 @@ class Application:
                 Artifacts(_StoredArtifacts(self._blobs)),
                 snapshots,
                 committed=lambda _position: self._grown(),
+                erase=self._secrets.erase,
             )
             self._kafka = self._kafka_side(publishes=alone)
             self.orphans = OrphanCollector(self._store, self._blobs, older_than=timedelta(seconds=settings.orphan_age))
@@ -171,11 +178,11 @@ class Application:
         )
 
     def _executor(self) -> Executor:
-        kafka = self._kafka
+        kafka, keeping = self._kafka, Keeping(self._registrar, self._secrets)
         if kafka is None or (copy := kafka.acknowledging.copy) is None:
-            return self._registrar
+            return keeping
         within = self.settings.acknowledge_timeout
-        return Acknowledged(self._registrar, copy, within=within, of_the_relay=kafka.of_the_relay)
+        return Acknowledged(keeping, copy, within=within, of_the_relay=kafka.of_the_relay)
 
     def _grown(self) -> None:
         """Something was appended: whatever follows the log is told."""
@@ -188,6 +195,7 @@ class Application:
             await self._kafka.start(self._tasks)
         self._tasks.start("the projection", self._projection.run())
         self._tasks.start("the collection of orphaned uploads", self.orphans.run(self._leaving))
+        self._tasks.start("the upkeep of secrets", self._upkeep.run(self._leaving))
         for wakeup in wakeups(self.settings, self._grown):
             self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
         # A registry of moderate size answers from its first request on; a large rebuild is not waited for.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from regista.domain.errors import Unavailable
 from regista.projections.database import ViewsDatabase
 from regista.projections.desk import ViewsFile, ViewsSource
+from regista.store.sqlite.private import PRIVATE_FILE, SQLitePrivateTable
 from regista.store.sqlite.reader import SQLiteLogReader
 from regista.store.sqlite.store import LOG_FILE, SQLiteLogStore
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from regista.projections.storage import ViewsStorage
     from regista.settings import Settings
     from regista.store.log import LogReader, LogStore
+    from regista.store.private import PrivateTable
 
 VIEWS_FILE = "views.db"
 
@@ -56,6 +58,22 @@ def open_log_reader(settings: Settings) -> LogReader:
     except ModuleNotFoundError as error:
         raise _without_postgres() from error
     return PostgresLogReader(settings.log_url)
+
+
+def open_private(settings: Settings) -> PrivateTable:
+    """The private table, which holds the secrets of the log's targets and subscriptions. Any process may have it open.
+
+    Raises:
+        Unavailable: it cannot be reached, or the packages for PostgreSQL are missing.
+        Damaged: what lies there is something else, or of a newer release.
+    """
+    if settings.log_url is None:
+        return SQLitePrivateTable(settings.data / PRIVATE_FILE)
+    try:
+        from regista.store.postgres import PostgresPrivateTable  # noqa: PLC0415 - an extra of its own
+    except ModuleNotFoundError as error:
+        raise _without_postgres() from error
+    return PostgresPrivateTable(settings.log_url)
 
 
 def open_views(settings: Settings) -> ViewsStorage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -66,19 +66,30 @@ class Running:
         return await self.registrar.execute(Request(command, caller, reason, **more))
 
 
-def registrar_on(log: LogStore, folder: Path, source: ArtifactSource | None = None) -> Running:
-    """Another registrar on the same log."""
+def registrar_on(
+    log: LogStore, folder: Path, source: ArtifactSource | None = None, erase: list[str] | None = None
+) -> Running:
+    """Another registrar on the same log; ``erase`` gets the ids of the secrets that it forgets."""
+
+    async def forget(ids: Collection[str]) -> None:
+        if erase is not None:
+            erase.extend(ids)
+
     writer = GroupCommit(log)
     snapshots = Snapshots(folder / "snapshots.db")
-    registrar = Registrar(log, writer, Artifacts(source or NothingStored()), snapshots, committed=lambda _: None)
+    registrar = Registrar(
+        log, writer, Artifacts(source or NothingStored()), snapshots, committed=lambda _: None, erase=forget
+    )
     return Running(log, writer, registrar)
 
 
 @asynccontextmanager
-async def running(folder: Path, database: str | None = None) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, database: str | None = None, *, erase: list[str] | None = None
+) -> AsyncIterator[Running]:
     """A registrar on the log of ``folder``, or in a PostgreSQL ``database``, closed with the block."""
     log: LogStore = SQLiteLogStore(folder) if database is None else PostgresLogStore(database)
-    one = registrar_on(log, folder)
+    one = registrar_on(log, folder, erase=erase)
     try:
         yield one
     finally:

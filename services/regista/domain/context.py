@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from regista.domain.errors import Invalid
+from regista.domain.events import SecretRef
 
 
 class State(Protocol):
@@ -39,13 +40,14 @@ class Context:
 
     One that is not among them is taken for one of which nothing has happened. ``missing_artifacts``: manifest digests
     whose bytes the artifact store no longer has. ``plain``: it was seen before that every text of command and reason
-    can be printed; otherwise each is looked at.
+    can be printed; otherwise each is looked at. ``kept``: where the secrets lie that the command brings, by their names.
     """
 
     reason: str | None = None
     others: Mapping[str, State] = field(default_factory=dict)
     missing_artifacts: frozenset[str] = frozenset()
     plain: bool = False
+    kept: Mapping[str, SecretRef] = field(default_factory=dict)
 
 
 def need_reason(context: Reasoned, what: str) -> None:

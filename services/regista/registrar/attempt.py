@@ -13,6 +13,7 @@ from regista.domain.context import State
 from regista.domain.events import EndpointRolledBack, Event, Meta, TrafficChanged, VersionPromoted, VersionRolledBack
 from regista.domain.model import KnownArtifact, ModelState, VersionState
 from regista.domain.references import model_stream
+from regista.domain.secrets import displaced
 from regista.registrar.answers import Outcome, Written, planned, written
 from regista.registrar.artifacts import is_stored
 from regista.registrar.commands import Command
@@ -108,7 +109,7 @@ class Attempt:
         before = {stream: self._get(stream) for stream in self.streams}
         states = {stream: held.state for stream, held in before.items()}
         check_if_match(states[self._subject.stream], request.command, request.if_match)
-        given = Given(request.reason, self.missing, self.known, self._plain, self.then)
+        given = Given(request.reason, self.missing, self.known, self._plain, self.then, request.kept)
         events = self._subject.decide(states, given)
         self._check_looked_up(states, events)
         meta, after, stored, passed = self._meta(), dict[str, StreamState](), list[StoredEvent](), list[State]()
@@ -126,6 +127,13 @@ class Attempt:
         reads = {stream: state.sequence for stream, state in states.items() if stream not in after}
         tips = {stream: held.last_hash for stream, held in before.items()}
         return Append(tuple(stored), self._key, reads, tips=tips)
+
+    @property
+    def displaced(self) -> frozenset[str]:
+        """The secrets that count no more once the events are in the log, by their ids."""
+        if self._decided is None or self._request.dry_run:
+            return frozenset()
+        return frozenset().union(*(displaced(event) for _, event in self._decided.events))
 
     def plan(self) -> Outcome:
         """The answer of a dry run."""

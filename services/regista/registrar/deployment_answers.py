@@ -35,7 +35,7 @@ def _target(_: e.Event, state: TargetState) -> Answer:
         "kind": state.kind,
         "description": state.description,
         "settings": orjson.loads(state.settings),
-        "secrets": [{"name": s.name, "id": s.id, "fingerprint": s.fingerprint} for s in state.secrets],
+        "secrets": [secret(kept) for kept in state.secrets],
     }
 
 
@@ -83,6 +83,12 @@ def _concluded(event: e.ExperimentConcluded, _: EndpointState) -> Answer:
         "step": event.step,
         "verdict": event.verdict,
     }
+
+
+def secret(kept: e.SecretRef) -> Answer:
+    """Where a secret is kept."""
+    expires = None if kept.expires_at is None else kept.expires_at.isoformat().replace("+00:00", "Z")
+    return {"name": kept.name, "id": kept.id, "fingerprint": kept.fingerprint, "expires_at": expires}
 
 
 def variants(found: Iterable[e.Variant | e.Observed]) -> list[Answer]:

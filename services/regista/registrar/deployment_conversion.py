@@ -5,7 +5,8 @@ from __future__ import annotations
 from regista.domain.commands import UNSET
 from regista.domain.endpoint import commands as c
 from regista.domain.environment import commands as environments
-from regista.domain.events import CanaryStep, Guardrail, Measured, SecretRef
+from regista.domain.events import CanaryStep, Guardrail, Measured
+from regista.domain.secrets import GivenSecret
 from regista.domain.target import commands as targets
 from regista.registrar.conversion import json_text
 from regista.wire import deployments as q
@@ -24,8 +25,14 @@ def roll_back_environment(environment: str, body: q.RollBackEnvironment) -> envi
 
 def put_target(target: str, body: q.PutTarget) -> targets.PutTarget:
     """``PUT /v1/targets/{target}``."""
-    secrets = tuple(SecretRef(secret.name, secret.id, secret.fingerprint) for secret in body.secrets)
-    return targets.PutTarget(target, body.kind, json_text(body.settings, "settings"), secrets, body.description)
+    given = tuple(GivenSecret(name) for name, value in body.secrets.items() if value is not None)
+    forget = tuple(name for name, value in body.secrets.items() if value is None)
+    return targets.PutTarget(target, body.kind, json_text(body.settings, "settings"), given, body.description, forget)
+
+
+def target_secrets(body: q.PutTarget) -> dict[str, str | None]:
+    """What is given in the body of ``PUT /v1/targets/{target}``."""
+    return {name: value.get_secret_value() for name, value in body.secrets.items() if value is not None}
 
 
 def create_endpoint(body: q.CreateEndpoint) -> c.CreateEndpoint:

@@ -36,7 +36,7 @@ DEPLOYMENT_WRITES = (
           "environments", d.RollbackWritten, lambda p, b, _: to.roll_back_environment(p["environment"], b),
           body=d.RollBackEnvironment),
     write("PUT", _TARGET, "put_target", "Say what a target is", "targets", d.TargetWritten,
-          lambda p, b, _: to.put_target(p["target"], b), body=d.PutTarget, creates=True),
+          lambda p, b, _: to.put_target(p["target"], b), body=d.PutTarget, creates=True, secrets=to.target_secrets),
     write("DELETE", _TARGET, "remove_target", "Remove a target", "targets", d.TargetWritten,
           lambda p, _, __: RemoveTarget(p["target"]), query=(REASON,)),
     write("POST", "endpoints", "create_endpoint", "Create an endpoint", "endpoints", d.EndpointWritten,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from regista.domain.errors import Malformed, Refused, RegistaError
+from regista.domain.errors import Invalid, Malformed, Reason, Refused, RegistaError
 from regista.http.authentication import check_actor
 from regista.http.problems import invalid
 from regista.registrar.direct import read_flag
@@ -20,10 +20,10 @@ from regista.registrar.preconditions import if_none_match, read_if_match
 from regista.registrar.request import Caller, Request, check_command_id
 from regista.registrar.routes import WRITES
 from regista.registrar.writes import Write
-from regista.wire.base import Reason
+from regista.wire.base import Reason as ReasonText
 from regista.wire.orders import Order
 
-_REASON: Final[TypeAdapter[str]] = TypeAdapter(Reason)
+_REASON: Final[TypeAdapter[str]] = TypeAdapter(ReasonText)
 _REASON_FIELD = "reason"
 
 
@@ -55,6 +55,7 @@ def request_of(order: Order) -> Request:
     target = _target(order, write)
     parameters = _parameters(order, write)
     body = _body(order, write)
+    _check_no_secrets(write, body)
     given = parameters.get(_REASON_FIELD) if body is None else getattr(body, _REASON_FIELD, None)
     command = write.command(target, body, parameters)
     if "if_none_match" in write.documented.headers:
@@ -114,6 +115,22 @@ def _body(order: Order, write: Write) -> BaseModel | None:
         return model.model_validate_json(order.body or "")
     except ValidationError as error:
         raise _not_valid(error) from None
+
+
+def _check_no_secrets(write: Write, body: BaseModel | None) -> None:
+    """Check that nothing in an order has to be kept secret: a topic is read by many, and forgets nothing.
+
+    Raises:
+        Invalid: ``secret_over_kafka``.
+    """
+    given = write.secrets(body) if write.secrets is not None else {}
+    if given:
+        raise Invalid(
+            f"{', '.join(sorted(given))}: secrets are not taken from a queue",
+            code="secret_over_kafka",
+            hint=f"{write.method} {write.path} over HTTP takes it. Replace the secret: who reads the topic has seen it.",
+            reasons=[Reason("secret_over_kafka", f"{name} is a secret", name) for name in sorted(given)],
+        )
 
 
 def _reason(order: Order, given: str | None) -> str | None:

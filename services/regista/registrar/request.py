@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, TypeAlias
 
 import orjson
 
 from regista.domain.errors import Invalid
-from regista.domain.events import Identity
+from regista.domain.events import Identity, SecretRef
 from regista.domain.kinds import KINDS
 from regista.registrar.commands import Command
 
@@ -49,7 +50,8 @@ class Request:
 
     ``command_id`` is the caller's idempotency key, or None. ``if_match`` holds the sequences of which one must be the
     last that touched the resource; ``*`` asks only that it exists. ``cause`` is the event that led to it, as
-    ``<stream>@<sequence>``: it is kept in the events, and is no part of what makes two requests the same.
+    ``<stream>@<sequence>``: it is kept in the events, and is no part of what makes two requests the same. ``secrets`` are
+    those that the command brings, by name, None for one to be made; once they are ``kept`` elsewhere none is here.
     """
 
     command: Command
@@ -59,6 +61,8 @@ class Request:
     if_match: IfMatch = None
     dry_run: bool = False
     cause: str | None = None
+    secrets: Mapping[str, str | None] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, SecretRef] = field(default_factory=dict)
 
     def seal(self) -> Seal:
         """What identifies the request, and what was seen of its texts on the way."""

@@ -89,6 +89,7 @@ def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[R
                     if_match=read_if_match(request.headers.get("if-match")),
                     dry_run=read_flag(query, "dry_run"),
                     cause=check_cause(request.headers.get("regista-cause")),
+                    secrets={} if write.secrets is None else write.secrets(body),
                 )
             )
         except RegistaError as error:

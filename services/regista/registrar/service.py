@@ -7,9 +7,10 @@ that met another registrar's events is made again on the reloaded state; a calle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
@@ -37,6 +38,14 @@ ATTEMPTS = 20
 """How often a command is decided at the most when other registrars keep moving what it rests on."""
 
 
+Erase: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
+"""Forgets the secrets with these ids; it does not fail."""
+
+
+async def _leave(ids: Collection[str]) -> None:
+    """Forget nothing: there is no private table."""
+
+
 def utc_now() -> datetime:
     """The time, for events. Nothing is ever ordered by it."""
     return datetime.now(UTC)
@@ -45,7 +54,8 @@ def utc_now() -> datetime:
 class Registrar:
     """Executes commands. Safe beside other registrars on the same log.
 
-    ``committed`` is called with the position after every commit: what follows the log wakes up by it.
+    ``committed`` is called with the position after every commit: what follows the log wakes up by it. ``erase`` forgets
+    the secrets that no event names any more.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class Registrar:
         snapshots: Snapshots,
         *,
         committed: Callable[[int], None],
+        erase: Erase = _leave,
         clock: Callable[[], datetime] = utc_now,
         capacity: int = 10_000,
     ) -> None:
@@ -64,6 +75,7 @@ class Registrar:
         self._writer = writer
         self._artifacts = artifacts
         self._committed = committed
+        self._erase = erase
         self._clock = clock
         self._mapper = AvroMapper()
         self._states = States(log, self._mapper, snapshots, capacity=capacity)
@@ -141,6 +153,12 @@ class Registrar:
         self._states.forget(streams)
         await self._states.ensure(streams)
 
+    async def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Erase the secrets that count no more, now that the events of these are in the log."""
+        for attempt in attempts:
+            if displaced := attempt.displaced:
+                await self._erase(displaced)
+
     def distrust(self, attempt: Attempt) -> None:
         """Drop the states that a decision moved which will not be appended."""
         self._states.forget(attempt.streams)
@@ -180,6 +198,7 @@ class Registrar:
         if request.dry_run:
             return attempt.plan()
         self._committed(committed.position)
+        await self.forget([attempt])
         return attempt.outcome(committed.position)
 
     async def _load(self, attempt: Attempt) -> None:

@@ -72,6 +72,7 @@ class _Company:
     members: Sequence[_Ready]
     tell: Tell
     verdicts: list[Verdict] = field(default_factory=list)
+    done: list[Attempt] = field(default_factory=list)
 
     def decide(self) -> list[Append]:
         """The appends of the first members: all up to one that has to be looked at again after these.
@@ -79,7 +80,7 @@ class _Company:
         Raises:
             Stale, Unavailable: the first cannot be decided now.
         """
-        self.verdicts = []
+        self.verdicts, self.done = [], []
         appends: list[Append] = []
         keys: set[tuple[str, str]] = set()
         before = self.before
@@ -119,6 +120,7 @@ class _Company:
             return self._told(member, error, intake, attempt.reads)
         if append is None:
             return Append((), None, attempt.reads, intake, outcomes), outcome
+        self.done.append(attempt)
         return replace(append, intake=intake, outcomes=outcomes), outcome
 
     def _told(self, member: _Ready, verdict: Verdict, intake: Intake, reads: dict[str, int]) -> tuple[Append, Verdict]:
@@ -163,6 +165,7 @@ class Taker:
                 await self._registrar.append_all(company.decide, keys)
             except (Stale, Duplicate):
                 continue
+            await self._registrar.forget(company.done)
             self._count(members, company.verdicts, perf_counter() - started)
             return len(company.verdicts)
         raise Unavailable("The states of the models left memory again and again.", code="overloaded")

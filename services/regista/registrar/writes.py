@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,6 +15,8 @@ from regista.wire.resources import Plan
 Path: TypeAlias = dict[str, str]
 Query: TypeAlias = dict[str, str]
 ToCommand: TypeAlias = Callable[[Path, Any, Query], Command]
+SecretsOf: TypeAlias = Callable[[Any], Mapping[str, str | None]]
+"""The secrets in a body, by name; None: one that is to be made."""
 
 DRY_RUN = Parameter("dry_run", bool, "Answer with the events that this would append, and append nothing.", False)
 REASON = Parameter("reason", str | None, "Why.")
@@ -22,12 +24,13 @@ REASON = Parameter("reason", str | None, "Why.")
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One row of the API: where, what it reads, and which command it becomes."""
+    """One row of the API: where, what it reads, which command it becomes, and which secrets that brings."""
 
     method: str
     path: str
     documented: Documented
     command: ToCommand
+    secrets: SecretsOf | None = None
 
 
 def write(
@@ -43,7 +46,8 @@ def write(
     query: tuple[Parameter, ...] = (),
     creates: bool = False,
     headers: tuple[str, ...] = HEADERS,
+    secrets: SecretsOf | None = None,
 ) -> Write:
     """A row, with what every write has; ``path`` is below ``/v1/``."""
     documented = Documented(name, summary, tag, answer | Plan, body, (*query, DRY_RUN), creates, headers)
-    return Write(method, f"/v1/{path}", documented, command)
+    return Write(method, f"/v1/{path}", documented, command, secrets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 
 class Request(BaseModel):
@@ -27,4 +27,6 @@ Metrics: TypeAlias = Annotated[dict[Name, float], Field(max_length=10_000)]
 Scalar: TypeAlias = bool | int | float | str | None
 Scalars: TypeAlias = Annotated[dict[Name, Scalar], Field(max_length=10_000)]
 Tags: TypeAlias = Annotated[dict[Name, ShortText], Field(max_length=1_000)]
+Secret: TypeAlias = Annotated[SecretStr, Field(min_length=1, max_length=65_536)]
+"""Printed, it stays hidden."""
 JsonObject: TypeAlias = dict[str, Any]

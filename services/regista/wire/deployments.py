@@ -6,11 +6,12 @@ write them, in the log without rounding.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from regista.wire.base import JsonObject, Name, Reason, Request, Resource, ShortText, Text
+from regista.wire.base import JsonObject, Name, Reason, Request, Resource, Secret, ShortText, Text
 from regista.wire.resources import Written
 
 Sequence: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
@@ -49,20 +50,17 @@ class RollBackEnvironment(Request):
     reason: Reason | None = None
 
 
-class SecretReference(Request):
-    """A secret that is kept elsewhere: what the target calls it, its id there, the fingerprint of its content."""
-
-    name: Name
-    id: Name
-    fingerprint: Name
-
-
 class PutTarget(Request):
-    """``PUT /v1/targets/{target}``: all of it. No secret stands in ``settings``."""
+    """``PUT /v1/targets/{target}``: all of it. No secret stands in ``settings``.
+
+    ``secrets``: by name. They go into the private table, and into nothing else: no event, answer or message has them, and
+    Kafka takes none. Nobody can read one back, so one that is left out stays as it is while the kind is the same, and null
+    forgets it.
+    """
 
     kind: Name
     settings: JsonObject = {}
-    secrets: Annotated[list[SecretReference], Field(max_length=100)] = []
+    secrets: Annotated[dict[Name, Secret | None], Field(max_length=100)] = {}
     description: Text = ""
     reason: Reason | None = None
 
@@ -218,11 +216,12 @@ class SetWritten(Written):
 
 
 class SecretKept(Resource):
-    """A secret by its name, its id and its fingerprint."""
+    """A secret by its name, its id and its fingerprint. ``expires_at``: it counts until then; null: while it is named."""
 
     name: str
     id: str
     fingerprint: str
+    expires_at: datetime | None = None
 
 
 class TargetWritten(Written):

@@ -37,6 +37,9 @@ SENT = {
 }
 """The type of each write of the API: by its method and its path below ``/v1/``."""
 
+SECRET_FIELDS = {"PutTarget": "secrets"}
+"""What in a body is secret, by the type: an order must not have it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -59,6 +62,19 @@ class Order:
     if_none_match: str | None = None
     traceparent: str | None = None
     expires_at: datetime | None = None
+
+    @property
+    def gives_secrets(self) -> bool:
+        """Whether the body gives a secret, which no queue may have."""
+        field = SECRET_FIELDS.get(self.type)
+        if field is None or self.body is None:
+            return False
+        try:
+            body = json.loads(self.body)
+        except ValueError:
+            return False
+        given = body.get(field) if isinstance(body, dict) else None
+        return any(value is not None for value in given.values()) if isinstance(given, dict) else bool(given)
 
 
 @dataclass(frozen=True, slots=True)

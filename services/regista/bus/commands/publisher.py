@@ -121,9 +121,15 @@ class CommandPublisher(Writes, AsyncDriver):
 
         Raises:
             Unavailable: ``not_published``: whether Kafka has it is not known.
-            TooLarge, Invalid: it can never be published.
+            TooLarge, Invalid: it can never be published; ``secret_over_kafka``.
             Forbidden, Unauthenticated: Kafka does not allow it.
         """
+        if order.gives_secrets:
+            raise Invalid(
+                f"{order.type} gives a secret, and a topic forgets nothing.",
+                code="secret_over_kafka",
+                hint="Nothing was published. Send it over HTTP: regista.Client has the same methods.",
+            )
         if self._channel is None:
             raise Invalid("The publisher is not open.", code="not_open", hint="async with CommandPublisher(…) as …:")
         answer = self._channel.expect(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from regista.domain.events.base import Event
@@ -10,11 +11,15 @@ from regista.domain.events.base import Event
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """A secret that is kept elsewhere: what the target calls it, its id there, and a fingerprint of its content."""
+    """A secret that is kept elsewhere: what it is called, its id there, and a fingerprint of its content.
+
+    ``expires_at``: from then on it does not count any more, and may be gone; None: as long as it is named.
+    """
 
     name: str
     id: str
     fingerprint: str
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from regista.domain.events import SecretRef
+from regista.domain.secrets import GivenSecret
 
 
 @dataclass(frozen=True, slots=True)
 class PutTarget:
-    """Say, as a whole, what a target is. ``settings`` is one JSON object as text; its secrets are kept elsewhere."""
+    """Say, as a whole, what a target is. ``settings`` is one JSON object as text.
+
+    Nobody can read a secret back, so those alone need not be said again: while the kind is the same, one that is neither
+    among ``secrets`` nor among the names to ``forget`` stays as it is.
+    """
 
     target: str
     kind: str
     settings: str = "{}"
-    secrets: tuple[SecretRef, ...] = ()
+    secrets: tuple[GivenSecret, ...] = ()
     description: str = ""
+    forget: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

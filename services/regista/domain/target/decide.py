@@ -7,8 +7,9 @@ from regista.domain.context import Context, need_reason
 from regista.domain.endpoint.state import EndpointState
 from regista.domain.errors import Invalid, NotFound, Reason, Refused
 from regista.domain.references import check_name
+from regista.domain.secrets import merged, secret_problems
 from regista.domain.target.commands import Command, PutTarget, RemoveTarget
-from regista.domain.target.settings import secret_problems, setting_problems
+from regista.domain.target.settings import setting_problems
 from regista.domain.target.state import TargetState
 from regista.domain.texts import check_texts
 
@@ -24,11 +25,11 @@ def decide(state: TargetState, command: Command, context: Context) -> list[e.Eve
     if not context.plain:
         check_texts(command, context.reason, _JUDGED_ELSEWHERE)
     if isinstance(command, PutTarget):
-        return [_put(state, command)]
+        return [_put(state, command, context)]
     return [_remove(state, command, context)]
 
 
-def _put(state: TargetState, command: PutTarget) -> e.Event:
+def _put(state: TargetState, command: PutTarget, context: Context) -> e.Event:
     """Create a target, or say anew what it is. A name that was removed can be put again: nothing is served by it.
 
     Raises:
@@ -36,7 +37,7 @@ def _put(state: TargetState, command: PutTarget) -> e.Event:
     """
     check_name(command.target, "target name")
     check_name(command.kind, "kind of target")
-    if reasons := [*setting_problems(command.settings), *secret_problems(command.secrets)]:
+    if reasons := [*setting_problems(command.settings), *secret_problems(command.secrets, context.kept)]:
         raise Invalid(
             f"target {command.target}: {'; '.join(reason.detail for reason in reasons[:3])}",
             code=reasons[0].code if len(reasons) == 1 else "invalid_target",
@@ -44,14 +45,16 @@ def _put(state: TargetState, command: PutTarget) -> e.Event:
             reasons=reasons,
         )
     name, kind = state.name or command.target, command.kind.lower()
+    before = state.secrets if kind == state.kind else ()  # what one kind was trusted with is not handed to another
+    secrets = merged(before, command.secrets, command.forget, context.kept)
     if not state.exists:
-        return e.TargetCreated(name, kind, command.description, command.settings, command.secrets)
+        return e.TargetCreated(name, kind, command.description, command.settings, secrets)
     return e.TargetChanged(
         target=name,
         kind=kind,
         description=command.description,
         settings=command.settings,
-        secrets=command.secrets,
+        secrets=secrets,
         previous_kind=state.kind,
         previous_description=state.description,
         previous_settings=state.settings,

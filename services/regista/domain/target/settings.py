@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from regista.domain.errors import Reason
-from regista.domain.events import SecretRef
 
 MAX_SETTINGS = 65_536
 """Characters."""
@@ -37,18 +36,6 @@ def setting_problems(settings: str) -> Iterator[Reason]:
         yield Reason("bad_settings", "the settings are not a JSON object", "settings", hint)
         return
     yield from _secrets_within(value, "settings", DEEPEST)
-
-
-def secret_problems(secrets: Sequence[SecretRef]) -> Iterator[Reason]:
-    """What is wrong with the secrets that a target names."""
-    names = [secret.name for secret in secrets]
-    for i, secret in enumerate(secrets):
-        if not (secret.name.strip() and secret.id.strip() and secret.fingerprint.strip()):
-            yield Reason(
-                "bad_secret", "a secret has a name, an id and a fingerprint", f"secrets[{i}]", "Give all three."
-            )
-        elif secret.name in names[:i]:
-            yield Reason("named_twice", f"{secret.name} is named twice", f"secrets[{i}]", "Name it once.")
 
 
 def _secrets_within(value: object, path: str, depth: int) -> Iterator[Reason]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from regista.domain.context import State
-from regista.domain.events import Event
+from regista.domain.events import Event, SecretRef
 from regista.domain.model import KnownArtifact, VersionState
 
 Held: TypeAlias = Callable[[str], State | None]
@@ -23,7 +23,7 @@ class Given:
     """What a decision knows beside the states of its streams.
 
     ``known`` is what the artifact store says of the artifact to register, ``missing`` which stored ones are gone;
-    ``then`` the states at the moment that the command names. ``plain``: as in the domain's contexts.
+    ``then`` the states at the moment that the command names. ``plain`` and ``kept``: as in the domain's contexts.
     """
 
     reason: str | None
@@ -31,6 +31,7 @@ class Given:
     known: KnownArtifact
     plain: bool
     then: Mapping[str, State] = field(default_factory=dict)
+    kept: Mapping[str, SecretRef] = field(default_factory=dict)
 
 
 class Subject(Protocol):

@@ -40,5 +40,5 @@ class TargetSubject:
     def decide(self, held: Mapping[str, State], given: Given) -> Sequence[StreamEvent]:
         """What the rules of targets say."""
         state = cast("TargetState", held[self.stream])
-        context = Context(given.reason, held, plain=given.plain)
+        context = Context(given.reason, held, plain=given.plain, kept=given.kept)
         return [(self.stream, event) for event in decide(state, self._command, context)]

@@ -4,8 +4,9 @@ Needs the extra ``postgres``; without it importing this package raises ``ModuleN
 """
 
 from regista.store.postgres.leadership import PostgresLeadership
+from regista.store.postgres.private import PostgresPrivateTable
 from regista.store.postgres.reader import PostgresLogReader
 from regista.store.postgres.store import PostgresLogStore
 from regista.store.postgres.wakeup import PostgresWakeup
 
-__all__ = ["PostgresLeadership", "PostgresLogReader", "PostgresLogStore", "PostgresWakeup"]
+__all__ = ["PostgresLeadership", "PostgresLogReader", "PostgresLogStore", "PostgresPrivateTable", "PostgresWakeup"]

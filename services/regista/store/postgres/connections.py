@@ -62,10 +62,16 @@ def is_alive(connection: Connection) -> bool:
 
 
 class ReaderPool:
-    """Connections for reading, one for each read that runs at the same time, kept for the next."""
+    """Connections for reading, one for each read that runs at the same time, kept for the next.
 
-    def __init__(self, address: Address, *, lock_timeout: float = 5.0, size: int = _READERS) -> None:
+    ``to_write``: those of a server that can be written, where the address names several.
+    """
+
+    def __init__(
+        self, address: Address, *, lock_timeout: float = 5.0, size: int = _READERS, to_write: bool = False
+    ) -> None:
         self._address = address
+        self._to_write = to_write
         self._lock_timeout = lock_timeout
         self._free = BoundedSemaphore(size)
         self._idle: deque[Connection] = deque()
@@ -103,7 +109,7 @@ class ReaderPool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return connect(self._address, lock_timeout=self._lock_timeout)
+                return connect(self._address, lock_timeout=self._lock_timeout, to_write=self._to_write)
             if is_alive(connection):
                 return connection
             connection.close()
