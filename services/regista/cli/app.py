@@ -8,12 +8,27 @@ from typing import Annotated
 import typer
 
 from regista.cli.command import Actor, Json, Token, Url
-from regista.cli.commands import events, files, kafka, lifecycle, log, models, reads, server, versions
+from regista.cli.commands import (
+    endpoints,
+    environments,
+    events,
+    files,
+    kafka,
+    lifecycle,
+    log,
+    models,
+    reads,
+    rollback,
+    server,
+    targets,
+    traffic,
+    versions,
+)
 from regista.cli.shell import Options
 
 HELP = """A registry for machine-learning models: every change is an event that says who, why and when.
 
-Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable.
+Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 done but a target failed (--wait).
 """
 
 
@@ -51,7 +66,8 @@ def build() -> typer.Typer:
     ) -> None:
         ctx.obj = Options(url, token, actor, json)
 
-    for part in (versions, lifecycle, models, reads, events, files, log, kafka, server):
+    serving = (environments, targets, endpoints, traffic)
+    for part in (versions, lifecycle, rollback, *serving, models, reads, events, files, log, kafka, server):
         part.add_to(app)
     return app
 

@@ -15,6 +15,19 @@ _COMMANDS: Final = tuple(
             r"POST /v1/models with name '\S+' registers it; regista register does so by itself",
             "`regista ls` lists those there are; `regista register` takes a new name",
         ),
+        (r"POST /v1/models with name '(\S+)' registers it", r"`regista model create \1` registers it"),
+        (r"PUT /v1/environments/([^ /.]+)\b", r"`regista environment define \1`"),
+        (r"GET /v1/environments\b", "`regista environment ls`"),
+        (r"PUT /v1/targets/([^ /]+)", r"`regista target put \1`"),
+        (
+            r"PATCH /v1/endpoints/([^ /]+/[^ /]+) with follow '([^']+)' lets it",
+            r"`regista endpoint update \1 --follow \2` lets it",
+        ),
+        (r"PATCH /v1/endpoints/… with other targets", "`regista endpoint update … --target …`"),
+        (r"PATCH /v1/endpoints/\{environment\}/\{name\}", "`regista endpoint update ENVIRONMENT/NAME --target …`"),
+        (r"PATCH /v1/endpoints/([^ /,]+/[^ /,.]+)", r"`regista endpoint update \1`"),
+        (r"POST /v1/endpoints\b", "`regista endpoint create`"),
+        (r"GET /v1/endpoints\b", "`regista endpoint ls`"),
         (r"PATCH /v1/models/([^ /]+)/versions/(\S+?)(?=\.?$)", r"`regista update \1 \2`"),
         (r"GET /v1/status\b", "`regista status`"),
         (r"POST /v1/artifacts\b", "`regista push`"),
@@ -27,6 +40,7 @@ _COMMANDS: Final = tuple(
         (r"\bleave_empty\b", "--leave-empty"),
         (r"\bkeep_existing\b", "--keep-existing"),
         (r"\bexpect_current\b", "--expect"),
+        (r"\bexpect_change\b", "--expect-change"),
         (r"Data elsewhere are named by .*", "Data elsewhere are named by --dataset NAME@VERSION or NAME@sha256:…."),
     )
 )

@@ -5,7 +5,8 @@
     exchange    what an operation asks of the world (requests, waiting, files), and what it gets
     retry       when to ask again                   session   what the operations of one client share
     calls       an operation as a value             bind      an operation as a method of both clients
-    reads, writes, deployments, models, administration      the operations
+    reads, writes, models, administration           the operations
+    deployment_reads, deployments                   those on what serves models
     register, push, pull, verify, follow                    those that take several requests
     drivers     the two ways to perform them        clients   Client and AsyncClient
     training/   what a training run can tell about itself

@@ -105,6 +105,7 @@ class DeploymentWrites:
         guardrails: Sequence[d.Guardrail | Structure] = (),
         description: str | None = None,
         reason: str | None = None,
+        if_match: IfMatch = None,
         command_id: str | None = None,
         cause: str | None = None,
     ) -> Write[d.EndpointWritten]:
@@ -123,7 +124,7 @@ class DeploymentWrites:
             description=description,
             reason=reason,
         )
-        return Write(_wire().EndpointWritten, "POST", path("endpoints"), body, {}, None, command_id, cause)
+        return Write(_wire().EndpointWritten, "POST", path("endpoints"), body, {}, if_match, command_id, cause)
 
     @write
     def update_endpoint(

@@ -1,4 +1,4 @@
-"""What can be asked of a registry: models, versions, what was in production when, events, lineage, differences."""
+"""What can be asked of a registry: models, versions, events, lineage, differences."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 
 from regista.client.bind import listing, read, stream
 from regista.client.calls import Emitting, List, Read, ReadText
+from regista.client.deployment_reads import DeploymentReads
 from regista.client.errors import Unreachable
 from regista.client.exchange import Emit, Steps
 from regista.client.follow import follow
 from regista.client.retry import send
 from regista.client.session import Moment, Session, path
 from regista.domain.errors import Unavailable
-from regista.wire.deployment_views import Production
 from regista.wire.relations import Comparison, Diff, Lineage
 from regista.wire.resources import (
     Alias,
@@ -75,8 +75,8 @@ class Visible:
         return True
 
 
-class Reads:
-    """The queries, of both clients. ``at`` is a position of the log, or a time with its zone."""
+class Reads(DeploymentReads):
+    """The queries, of both clients; those on what serves models are in ``deployment_reads``. ``at`` is a position of the log, or a time with its zone."""
 
     @read
     def model(self, model: str, *, at: Moment | None = None) -> Read[Model]:
@@ -148,18 +148,6 @@ class Reads:
     ) -> List[VersionSummary]:
         """Versions of all models that a filter lets through: ``tags.team = 'risk' AND metrics.auc > 0.9``."""
         return List(Page[VersionSummary], path("versions"), {"filter": filter, "limit": page_size}, page_token)
-
-    @listing
-    def production(
-        self,
-        model: str | None = None,
-        *,
-        at: Moment | None = None,
-        page_size: int | None = None,
-        page_token: str | None = None,
-    ) -> List[Production]:
-        """What is in production, since when, by whom and why, and what was there before; of one model or of all."""
-        return List(Page[Production], path("production"), {"model": model, "at": at, "limit": page_size}, page_token)
 
     @listing
     def events(

@@ -23,6 +23,28 @@ from regista.cli.wording import in_options
             "repeating it with --command-id a-1 cannot make it twice",
         ),
         ("clients read it from REGISTA_TOKEN", "Set REGISTA_TOKEN, or give --token."),
+        ("PUT /v1/environments/prod defines it.", "`regista environment define prod` defines it."),
+        (
+            "PUT /v1/environments/prod with the regions of then, or change the traffic.",
+            "`regista environment define prod` with the regions of then, or change the traffic.",
+        ),
+        (
+            "PUT /v1/targets/web.1 creates it; PATCH /v1/endpoints/… with other targets leaves it out.",
+            "`regista target put web.1` creates it; `regista endpoint update … --target …` leaves it out.",
+        ),
+        (
+            "PATCH /v1/endpoints/prod/fraud with follow '@production' lets it.",
+            "`regista endpoint update prod/fraud --follow @production` lets it.",
+        ),
+        (
+            "Change it: PATCH /v1/endpoints/prod/fraud, or its traffic.",
+            "Change it: `regista endpoint update prod/fraud`, or its traffic.",
+        ),
+        (
+            "POST /v1/endpoints creates it; GET /v1/endpoints lists those there are.",
+            "`regista endpoint create` creates it; `regista endpoint ls` lists those there are.",
+        ),
+        ("POST /v1/models with name 'fraud' registers it.", "`regista model create fraud` registers it."),
         ("Promote it to staging first.", "Promote it to staging first."),
     ],
 )

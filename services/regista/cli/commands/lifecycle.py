@@ -1,4 +1,4 @@
-"""Stages and aliases: promote, rollback, archive, alias."""
+"""Stages and aliases: promote, archive, alias."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regista.cli import parse
+from regista.cli import following, parse, waiting
 from regista.cli.arguments import Expect, LeaveEmpty, Model, Reason, Ref, RequiredReason
 from regista.cli.command import command
 from regista.cli.commands.versions import print_version
@@ -22,7 +22,6 @@ Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The alias, such as 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     command(app, "promote", writes=True, panel=PANEL)(promote)
-    command(app, "rollback", writes=True, panel=PANEL)(rollback)
     command(app, "archive", writes=True, panel=PANEL)(archive)
     alias = typer.Typer(help="Names that point at versions.", no_args_is_help=True)
     command(alias, "set", writes=True)(set_alias)
@@ -39,8 +38,10 @@ def promote(
     reason: RequiredReason,
     expect: Expect = None,
     keep_existing: Annotated[bool, typer.Option("--keep-existing", help="Leave in the stage who is there.")] = False,
+    wait: waiting.Wait = False,
+    timeout: waiting.Timeout = waiting.PATIENCE,
 ) -> None:
-    """Bring a version into the next stage; who held it goes to archived."""
+    """Bring a version into the next stage; who held it goes to archived, and endpoints that follow the stage serve it."""
     written = shell.write(
         shell.client.promote,
         model,
@@ -51,30 +52,8 @@ def promote(
         **parse.expectation(expect),
     )
     if written is not None:
-        print_version(shell, written, f"is in {to}")
-
-
-def rollback(
-    shell: Shell,
-    model: Model,
-    reason: RequiredReason,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="REF", help="Any earlier holder; else the one before.")
-    ] = None,
-    stage: Annotated[str, typer.Option("--stage", metavar="STAGE", help="The stage.")] = "production",
-    expect: Expect = None,
-) -> None:
-    """Bring a stage back to the version that held it before."""
-    written = shell.write(
-        shell.client.rollback,
-        model,
-        reason=reason,
-        to=to,
-        stage=stage,
-        **parse.expectation(expect),
-    )
-    if written is not None:
-        print_version(shell, written, f"is back in {stage}")
+        stage = following.stage_named(written.stage)
+        print_version(shell, written, f"is in {to}", followed=stage, wait=wait, timeout=timeout)
 
 
 def archive(shell: Shell, model: Model, ref: Ref, reason: RequiredReason, leave_empty: LeaveEmpty = False) -> None:

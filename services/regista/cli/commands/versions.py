@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from regista.cli import parse
+from regista.cli import following, parse, waiting
 from regista.cli.arguments import Description, Metrics, Model, Reason, Ref, Tags, Untag
 from regista.cli.command import command
 from regista.cli.shell import Shell
@@ -261,19 +261,32 @@ def check(
         print_version(shell, written, f"check {name}: {chosen}")
 
 
-def print_version(shell: Shell, written: VersionWritten, what: str) -> None:
-    """What a write on a version did."""
-    if shell.out.as_json:
+def print_version(
+    shell: Shell,
+    written: VersionWritten,
+    what: str,
+    *,
+    followed: str | None = None,
+    before: str | None = None,
+    wait: bool = False,
+    timeout: float = waiting.PATIENCE,
+) -> None:
+    """What a write on a version did. ``followed`` names it now, and ``before`` was named: what that means for endpoints."""
+    if not shell.out.as_json:
+        again = " (done before)" if written.replayed else ""
+        shell.out.line(f"{written.model} {written.version}  {what}{again}")
+        details: list[tuple[str, Any]] = [
+            ("  stage", written.stage),
+            ("  before", written.previous_version),
+            ("  displaced", [f"{one.version} to {one.to_stage}" for one in written.displaced]),
+            ("  missing", written.incomplete),
+            ("  position", written.position),
+            ("  hash", written.hash),
+        ]
+        shell.out.fields(details)
+    elif followed is None:
         shell.out.json(written)
-        return
-    again = " (done before)" if written.replayed else ""
-    shell.out.line(f"{written.model} {written.version}  {what}{again}")
-    details: list[tuple[str, Any]] = [
-        ("  stage", written.stage),
-        ("  before", written.previous_version),
-        ("  displaced", [f"{one.version} to {one.to_stage}" for one in written.displaced]),
-        ("  missing", written.incomplete),
-        ("  position", written.position),
-        ("  hash", written.hash),
-    ]
-    shell.out.fields(details)
+    if followed is not None:
+        cause = f"{written.stream}@{written.sequence}"
+        moved = following.Moved(written.model, followed, written.version, before, cause, written.position)
+        following.tell(shell, written, moved, wait=wait, timeout=timeout)

@@ -117,4 +117,4 @@ def _hindered(
 
 
 def _command(state: EndpointState, sequence: int) -> str:
-    return f"regista traffic {called(state)} --rollback --to {sequence} --reason …"
+    return f"regista rollback {called(state)} --to {sequence} --reason …"
