@@ -116,6 +116,7 @@ async def test_commands_and_requests_on_the_same_models_through_several_registra
         for number in range(6):
             assert [row.sequence for row in logs[0].load(f"model/m{number}")] == list(range(1, 57))
         assert all(one.intake.state().taken > 0 for one in both)
+        assert [one.intake.state().partitions for one in both] == [(), ()]
     finally:
         for log in logs:
             log.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from tests.support.intake import Taking, intake_on, records_of, results, taking, until
 from tests.support.payloads import version_body
 
@@ -287,6 +287,18 @@ async def test_the_intake_says_how_it_stands(one: Taking, commands: CommandPubli
     assert one.intake.state().partitions == ()
     await until(lambda: one.intake.state().state == "stopped", "stopped")
     await asyncio.sleep(0)
+
+
+async def test_partitions_that_come_while_it_closes_are_left_to_other_registrars(
+    tmp_path: Path, kafka_settings: KafkaSettings
+) -> None:
+    """A rebalance that was under way ends while the consumer stops."""
+    async with taking(tmp_path, kafka_settings) as one:
+        await until(lambda: len(one.intake.state().partitions) == 12, "it has all of them")
+        consumer = one.intake._consumer
+        await one.intake.close()
+        one.intake.assigned(consumer, [TopicPartition(Topics(kafka_settings.kafka_prefix).commands, 0)])
+        assert one.intake.state().partitions == ()
 
 
 async def test_the_program_about_commands_runs(one: Taking, kafka_settings: KafkaSettings, tmp_path: Path) -> None:

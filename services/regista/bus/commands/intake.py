@@ -92,6 +92,7 @@ class CommandIntake:
         self._clock = clock
         self._topic = Topics(settings.kafka_prefix).commands
         self._queues: dict[TopicPartition, Queue] = {}
+        self._consumer: AIOKafkaConsumer | None = None
         self._taken_before = 0
         self._begun_anew_before = 0
         self._error: RegistaError | None = None
@@ -170,6 +171,7 @@ class CommandIntake:
         )
         try:
             await start(consumer)
+            self._consumer = consumer
             if self._alone:
                 await self._take_all(consumer)
             else:
@@ -177,6 +179,7 @@ class CommandIntake:
             self._started, self._error = True, None
             await self._watch(consumer)
         finally:
+            self._consumer = None
             await self.release(list(self._queues))
             await stop_quietly(consumer)
 
@@ -219,7 +222,9 @@ class CommandIntake:
         self._error = None
 
     def assigned(self, consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> None:
-        """Begin to take partitions in."""
+        """Begin to take partitions in, unless the consumer is on its way out: a rebalance may end meanwhile."""
+        if consumer is not self._consumer:
+            return
         for partition in partitions:
             queue = Queue(
                 consumer,
