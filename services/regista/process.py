@@ -59,7 +59,7 @@ S = TypeVar("S", bound=Served)
 def running(settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run until it is done; the exit code: 0 when everything was finished, 1 when it could not start or had to end."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for talkative in ("aiokafka", "uvicorn"):
+    for talkative in ("aiokafka", "httpx", "uvicorn"):
         logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewRepeats("aiokafka"))
@@ -76,7 +76,7 @@ def running(settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -
 async def serve_until_signal(
     settings: Settings,
     build: Callable[[], S],
-    greet: Callable[[str], None],
+    greet: Callable[[S, str], None],
     *,
     before_shutdown: Callable[[S], None] = lambda _served: None,
 ) -> None:
@@ -89,7 +89,7 @@ async def serve_until_signal(
     with listener:
         async with build() as served:
             server = Server(served.asgi, settings, before_shutdown=lambda: before_shutdown(served))
-            greet(url_of(listener))
+            greet(served, url_of(listener))
             sys.stdout.flush()
             await server.serve([listener])
 

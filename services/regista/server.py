@@ -40,6 +40,7 @@ from regista.projections.desk import ViewsSource
 from regista.projections.follower import ViewsFollower
 from regista.projections.projection import Projection
 from regista.projections.runner import Projector
+from regista.reacting import Reacting
 from regista.registrar.acknowledge import Acknowledged, Executor
 from regista.registrar.artifacts import Artifacts, Described
 from regista.registrar.routes import command_routes
@@ -107,6 +108,9 @@ class Application:
             private = open_private(settings)
             opened.callback(private.close)
             self._secrets = Secrets(private)
+            self._reacting = Reacting(settings, self._feed, private, lambda: self.asgi) if alone else None
+            if self._reacting is not None:
+                opened.callback(self._reacting.abandon)
             self._upkeep = SecretUpkeep(self._store, private, older_than=timedelta(seconds=settings.orphan_age))
             views, self._projection = self._projected(opened, alone=alone)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
@@ -157,6 +161,8 @@ class Application:
     def _api(self) -> Api:
         settings, release = self.settings, version("regista")
         parts: tuple[Part, ...] = () if self._kafka is None else self._kafka.parts
+        if self._reacting is not None:
+            parts = (*parts, *self._reacting.parts)
         condition = RegistryCondition(
             release, self._store, self._projection, check_writable=self._store.check_writable, parts=parts
         )
@@ -194,6 +200,8 @@ class Application:
         if self._kafka is not None:
             await self._kafka.start(self._tasks)
         self._tasks.start("the projection", self._projection.run())
+        if self._reacting is not None:
+            self._reacting.start(self._tasks)
         self._tasks.start("the collection of orphaned uploads", self.orphans.run(self._leaving))
         self._tasks.start("the upkeep of secrets", self._upkeep.run(self._leaving))
         for wakeup in wakeups(self.settings, self._grown):
@@ -209,12 +217,21 @@ class Application:
             self._tasks.leave()
             self.streams.close()
             self._leaving.set()
+            if self._reacting is not None:
+                await self._reacting.close()
             if self._kafka is not None:
                 await self._kafka.close()
             await self._writer.close()
             await self._registrar.save_snapshots()
             await self._projection.close()
             await self._tasks.ended()
+            if self._reacting is not None:
+                await self._reacting.release()
+
+    def listens(self, url: str) -> None:
+        """It is reached there: targets fetch artifacts from it."""
+        if self._reacting is not None:
+            self._reacting.url = url
 
     def close(self) -> None:
         """Give the log back without having worked."""
@@ -244,7 +261,8 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, *, alone: bool) -> None:
-    def greet(url: str) -> None:
+    def greet(served: Application, url: str) -> None:
+        served.listens(url)
         sys.stdout.write(greeting(url, settings))
 
     await serve_until_signal(

@@ -54,6 +54,22 @@ class Settings(KafkaSettings):
         (), description="Further names, separated by commas, under which a registry without token may be addressed."
     )
 
+    url: str = Field(
+        "http://127.0.0.1:8080", description="Where the registry answers, for the processes beside it (deploy, notify)."
+    )
+    effects_from: int | None = Field(
+        None, ge=1, description="Position from which events have effects; from the first start on unless given."
+    )
+    deploy_timeout: Seconds = Field(120.0, description="How long one attempt at a target may take.")
+    deploy_late: Seconds = Field(60.0, description="After how long a deployment that is not done is reported.")
+    deploy_look: Seconds = Field(30.0, description="How often targets are asked what they serve.")
+    allow_private: bool = Field(
+        False, description="Whether targets and webhooks may be at addresses of private networks and of this machine."
+    )
+    target_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="Directories, separated by commas, that targets may write to besides their own."
+    )
+
     max_body: ByteSize = Field(ByteSize(2**20), gt=0, description="Largest JSON body.")
     max_upload: ByteSize = Field(ByteSize(100 * 2**30), gt=0, description="Largest upload of one artifact or import.")
     max_head: ByteSize = Field(ByteSize(32 * 2**10), ge=1024, description="Largest request line with headers.")
@@ -70,6 +86,16 @@ class Settings(KafkaSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("target_roots", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        return tuple(path.strip() for path in value.split(",") if path.strip()) if isinstance(value, str) else value
+
+    @field_validator("target_roots")
+    @classmethod
+    def _all_absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.expanduser().absolute() for path in value)
 
     @field_validator("data")
     @classmethod

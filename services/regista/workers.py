@@ -267,7 +267,7 @@ async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"{settings.data} cannot be used: {error}", code="data_unusable") from error
 
-    def greet(url: str) -> None:
+    def greet(_worker: Worker, url: str) -> None:
         sys.stdout.write(f"Regista {does}; how it stands: {url}/v1/status   (Ctrl+C stops it)\n")
 
     await serve_until_signal(settings, build, greet)

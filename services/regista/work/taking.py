@@ -92,6 +92,11 @@ class Taking:
         return 0 if self._cursor is None else self._cursor.effects_from
 
     @property
+    def epoch(self) -> str:
+        """What names this claim, and no other; empty without one."""
+        return "" if self._cursor is None else self._cursor.epoch
+
+    @property
     def is_claimed(self) -> bool:
         """Whether this was the newest to claim, as far as it knows."""
         return self._cursor is not None

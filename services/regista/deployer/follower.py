@@ -1,0 +1,111 @@
+"""Endpoints that follow a stage or an alias: when it moves, the registry is asked to let them serve what it names now.
+
+The registry decides. What the rules do not let in it records itself, as ``FollowRefused``; what was overtaken, or is
+served already, needs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Final
+
+from sqlalchemy import Column, Connection, Index, MetaData, Table, Text, select
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from regista.deployer.following import Follower, moved, of_endpoint
+from regista.deployer.reports import printable
+from regista.work import outbox
+from regista.work.database import Component
+from regista.work.logged import Logged
+from regista.work.outbox import Order
+
+NAME: Final = "follower"
+NOTHING_TO_DO: Final = frozenset(
+    {"already_served", "nothing_to_follow", "follow_outdated", "not_following", "endpoint_retired", "unknown_endpoint"}
+)
+"""Answers that need nothing more: it is served, or something newer is followed by its own event."""
+_FOLLOWERS: Final = Table(
+    "followers",
+    MetaData(),
+    Column("stream", Text, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("followed", Text),
+)
+_BY_MODEL: Final = Index("followers_model", _FOLLOWERS.c.model)
+FOLLOWER: Final = Component("follower", ((CreateTable(_FOLLOWERS), CreateIndex(_BY_MODEL)),))
+
+
+class Followers:
+    """Implements ``Effects``. ``recorded`` is called on the event loop when there is something to send."""
+
+    name = NAME
+    component = FOLLOWER
+
+    def __init__(self, recorded: Callable[[], None]) -> None:
+        self._recorded = recorded
+
+    def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know which endpoint follows what."""
+        for logged in events:
+            _known(connection, logged)
+
+    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know it, and keep a command for each endpoint that has to look."""
+        for logged in events:
+            follower, looks = _known(connection, logged)
+            orders = []
+            if follower is not None and looks and follower.followed is not None:
+                orders.append(_order(logged, follower, None))
+            for move in moved(logged.event):
+                found = connection.execute(
+                    select(_FOLLOWERS)
+                    .where(_FOLLOWERS.c.model == move.model.lower(), _FOLLOWERS.c.followed == move.followed)
+                    .order_by(_FOLLOWERS.c.stream)
+                )
+                orders += [_order(logged, Follower(*row), move.version) for row in found.all()]
+            outbox.enqueue(connection, NAME, orders)
+
+    def taken(self) -> None:
+        """Wake the sender."""
+        self._recorded()
+
+    def reset(self, connection: Connection) -> None:
+        """Forget all that is known and was not sent."""
+        connection.execute(_FOLLOWERS.delete())
+        outbox.drop_pending(connection, NAME)
+
+
+def _known(connection: Connection, logged: Logged) -> tuple[Follower | None, bool]:
+    if not logged.stream.startswith("endpoint/"):
+        return None, False
+    mine = _FOLLOWERS.c.stream == logged.stream
+    found = connection.execute(select(_FOLLOWERS).where(mine)).first()
+    before = None if found is None else Follower(*found)
+    after, looks = of_endpoint(before, logged)
+    if after != before:
+        connection.execute(_FOLLOWERS.delete().where(mine))
+        if after is not None:
+            connection.execute(_FOLLOWERS.insert(), {**asdict(after), "model": after.model.lower()})
+    return after, looks
+
+
+def _order(logged: Logged, follower: Follower, version: str | None) -> Order:
+    followed = follower.followed or ""
+    to = "" if version is None else f" is {version} now"
+    reason = f"{followed}{to}, by {logged.place}"
+    if logged.reason:
+        reason += f": {logged.reason}"
+    arguments = {
+        "environment": follower.environment,
+        "endpoint": follower.name,
+        "followed": followed,
+        "version": version,
+        "reason": printable(reason),
+    }
+    digest = sha256(f"{follower.stream} {followed}".encode()).hexdigest()[:16]
+    key = f"follower:{logged.log_id}:{logged.position}:{digest}"
+    return Order(key, follower.stream, "follow_version", arguments, logged.place)

@@ -1,0 +1,267 @@
+"""Carries out what was recorded: per endpoint and target one thing at a time and only the newest, all others beside it.
+
+Nothing here is the truth: what is due, under way or done stands in the work database, and whatever ends this process
+leaves there what the next one goes on with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection
+
+from regista.deployer import ledger
+from regista.deployer.effects import definition
+from regista.deployer.ledger import Action, Counts, Key
+from regista.deployer.opening import OpenTargets
+from regista.deployer.reactions import Intent
+from regista.deployer.targets.base import Applied, TargetFailed, Wanted
+from regista.domain.errors import Invalid, RegistaError, Unavailable
+from regista.work.database import Work
+from regista.work.taking import Overtaken, Taking
+from regista.work.waking import Waking
+
+AT_ONCE: Final = 16
+_STANDING_BY: Final = 0.5
+_IDLE: Final = 5.0
+_PRUNE_EVERY: Final = 3_600.0
+logger = logging.getLogger("regista.deployer")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: of the first pause after a failure and the longest, of one attempt, and after which it is too late.
+
+    ``grace``: how long a process that is to end waits for what is under way. ``kept``: how long what was finished is
+    remembered.
+    """
+
+    first: float = 0.5
+    longest: float = 60.0
+    attempt: float = 120.0
+    late: float = 60.0
+    grace: float = 10.0
+    kept: float = 90 * 86_400.0
+
+
+class Runner:
+    """Runs actions while its process is the one that works. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        work: Work,
+        taking: Taking,
+        targets: OpenTargets,
+        *,
+        pace: Pace | None = None,
+        reported: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``reported`` is called when there is a report to be sent."""
+        self._work = work
+        self._taking = taking
+        self._targets = targets
+        self._pace = pace or Pace()
+        self._reported = reported
+        self._clock = clock
+        self._waking = Waking()
+        self._busy: dict[Key, asyncio.Task[None]] = {}
+        self._epoch: str | None = None
+        self._pruned = 0.0
+        self.counts = Counts()
+        self.trouble: RegistaError | None = None
+
+    @property
+    def busy(self) -> frozenset[Key]:
+        """Endpoints and targets at which something is under way."""
+        return frozenset(self._busy)
+
+    def wake(self) -> None:
+        """Something was recorded."""
+        self._waking.wake()
+
+    async def run(self) -> None:
+        """Work until ``close``."""
+        while not self._waking.is_over:
+            await self._waking.wait(await self._round())
+
+    async def close(self) -> None:
+        """End ``run``: nothing more is started."""
+        self._waking.end()
+
+    async def ended(self) -> None:
+        """What was under way is finished, or left for the next process where that takes longer than ``grace``."""
+        under_way = list(self._busy.values())
+        if under_way:
+            await asyncio.wait(under_way, timeout=self._pace.grace)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _round(self) -> float:
+        """Start what is due; the seconds until there may be more."""
+        if not self._taking.is_claimed:
+            return _STANDING_BY
+        try:
+            await self._recover()
+            busy = frozenset(self._busy)
+            started, due, late = await self._fenced(partial(self._look, busy=busy))
+        except Overtaken:
+            return _STANDING_BY
+        except Unavailable as error:
+            self._complain(error)
+            return 1.0
+        self.trouble = None
+        for action in late:
+            logger.error(
+                "%s/%s is not on %s yet, %.0f s after position %d",
+                action.intent.environment, action.intent.endpoint, action.intent.target,
+                self._clock() - action.created, action.intent.position,
+            )  # fmt: skip
+        if late:
+            self._reported()
+        for action in started:
+            task = asyncio.create_task(self._carry_out(action))
+            self._busy[action.key] = task
+            task.add_done_callback(partial(self._free, action.key))
+        return _IDLE if due is None else min(max(due - self._clock(), 0.01), _IDLE)
+
+    def _look(self, connection: Connection, busy: frozenset[Key]) -> tuple[list[Action], float | None, list[Action]]:
+        now = self._clock()
+        started = ledger.start(connection, now, busy, AT_ONCE - len(busy)) if len(busy) < AT_ONCE else []
+        late = ledger.escalate(connection, now - self._pace.late)
+        if now - self._pruned > _PRUNE_EVERY:
+            ledger.prune(connection, now - self._pace.kept)
+            self._pruned = now
+        self.counts = ledger.count(connection)
+        busy |= {action.key for action in started}
+        full = len(busy) >= AT_ONCE
+        return started, None if full else ledger.next_due(connection, busy), late
+
+    async def _recover(self) -> None:
+        """Once for each time that this process became the one that works."""
+        epoch = self._taking.epoch
+        if epoch == self._epoch or self._busy:
+            return
+        left = await self._fenced(ledger.recover)
+        self._epoch = epoch
+        if left:
+            logger.warning("%d deployments were under way when the process before ended: tried again", left)
+
+    def _free(self, key: Key, _: asyncio.Task[None]) -> None:
+        self._busy.pop(key, None)
+        self._waking.wake()
+
+    async def _carry_out(self, action: Action) -> None:
+        """Give it to the target, and write down what became of it; what cannot be written is done again later."""
+        conclude = await self._attempt(action)
+        while True:
+            try:
+                await self._fenced(conclude)
+            except Overtaken:
+                return  # whoever works now finds it under way, and does it again
+            except Unavailable as error:
+                self._complain(error)
+                if self._waking.is_over:
+                    return
+                await asyncio.sleep(self._pause(1))
+            else:
+                self._reported()
+                return
+
+    async def _attempt(self, action: Action) -> Callable[[Connection], object]:
+        """What is to be written down of one attempt."""
+        try:
+            async with asyncio.timeout(self._pace.attempt):
+                applied = await self._apply(action)
+        except TargetFailed as error:
+            return self._failed(action, error)
+        except Invalid as error:
+            reasons = "; ".join(reason.detail for reason in error.reasons) or error.detail
+            return partial(ledger.fail, action=action, code=error.code, detail=reasons)
+        except TimeoutError:
+            return self._again(action, "timed_out", f"the target took longer than {self._pace.attempt:g} s", None)
+        except RegistaError as error:
+            return self._again(action, error.code, error.detail, None)
+        except Exception as error:
+            logger.exception("target %s failed", action.intent.target)
+            return self._again(action, "defect", repr(error), None)
+        return partial(ledger.succeed, action=action, observed=applied.observed, detail=applied.detail)
+
+    async def _apply(self, action: Action) -> Applied:
+        found = await self._work.run(lambda connection: definition(connection, action.key[1]))
+        if found is None:
+            raise TargetFailed(f"there is no target {action.intent.target}", code="unknown_target", retryable=False)
+        target = await self._targets.get(action.key[1], *found)
+        return await target.apply(wanted(action.intent))
+
+    def _failed(self, action: Action, error: TargetFailed) -> Callable[[Connection], object]:
+        if error.retryable:
+            return self._again(action, error.code, error.detail, error.retry_after)
+        return partial(ledger.fail, action=action, code=error.code, detail=_with_hint(error))
+
+    def _again(
+        self, action: Action, code: str, detail: str, retry_after: float | None
+    ) -> Callable[[Connection], object]:
+        pause = max(self._pause(action.attempts), min(retry_after or 0.0, self._pace.longest))
+        due = self._clock() + pause
+        if action.attempts == 1:
+            logger.warning(
+                "%s/%s on %s failed and is tried again: %s",
+                action.intent.environment, action.intent.endpoint, action.intent.target, detail,
+            )  # fmt: skip
+        return partial(ledger.retry, action=action, due=due, code=code, detail=detail)
+
+    def _pause(self, attempts: int) -> float:
+        """Seconds after a number of attempts: twice as long each time, less up to a half of it by chance."""
+        ceiling = min(self._pace.longest, self._pace.first * 2.0 ** min(attempts - 1, 30))
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+    async def _fenced(self, fn: Callable[[Connection], T]) -> T:
+        """One transaction of the process that works.
+
+        Raises:
+            Overtaken: it is another one by now.
+        """
+
+        def checked(connection: Connection) -> T:
+            self._taking.check(connection)
+            return fn(connection)
+
+        return await self._work.run(checked)
+
+    def _complain(self, error: RegistaError) -> None:
+        if self.trouble is None or self.trouble.detail != error.detail:
+            logger.error("the deployer waits: %s", error.detail)
+        self.trouble = error
+
+
+def wanted(intent: Intent) -> Wanted:
+    """What a target is given. The key is that of the event and the target, and of the endpoint: one event may concern several."""
+    key = f"{intent.log_id}:{intent.position}:{intent.target}"
+    if not intent.cause.startswith(f"{intent.stream}@"):
+        key = f"{key}:{intent.environment}/{intent.endpoint}"
+    return Wanted(
+        environment=intent.environment,
+        endpoint=intent.endpoint,
+        model=intent.model,
+        change=intent.order,
+        position=intent.position,
+        idempotency_key=key,
+        variants=intent.variants,
+        actor=intent.actor,
+        reason=intent.reason,
+        time=intent.time,
+    )
+
+
+def _with_hint(error: RegistaError) -> str:
+    return f"{error.detail} {error.hint}" if error.hint else error.detail

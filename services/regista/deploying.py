@@ -1,0 +1,68 @@
+"""A deployer by the settings: where its work and its targets lie, and how it reaches the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import httpx
+
+from regista.client import AsyncClient
+from regista.deployer.deployer import Deployer, Tempo
+from regista.deployer.opening import Secrets, Surroundings
+from regista.deployer.runner import Pace
+from regista.deployer.targets import Registry, open_target
+from regista.projections.feed import Feed
+from regista.work.database import Work
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from regista.settings import Settings
+
+_INSIDE = "http://127.0.0.1"
+"""What a registry is called by those inside its process: no socket is opened."""
+
+
+def make_deployer(
+    settings: Settings,
+    work: Work,
+    feed: Feed,
+    clients: Callable[[str], AsyncClient],
+    *,
+    registry: Callable[[], Registry],
+    secrets: Secrets,
+) -> Deployer:
+    """The deployer of a process. ``registry``: where targets fetch artifacts from."""
+    pace = Pace(attempt=settings.deploy_timeout, late=settings.deploy_late)
+    around = Surroundings(
+        data=settings.data,
+        registry=registry,
+        secrets=secrets,
+        open=open_target,
+        allow_private=settings.allow_private,
+        roots=settings.target_roots,
+    )
+    tempo = Tempo(pace, settings.deploy_look)
+    return Deployer(work, feed, clients, around, tempo=tempo, start=settings.effects_from)
+
+
+def clients_inside(settings: Settings, asgi: ASGIApp) -> Callable[[str], AsyncClient]:
+    """Clients of the registry that runs in this process."""
+    token = None if settings.token is None else settings.token.get_secret_value()
+
+    def client(actor: str) -> AsyncClient:
+        transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
+        return AsyncClient(_INSIDE, token=token, actor=actor, attempts=1, transport=transport)
+
+    return client
+
+
+def clients_outside(settings: Settings) -> Callable[[str], AsyncClient]:
+    """Clients of the registry that the settings name."""
+    token = None if settings.token is None else settings.token.get_secret_value()
+
+    def client(actor: str) -> AsyncClient:
+        return AsyncClient(settings.url, token=token, actor=actor, attempts=1)
+
+    return client

@@ -1,0 +1,70 @@
+"""What a registry that runs in one process does because of its own events: it deploys, and lets endpoints follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from regista.deployer.targets import Registry
+from regista.deploying import clients_inside, make_deployer
+from regista.http.parts import Part
+from regista.projections.feed import Feed
+from regista.tasks import Tasks
+from regista.work.database import Work
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from regista.settings import Settings
+    from regista.store.private import PrivateTable
+
+
+class Reacting:
+    """Made, it holds the work database; started, it works until ``close``. ``url`` is where the registry listens."""
+
+    def __init__(self, settings: Settings, feed: Feed, private: PrivateTable, registry: Callable[[], ASGIApp]) -> None:
+        """Commands enter the registry by the same door as everybody's, without a socket.
+
+        Raises:
+            Unavailable, Damaged: as ``Work.open``.
+        """
+        self.url = f"http://127.0.0.1:{settings.port}"
+        token = None if settings.token is None else settings.token.get_secret_value()
+
+        async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+            await registry()(scope, receive, send)
+
+        self._work = Work.open(settings)
+        try:
+            self._deployer = make_deployer(
+                settings,
+                self._work,
+                feed,
+                clients_inside(settings, asgi),
+                registry=lambda: Registry(self.url, token),
+                secrets=private,
+            )
+        except BaseException:
+            self._work.close()
+            raise
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """For the status."""
+        return self._deployer.parts
+
+    def start(self, tasks: Tasks) -> None:
+        """Run everything."""
+        self._deployer.start(tasks)
+
+    async def close(self) -> None:
+        """End everything; what is under way is finished, while the registry still answers."""
+        await self._deployer.close()
+
+    async def release(self) -> None:
+        """Let go of targets and connections, once all has ended."""
+        await self._deployer.release()
+
+    def abandon(self) -> None:
+        """Close the work database."""
+        self._work.close()

@@ -1,0 +1,268 @@
+"""Commands that follow from events, kept until the registry has answered them: none is lost, and none is made twice.
+
+They are written in the transaction that decides on them, and sent later, each under a key derived from what led to it:
+sent again after a crash it is answered as the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func, select
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from regista.client.errors import Unreachable
+from regista.domain.errors import Forbidden, RegistaError, Unauthenticated, Unavailable
+from regista.work.database import Component, Work
+from regista.work.waking import Waking
+
+if TYPE_CHECKING:
+    from regista.client import AsyncClient
+
+Operation: TypeAlias = Literal[
+    "report_deployment", "follow_version", "conclude_experiment", "change_traffic", "roll_back_endpoint"
+]
+"""What of the SDK is called."""
+State: TypeAlias = Literal["pending", "done", "refused"]
+FIRST_CEILING: Final = 0.25
+HIGHEST_CEILING: Final = 30.0
+AT_ONCE: Final = 16
+KEPT: Final = 7 * 86_400.0
+"""Seconds that an answered command is remembered."""
+logger = logging.getLogger("regista.work")
+
+_METADATA: Final = MetaData()
+ORDERS: Final = Table(
+    "orders",
+    _METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("sender", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("cause", Text),
+    Column("state", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("code", Text),
+    Column("error", Text),
+    Column("position", BigInteger),
+    Column("answered", Float),
+)
+_KEYS: Final = Index("orders_key", ORDERS.c.sender, ORDERS.c.key, unique=True)
+_LANES: Final = Index("orders_state", ORDERS.c.sender, ORDERS.c.state, ORDERS.c.number)
+COMPONENT: Final = Component("orders", ((CreateTable(ORDERS), CreateIndex(_KEYS), CreateIndex(_LANES)),))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command to give: an operation of the SDK and its arguments, in JSON's own types.
+
+    ``key`` is its idempotency key, the same however often it is decided on. Of one ``lane`` each waits for the one
+    before it.
+    """
+
+    key: str
+    lane: str
+    operation: Operation
+    arguments: Mapping[str, Any]
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SenderStatus:
+    """How many commands wait, and what the registry said last where it did not take one."""
+
+    waiting: int
+    refused: int
+    code: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    number: int
+    tries: int
+    order: Order
+
+
+def enqueue(connection: Connection, sender: str, orders: Sequence[Order]) -> None:
+    """Keep commands to be sent, in this order; one whose key is known already is left as it is."""
+    for order in orders:
+        known = select(ORDERS.c.number).where(ORDERS.c.sender == sender, ORDERS.c.key == order.key)
+        if connection.execute(known).first() is not None:
+            continue
+        values = {
+            "sender": sender,
+            "key": order.key,
+            "lane": order.lane,
+            "operation": order.operation,
+            "arguments": json.dumps(order.arguments),
+            "cause": order.cause,
+            "state": "pending",
+            "tries": 0,
+            "due": 0.0,
+        }
+        connection.execute(ORDERS.insert(), values)
+
+
+def drop_pending(connection: Connection, sender: str) -> None:
+    """Forget what was not answered yet."""
+    connection.execute(ORDERS.delete().where(ORDERS.c.sender == sender, ORDERS.c.state == "pending"))
+
+
+class Sender:
+    """Sends the commands of one ``name`` through the SDK until each is answered. Belongs to one event loop.
+
+    Several processes may send the same ones: the registry makes each once.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        name: str,
+        client: AsyncClient,
+        *,
+        nothing_to_do: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``nothing_to_do``: codes of refusals that are as good as done."""
+        self._work = work
+        self._name = name
+        self._client = client
+        self._nothing_to_do = nothing_to_do
+        self._clock = clock
+        self._waking = Waking()
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._status = SenderStatus(0, 0)
+        self._trouble: RegistaError | None = None
+        work.migrate(COMPONENT)
+
+    def wake(self) -> None:
+        """Something was enqueued."""
+        self._waking.wake()
+
+    def status(self) -> SenderStatus:
+        """How it stands."""
+        trouble = self._trouble
+        found = self._status
+        if trouble is None:
+            return found
+        return SenderStatus(found.waiting, found.refused, trouble.code, trouble.detail)
+
+    async def run(self) -> None:
+        """Send until ``close``."""
+        while not self._waking.is_over:
+            pause = 1.0
+            try:
+                pause = await self._start_due()
+            except Unavailable as error:
+                logger.warning("%s cannot look for what is to be sent: %s", self._name, error.detail)
+            await self._waking.wait(pause)
+        if self._lanes:
+            await asyncio.wait(self._lanes.values(), timeout=5.0)
+            for task in self._lanes.values():
+                task.cancel()
+            await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """End ``run``; what was not answered is sent again by the next."""
+        self._waking.end()
+
+    async def _start_due(self) -> float:
+        """Start sending what may be sent; the seconds until there may be more."""
+        busy = frozenset(self._lanes)
+        due, next_due = await self._work.run(lambda connection: self._look(connection, busy))
+        for each in due[: max(AT_ONCE - len(busy), 0)]:
+            task = asyncio.create_task(self._send(each))
+            self._lanes[each.order.lane] = task
+            task.add_done_callback(partial(self._free, each.order.lane))
+        return 5.0 if next_due is None else min(max(next_due - self._clock(), 0.01), 5.0)
+
+    def _free(self, lane: str, _: asyncio.Task[None]) -> None:
+        self._lanes.pop(lane, None)
+        self._waking.wake()
+
+    def _look(self, connection: Connection, busy: frozenset[str]) -> tuple[list[_Due], float | None]:
+        """The first of each lane that is due, and when the next one will be."""
+        columns, now = ORDERS.c, self._clock()
+        mine = columns.sender == self._name
+        states = connection.execute(select(columns.state, func.count()).where(mine).group_by(columns.state))
+        counted: dict[str, int] = dict(states.tuples().all())
+        self._status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
+        first = select(func.min(columns.number)).where(mine, columns.state == "pending").group_by(columns.lane)
+        due: list[_Due] = []
+        next_due: float | None = None
+        for row in connection.execute(select(ORDERS).where(columns.number.in_(first)).order_by(columns.number)):
+            if row.lane in busy:
+                continue
+            if row.due > now:
+                next_due = row.due if next_due is None else min(next_due, row.due)
+                continue
+            order = Order(row.key, row.lane, row.operation, json.loads(row.arguments), row.cause)
+            due.append(_Due(row.number, row.tries, order))
+        return due, next_due
+
+    async def _send(self, due: _Due) -> None:
+        order = due.order
+        call = getattr(self._client, order.operation)
+        try:
+            answer = await call(**order.arguments, command_id=order.key, cause=order.cause)
+        except RegistaError as error:
+            await self._answered(due, error)
+        except Exception as error:
+            logger.exception("%s: %s could not be sent", self._name, order.key)
+            await self._answered(due, Unavailable(repr(error), code="defect"))
+        else:
+            self._trouble = None
+            await self._keep(due, {"state": "done", "position": getattr(answer, "position", None)})
+
+    async def _answered(self, due: _Due, error: RegistaError) -> None:
+        if passes(error):
+            self._trouble = error
+            if due.tries == 0:
+                logger.warning("%s: %s is sent again later: %s", self._name, due.order.key, error.detail)
+            pause = random.uniform(0.5, 1.0) * min(HIGHEST_CEILING, FIRST_CEILING * 2 ** min(due.tries, 16))  # noqa: S311
+            await self._keep(due, {"due": self._clock() + pause, "code": error.code, "error": error.detail})
+            return
+        self._trouble = None
+        good = error.code in self._nothing_to_do
+        if not good:
+            logger.warning("%s: the registry refuses %s: %s", self._name, due.order.key, error)
+        state = "done" if good else "refused"
+        await self._keep(due, {"state": state, "code": error.code, "error": error.detail})
+
+    async def _keep(self, due: _Due, values: dict[str, Any]) -> None:
+        now = self._clock()
+        values = {**values, "tries": due.tries + 1}
+        if "state" in values:
+            values["answered"] = now
+
+        def write(connection: Connection) -> None:
+            connection.execute(ORDERS.update().where(ORDERS.c.number == due.number), values)
+            old = (ORDERS.c.sender == self._name, ORDERS.c.answered < now - KEPT)
+            if due.number % 100 == 0:
+                connection.execute(ORDERS.delete().where(*old))
+
+        try:
+            await self._work.run(write)
+        except Unavailable as error:
+            logger.warning(
+                "%s: the answer to %s is lost, it is sent again: %s", self._name, due.order.key, error.detail
+            )
+
+
+def passes(error: RegistaError) -> bool:
+    """Whether a refusal says nothing of the command: it is sent again, with the same key."""
+    if isinstance(error, (Unreachable, Unavailable, Unauthenticated, Forbidden)):
+        return True
+    return error.status >= 500 or error.status == 429 or error.code == "http_404"
