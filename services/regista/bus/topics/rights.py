@@ -19,7 +19,7 @@ Pattern: TypeAlias = Literal["Literal", "Prefixed"]
 
 ROLES: Final[Mapping[Role, str]] = {
     "relay": "publishes events, results and dead letters",
-    "api": "takes commands in and waits for events to be readable",
+    "api": "takes commands and live metrics in and waits for events to be readable",
     "projector": "builds views from the events",
     "subscriber": "follows the events",
     "pipeline": "publishes commands and awaits their results",
@@ -80,6 +80,7 @@ def groups(settings: KafkaSettings) -> dict[str, str]:
     """Consumer groups and what they are for. Readers that keep their own position need none."""
     return {
         f"{settings.kafka_prefix}.intake": "registrars that share the partitions of the commands topic",
+        f"{settings.kafka_prefix}.experiments": "registries in one process that count live metrics",
         deployer_id(settings): "the deployer's workers",
     }
 
@@ -100,11 +101,23 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
             topics.results: _WRITE,
             topics.dead_letters: _WRITE,
         },
-        "api": {topics.commands: _READ, topics.events: _READ, topics.relay: _READ},
+        "api": {
+            topics.commands: _READ,
+            topics.events: _READ,
+            topics.relay: _READ,
+            topics.metrics: both,
+            topics.dead_letters: _WRITE,
+        },
         "projector": {topics.events: _READ},
         "subscriber": {topics.events: _READ},
         "pipeline": {topics.commands: _WRITE, topics.results: _READ},
-        "deployer": {topics.events: _READ, topics.metrics: _READ, topics.commands: _WRITE, topics.results: _READ},
+        "deployer": {
+            topics.events: _READ,
+            topics.metrics: _READ,
+            topics.dead_letters: _WRITE,
+            topics.commands: _WRITE,
+            topics.results: _READ,
+        },
         "endpoint": {topics.metrics: _WRITE},
         "admin": dict.fromkeys(every, ("Create", "Read", "Alter", "AlterConfigs", *_SEE)),
     }
@@ -118,8 +131,9 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
     yield "admin", "TransactionalId", f"{settings.kafka_prefix}.relay.results", ("Write", "Describe"), "Literal"
     for name in transactional_ids(settings):
         yield "relay", "TransactionalId", name, ("Write", "Describe"), "Literal"
-    intake, deployer = groups(settings)
+    intake, experiments, deployer = groups(settings)
     yield "api", "Group", intake, ("Read", "Describe"), "Literal"
+    yield "api", "Group", experiments, ("Read", "Describe"), "Literal"
     yield "deployer", "Group", deployer, ("Read", "Describe"), "Literal"
     yield "deployer", "Topic", f"{deployer}-", ("Create", "Read", "Write", *_SEE), "Prefixed"
     yield "admin", "Group", f"{settings.kafka_prefix}.", ("Describe",), "Prefixed"

@@ -1,0 +1,227 @@
+"""Experiments: what the log and the reports say, brought together, judged by a timer, and acted upon.
+
+``Experiments`` is what a process runs. It is an ``Effects``: a consumer (or Faust) tells it the events of the log, which
+it knows silently up to where effects begin; ``add`` takes reports in. Everything it knows is in the work database,
+so that a restart loses nothing that ``add`` returned for. Verdicts are recorded before they are sent, and sent with the
+change they are about: a canary goes on, or is rolled back, once, and never because of an older change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from regista.client.clients import AsyncClient
+from regista.domain.errors import RegistaError, Unavailable
+from regista.http.parts import PartState
+from regista.metrics import counting, known
+from regista.metrics.figures import VariantFigures, figures
+from regista.metrics.tables import ACTIONS, COMPONENT, ENDPOINTS, VERDICTS, WAITING
+from regista.metrics.telling import tell
+from regista.metrics.trials import judge_all
+from regista.wire.inference import InferenceReport
+from regista.work.database import Work
+from regista.work.logged import Logged
+
+ACTOR: Final = "system:experiments"
+MOST_QUEUED: Final = 20_000
+"""Reports in memory, until they are committed."""
+JUDGE_EVERY: Final = 1.0
+TIDY_EVERY: Final = 60.0
+_LONGEST_BACK_OFF: Final = 15.0
+logger = logging.getLogger("regista.metrics")
+
+
+def now_utc() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+class Counting:
+    """Takes reports in: those that come while a commit is under way go into the next one together.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self, work: Work) -> None:
+        work.migrate(COMPONENT)
+        self._work = work
+        self._queued: list[tuple[Sequence[InferenceReport], asyncio.Future[None]]] = []
+        self._size = 0
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def add(self, reports: Sequence[InferenceReport]) -> None:
+        """Count reports that were checked. Once it returns, they are not lost, and never counted again.
+
+        Raises:
+            Unavailable: ``overloaded``; ``work_unavailable``: whether they were counted is not known: give them again.
+        """
+        if self._size + len(reports) > MOST_QUEUED:
+            raise Unavailable(
+                f"{self._size} reports wait to be counted", code="overloaded", hint="Send them again later."
+            )
+        counted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued.append((reports, counted))
+        self._size += len(reports)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        await counted
+
+    async def knows(self, environment: str, endpoint: str) -> bool:
+        """Whether the log has an endpoint, as far as it was followed."""
+        key = known.key_of(environment, endpoint)
+        return await self._work.run(lambda connection: known.find(connection, key)) is not None
+
+    async def close(self) -> None:
+        """Return when all that was given was counted."""
+        if self._flushing is not None:
+            await asyncio.wait([self._flushing])
+
+    async def _flush(self) -> None:
+        try:
+            while self._queued:
+                batch, self._queued = self._queued, []
+                reports = [report for some, _ in batch for report in some]
+                self._size -= len(reports)
+                try:
+                    await self._work.run(partial(counting.add, reports=reports))
+                except Exception as error:  # noqa: BLE001 - whoever waits is told
+                    _answer(batch, error)
+                else:
+                    _answer(batch, None)
+        finally:
+            self._flushing = None
+
+
+class Experiments(Counting):
+    """Judges what is on trial, and acts on it. Implements ``Effects`` and ``Part``.
+
+    ``client`` speaks for ``system:experiments``; closing it is its owner's business.
+    """
+
+    name = "experiments"
+    component = COMPONENT
+
+    def __init__(
+        self, work: Work, client: AsyncClient, *, every: float = JUDGE_EVERY, now: Callable[[], datetime] = now_utc
+    ) -> None:
+        super().__init__(work)
+        self._client = client
+        self._every = every
+        self._now = now
+        self._woken = asyncio.Event()
+        self._leaving = False
+        self._failures = 0
+        self._trouble: Exception | None = None
+        self._counts: dict[str, int] = {}
+        self._tidied = 0.0
+        self.figures: tuple[VariantFigures, ...] = ()
+
+    def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know events, and do nothing about them."""
+        for logged in events:
+            known.apply(connection, logged, loud=False)
+
+    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
+        """Know events, and record what follows from conclusions."""
+        for logged in events:
+            known.apply(connection, logged, loud=True)
+
+    def taken(self) -> None:
+        """Look at once."""
+        self._woken.set()
+
+    def reset(self, connection: Connection) -> None:
+        """Forget what is known of the log."""
+        known.forget(connection)
+
+    async def run(self) -> None:
+        """Judge and act until ``close``. What goes wrong is in ``state``, and is tried again."""
+        while not self._leaving:
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - a defect too: whoever asks is told, and it is tried again
+                self._fail(error)
+            else:
+                self._trouble, self._failures = None, 0
+            if not self._leaving:
+                await self._pause(min(self._every * 2**self._failures, max(self._every, _LONGEST_BACK_OFF)))
+
+    async def look(self) -> None:
+        """Judge what is on trial now, and tell the registry.
+
+        Raises:
+            RegistaError: the database or the registry is away; nothing is lost.
+        """
+        now, loop = self._now(), asyncio.get_running_loop()
+        self._woken.clear()
+
+        def judge(connection: Connection) -> None:
+            counting.settle(connection)
+            judge_all(connection, now)
+            self.figures = figures(connection, now)
+            self._counts = _counts(connection)
+            if loop.time() - self._tidied > TIDY_EVERY:
+                counting.tidy(connection, now)
+                self._tidied = loop.time()
+
+        await self._work.run(judge)
+        await tell(self._work, self._client)
+
+    async def close(self) -> None:
+        """End ``run`` after what it has in hand, and count what was taken in."""
+        self._leaving = True
+        self._woken.set()
+        await super().close()
+
+    def state(self) -> PartState:
+        """How it stands. Nothing of it hinders the process: writes and reads go on."""
+        trouble = self._trouble
+        shown: dict[str, Any] = {"state": "waiting" if trouble is not None else "judging", **self._counts}
+        if trouble is not None:
+            ours = isinstance(trouble, RegistaError)
+            shown |= {"code": getattr(trouble, "code", "defect"), "error": str(trouble) if ours else repr(trouble)}
+        return PartState(shown)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _fail(self, error: Exception) -> None:
+        if str(error) != str(self._trouble):
+            logger.error("Experiments wait: %s", error, exc_info=None if isinstance(error, RegistaError) else error)
+        self._trouble = error
+        self._failures = min(self._failures + 1, 10)
+
+
+def _answer(batch: Sequence[tuple[object, asyncio.Future[None]]], error: Exception | None) -> None:
+    for _, counted in batch:
+        if counted.done():
+            continue
+        if error is None:
+            counted.set_result(None)
+        else:
+            counted.set_exception(error)
+
+
+def _counts(connection: Connection) -> dict[str, int]:
+    def count(query: Any) -> int:  # noqa: ANN401 - a table, with or without a condition
+        return int(connection.execute(query).scalar_one())
+
+    everything = select(func.count())
+    return {
+        "endpoints": count(everything.select_from(ENDPOINTS)),
+        "waiting": count(everything.select_from(WAITING)),
+        "pending": count(everything.select_from(VERDICTS).where(VERDICTS.c.state == "pending"))
+        + count(everything.select_from(ACTIONS).where(ACTIONS.c.state == "pending")),
+        "refused": count(everything.select_from(ACTIONS).where(ACTIONS.c.state == "refused")),
+    }

@@ -1,0 +1,205 @@
+"""What the log says of endpoints, folded into tables: changes, when each took effect, what is on trial.
+
+A change is in effect when every target of its endpoint has reported that it succeeded: from the time of the last of
+these reports on. An endpoint without targets is deployed by somebody else: its changes are in effect when they are made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from regista.domain import events as e
+from regista.metrics.schedule import candidates
+from regista.metrics.tables import ACTIONS, CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
+from regista.work.logged import Logged
+
+KEPT_CHANGES: Final = 200
+"""Per endpoint: those with a canary's whole schedule behind them are compared with the champion before it."""
+
+
+def key_of(environment: str, endpoint: str) -> str:
+    """How an endpoint is called in the tables, and in the key of its reports."""
+    return f"{environment}/{endpoint}".lower()
+
+
+def forget(connection: Connection) -> None:
+    """Forget what is known of the log."""
+    for table in FOLLOWED:
+        connection.execute(table.delete())
+
+
+def apply(connection: Connection, logged: Logged, *, loud: bool) -> None:
+    """Know one more event. ``loud``: what follows from a conclusion is recorded, to be done."""
+    handle = _HANDLERS.get(type(logged.event))
+    if handle is not None:
+        handle(connection, logged, logged.event, loud)
+
+
+def find(connection: Connection, key: str) -> Row[Any] | None:
+    """An endpoint."""
+    return connection.execute(select(ENDPOINTS).where(ENDPOINTS.c.key == key)).first()
+
+
+def find_change(connection: Connection, key: str, change: int) -> Row[Any] | None:
+    """A change of an endpoint, where it is kept."""
+    return connection.execute(select(CHANGES).where(CHANGES.c.key == key, CHANGES.c.change == change)).first()
+
+
+def variants_of(change: Row[Any]) -> tuple[e.Variant, ...]:
+    """What a change says is to be served."""
+    return tuple(e.Variant(**variant) for variant in json.loads(change.variants))
+
+
+def canary_of(change: Row[Any]) -> e.Canary | None:
+    """The schedule of a change."""
+    if change.canary is None:
+        return None
+    found = json.loads(change.canary)
+    return e.Canary(**{**found, "steps": tuple(e.CanaryStep(**step) for step in found["steps"])})
+
+
+def guardrails_of(endpoint: Row[Any]) -> tuple[e.Guardrail, ...]:
+    """The bounds of an endpoint."""
+    return tuple(e.Guardrail(**guardrail) for guardrail in json.loads(endpoint.guardrails))
+
+
+def _described(event: e.EndpointCreated | e.EndpointUpdated) -> dict[str, Any]:
+    return {
+        "targets": json.dumps([target.lower() for target in event.targets]),
+        "guardrails": json.dumps([asdict(guardrail) for guardrail in event.guardrails]),
+        "automatic": int(event.automatic),
+    }
+
+
+def _created(connection: Connection, logged: Logged, event: e.EndpointCreated, _: bool) -> None:
+    key = key_of(event.environment, event.endpoint)
+    connection.execute(delete(ENDPOINTS).where(ENDPOINTS.c.key == key))
+    connection.execute(
+        ENDPOINTS.insert(),
+        {
+            "key": key,
+            "log_id": logged.log_id,
+            "environment": event.environment,
+            "endpoint": event.endpoint,
+            "model": event.model,
+            "change": None,
+            **_described(event),
+        },
+    )
+
+
+def _updated(connection: Connection, logged: Logged, event: e.EndpointUpdated, _: bool) -> None:
+    key = key_of(event.environment, event.endpoint)
+    connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), _described(event))
+    endpoint = find(connection, key)
+    if endpoint is not None and endpoint.change is not None:
+        _take_effect(connection, key, endpoint.change, logged.time.timestamp())
+
+
+def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e.EndpointRolledBack, _: bool) -> None:
+    key, now = key_of(event.environment, event.endpoint), logged.time.timestamp()
+    canary = event.canary if isinstance(event, e.TrafficChanged) else None
+    _end(connection, key, now)
+    connection.execute(
+        CHANGES.insert(),
+        {
+            "key": key,
+            "change": logged.sequence,
+            "previous": event.previous_change,
+            "variants": json.dumps([asdict(variant) for variant in event.variants]),
+            "canary": None if canary is None else json.dumps(asdict(canary)),
+            "on_trial": int(bool(candidates(event.variants))),
+            "issued_at": now,
+            "succeeded": "{}",
+        },
+    )
+    connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), {"change": logged.sequence})
+    _take_effect(connection, key, logged.sequence, now)
+    _prune(connection, key)
+
+
+def _retired(connection: Connection, logged: Logged, event: e.EndpointRetired, _: bool) -> None:
+    key = key_of(event.environment, event.endpoint)
+    _end(connection, key, logged.time.timestamp())
+    connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), {"change": None})
+
+
+def _reported(connection: Connection, logged: Logged, event: e.DeploymentReported, _: bool) -> None:
+    key, now = key_of(event.environment, event.endpoint), logged.time.timestamp()
+    change = find_change(connection, key, event.change)
+    if change is None or event.state != "succeeded":
+        return
+    succeeded = {event.target.lower(): now} | json.loads(change.succeeded)
+    where = (CHANGES.c.key == key, CHANGES.c.change == event.change)
+    connection.execute(update(CHANGES).where(*where), {"succeeded": json.dumps(succeeded)})
+    _take_effect(connection, key, event.change, now)
+
+
+def _concluded(connection: Connection, logged: Logged, event: e.ExperimentConcluded, loud: bool) -> None:
+    key = key_of(event.environment, event.endpoint)
+    where = (CHANGES.c.key == key, CHANGES.c.change == event.change)
+    connection.execute(update(CHANGES).where(*where), {"verdict": event.verdict})
+    same = (VERDICTS.c.key == key, VERDICTS.c.change == event.change, VERDICTS.c.state == "pending")
+    connection.execute(update(VERDICTS).where(*same), {"state": "done", "detail": logged.place})
+    endpoint = find(connection, key)
+    if not loud or endpoint is None or not endpoint.automatic or endpoint.change != event.change:
+        return
+    if event.verdict in {"proceed", "promote", "roll_back"}:
+        connection.execute(
+            ACTIONS.insert(),
+            {
+                "position": logged.position,
+                "key": key,
+                "change": event.change,
+                "verdict": event.verdict,
+                "cause": logged.place,
+                "reason": "; ".join(event.explanation) or f"the verdict was {event.verdict}",
+                "state": "pending",
+                "detail": "",
+            },
+        )
+
+
+def _end(connection: Connection, key: str, now: float) -> None:
+    """Whatever was to be done about an older change is not done any more."""
+    connection.execute(
+        update(CHANGES).where(CHANGES.c.key == key, CHANGES.c.ended_at.is_(None)), {"ended_at": now, "on_trial": 0}
+    )
+    for table in (VERDICTS, ACTIONS):
+        connection.execute(update(table).where(table.c.key == key, table.c.state == "pending"), {"state": "outdated"})
+
+
+def _take_effect(connection: Connection, key: str, number: int, now: float) -> None:
+    endpoint, change = find(connection, key), find_change(connection, key, number)
+    if endpoint is None or change is None or change.effective_at is not None or change.ended_at is not None:
+        return
+    succeeded: Mapping[str, float] = json.loads(change.succeeded)
+    targets: Sequence[str] = json.loads(endpoint.targets)
+    if all(target in succeeded for target in targets):
+        since = max((succeeded[target] for target in targets), default=now)
+        where = (CHANGES.c.key == key, CHANGES.c.change == number)
+        connection.execute(update(CHANGES).where(*where), {"effective_at": since})
+
+
+def _prune(connection: Connection, key: str) -> None:
+    kept = select(CHANGES.c.change).where(CHANGES.c.key == key).order_by(CHANGES.c.change.desc())
+    oldest = connection.execute(kept.offset(KEPT_CHANGES).limit(1)).scalar()
+    if oldest is not None:
+        for table in (CHANGES, TOTALS, VERDICTS, ACTIONS):
+            connection.execute(delete(table).where(table.c.key == key, table.c.change <= oldest))
+
+
+_HANDLERS: Final[Mapping[type[Any], Callable[[Connection, Logged, Any, bool], None]]] = {
+    e.EndpointCreated: _created,
+    e.EndpointUpdated: _updated,
+    e.TrafficChanged: _changed,
+    e.EndpointRolledBack: _changed,
+    e.EndpointRetired: _retired,
+    e.DeploymentReported: _reported,
+    e.ExperimentConcluded: _concluded,
+}
