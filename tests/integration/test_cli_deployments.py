@@ -147,6 +147,12 @@ def test_environments_and_targets_are_said_as_a_whole(regista: Regista, model: s
     (tmp_path / "s.json").write_text('{"port": 80}')
     put = regista.json("target", "put", model, "--kind", "nginx", "--settings", tmp_path / "s.json", "--set", "port=81")
     assert (put["kind"], put["settings"], put["removed"]) == ("nginx", {"port": 81}, False)
+    (tmp_path / "token").write_text("s3cret-of-the-target\n")
+    given = ("target", "put", model, "--kind", "nginx")
+    kept = regista.run(*given, "--secret", f"a=@{tmp_path / 'token'}", "--secret", "b=-", stdin="other\n")
+    assert kept.exit_code == 0, kept.output
+    assert "s3cret-of-the-target" not in kept.output
+    assert [one["name"] for one in regista.json(*given, "--forget-secret", "a")["secrets"]] == ["b"]
     assert "is removed" in regista("target", "rm", model, *WHY)
     assert "unknown_target" in regista.refused("target", "rm", model, *WHY)
     assert "--secret" in regista.refused("target", "put", model, "--kind", "x", "--secret", "a=open", code=2)

@@ -17,6 +17,7 @@ from regista.cli.commands import (
     lifecycle,
     log,
     models,
+    production,
     reads,
     rollback,
     server,
@@ -67,7 +68,7 @@ def build() -> typer.Typer:
         ctx.obj = Options(url, token, actor, json)
 
     serving = (environments, targets, endpoints, traffic)
-    for part in (versions, lifecycle, rollback, *serving, models, reads, events, files, log, kafka, server):
+    for part in (versions, lifecycle, rollback, *serving, models, reads, production, events, files, log, kafka, server):
         part.add_to(app)
     return app
 

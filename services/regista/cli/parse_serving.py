@@ -117,15 +117,18 @@ def settings(file: Path | None, texts: Iterable[str] | None) -> Structure:
     return found
 
 
-def secrets(texts: Iterable[str] | None) -> dict[str, str] | None:
-    """``NAME=@FILE``, or ``NAME=-`` from stdin, without the newline at the end; None where none was given.
+def secrets(texts: Iterable[str] | None, forgotten: Iterable[str] | None = None) -> dict[str, str | None] | None:
+    """``NAME=@FILE``, or ``NAME=-`` from stdin, without the newline at the end; None for those to forget, or for nothing.
 
     Never as the value itself: whoever lists the processes of the machine would read it.
     """
     found = parse.pairs(texts, str, "--secret")
     if list(found.values()).count("-") > 1:
         raise typer.BadParameter("stdin has one secret only", param_hint="--secret")
-    return {name: _secret(name, source) for name, source in found.items()} or None
+    given: dict[str, str | None] = {name: _secret(name, source) for name, source in found.items()}
+    if both := given.keys() & set(forgotten or ()):
+        raise typer.BadParameter(f"{', '.join(sorted(both))}: give it, or forget it", param_hint="--forget-secret")
+    return {**dict.fromkeys(forgotten or ()), **given} or None
 
 
 def secret(source: str, option: str = "--secret") -> str:

@@ -66,14 +66,18 @@ class DeploymentWrites:
         *,
         kind: str,
         settings: Mapping[str, Any] | None = None,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str | None] | None = None,
         description: str | None = None,
         reason: str | None = None,
         if_match: IfMatch = None,
         command_id: str | None = None,
         cause: str | None = None,
     ) -> Write[d.TargetWritten]:
-        """Say all of what a target is. ``secrets`` are kept apart from ``settings``, and answered by fingerprint."""
+        """Say all of what a target is, but for secrets: one that is left out stays while the kind does, None forgets it.
+
+        They are kept apart from ``settings``; nobody reads them back, answers have their fingerprints. Over Kafka none
+        is taken.
+        """
         body = given(kind=kind, settings=settings, secrets=secrets, description=description, reason=reason)
         where = path("targets", target)
         return Write(_wire().TargetWritten, "PUT", where, body, {}, if_match, command_id, cause)

@@ -78,6 +78,9 @@ def test_secrets_come_from_files_and_stdin(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("sys.stdin", io.StringIO("other \r\n"))
     assert parse.secrets([f"a=@{tmp_path / 'token'}", "b=-"]) == {"a": "s3cret", "b": "other "}
     assert parse.secrets(None) is None
+    assert parse.secrets(None, ["c"]) == {"c": None}
+    with pytest.raises(typer.BadParameter, match="forget"):
+        parse.secrets([f"a=@{tmp_path / 'token'}"], ["a"])
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PANEL = "Looking"
 _RECENT = 20
+_NAMED = frozenset({"endpoint", "environment", "target"})
+"""Kinds of streams whose events say by themselves what they are about."""
 _COLUMNS = ("position", "when", "who", "what", "why")
 
 
@@ -135,8 +137,9 @@ def _print_events(out: Printer, events: Iterable[Event], *, empty: str) -> None:
 
 
 def _row(event: Event) -> tuple[object, ...]:
-    subject = event.stream.partition("/")[2]
-    return event.position, event.time, event.actor, f"{subject}: {sentence(event.type, event.data)}", event.reason
+    kind, _, subject = event.stream.partition("/")
+    what = sentence(event.type, event.data)
+    return event.position, event.time, event.actor, what if kind in _NAMED else f"{subject}: {what}", event.reason
 
 
 def _print_lines(out: Printer, events: Iterable[Event], last: int) -> int:

@@ -1,4 +1,4 @@
-"""Looking: show, ls, production, lineage, diff, compare, status."""
+"""Looking: show, ls, lineage, diff, compare, status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ def add_to(app: typer.Typer) -> None:
     """Register these commands."""
     command(app, "show", panel=PANEL)(show)
     command(app, "ls", panel=PANEL)(ls)
-    command(app, "production", panel=PANEL)(production)
     command(app, "lineage", panel=PANEL)(lineage)
     command(app, "compare", panel=PANEL)(compare)
     command(app, "diff", panel=PANEL)(diff)
@@ -181,23 +180,6 @@ def _list_versions(shell: Shell, found: Iterable[r.VersionSummary]) -> None:
     )
     columns = ("model", "version", "nr", "stage", "aliases", "metrics", "author", "registered")
     shell.out.table(columns, rows, empty="no such version")
-
-
-def production(
-    shell: Shell,
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="Of one model; left out: of all.", show_default=False)
-    ] = None,
-    at: At = None,
-) -> None:
-    """What is in production, since when, by whom and why; now, or at a moment in the past."""
-    found = list(shell.client.production(model, at=parse.moment(at)))
-    if shell.out.as_json:
-        shell.out.json(found)
-        return
-    rows = ((p.model, p.version, p.since, p.actor, p.reason, p.previous_version) for p in found)
-    nothing = f"nothing {'was' if at else 'is'} in production"
-    shell.out.table(("model", "version", "since", "by", "why", "before"), rows, empty=nothing)
 
 
 def lineage(

@@ -48,16 +48,19 @@ def put(
         list[str] | None,
         typer.Option("--secret", metavar="NAME=@FILE", help="A secret from a file, or NAME=- from stdin. Repeat it."),
     ] = None,
+    forget_secret: Annotated[
+        list[str] | None, typer.Option("--forget-secret", metavar="NAME", help="Forget a secret. Repeat it.")
+    ] = None,
     description: Description = None,
     reason: Reason = None,
 ) -> None:
-    """Say all of what a target is, anew each time: what is left out is not kept."""
+    """Say all of what a target is, anew each time: of what is left out only secrets are kept, while the kind stays."""
     written = shell.write(
         shell.client.put_target,
         target,
         kind=kind,
         settings=parse_serving.settings(settings, set_),
-        secrets=parse_serving.secrets(secret),
+        secrets=parse_serving.secrets(secret, forget_secret),
         description=description,
         reason=reason,
     )
