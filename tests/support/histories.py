@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -55,18 +55,26 @@ class History:
         self.states[stream] = state
         return rows
 
-    def append(self, stream: str, events: list[e.Event], *, actor: str = "ada", reason: str | None = None) -> list[Row]:
+    def append(
+        self,
+        stream: str,
+        events: Sequence[e.Event],
+        *,
+        actor: str = "ada",
+        reason: str | None = None,
+        cause: str | None = None,
+    ) -> list[Row]:
         """Append one atomic set."""
         self.now += timedelta(seconds=1)
-        rows = [self._row(stream, event, actor, reason) for event in events]
+        rows = [self._row(stream, event, actor, reason, cause) for event in events]
         self.sets.append(rows)
         return rows
 
-    def _row(self, stream: str, event: e.Event, actor: str, reason: str | None) -> Row:
+    def _row(self, stream: str, event: e.Event, actor: str, reason: str | None, cause: str | None) -> Row:
         sequence, previous = self._hashes.get(stream, (0, stream_hash(stream)))
         command_id = f"command-{len(self.sets)}"
         meta = e.Meta(
-            self.now, actor, "asserted", reason, command_id, sha256(b"body").digest(), None, None, None, previous
+            self.now, actor, "asserted", reason, command_id, sha256(b"body").digest(), cause, None, None, previous
         )
         value = encode(type(event).__name__, {"meta": meta_to_record(meta), **to_record(event)})
         position = self.rows[-1].position + 1 if self.rows else 1

@@ -26,7 +26,28 @@ _UNREAD: Final = frozenset(
     f"meta.{name}" for name in ("identity", "command_digest", "cause", "origin", "traceparent", "previous_hash")
 )
 """What no fold reads of any event: reading one takes a quarter less time without."""
+_CAUSE: Final = frozenset({"meta.cause"})
+_READ_OF: Final[Mapping[str, frozenset[str]]] = dict.fromkeys(
+    (
+        "EndpointCreated",
+        "TrafficChanged",
+        "EndpointRolledBack",
+        "EndpointRetired",
+        "FollowRefused",
+        "ExperimentConcluded",
+    ),
+    _CAUSE,
+)
+"""What is read of these all the same."""
+_BEFORE: Final = frozenset({"previous", "previous_canary"})
 _UNREAD_OF: Final[Mapping[str, frozenset[str]]] = {
+    "EndpointUpdated": frozenset(
+        {"previous_targets", "previous_follow", "previous_automatic", "previous_guardrails", "previous_description"}
+    ),
+    "TrafficChanged": _BEFORE,
+    "EndpointRolledBack": _BEFORE,
+    "EndpointRetired": _BEFORE,
+    "FollowRefused": frozenset({"variants"}),
     "AliasAssigned": frozenset({"artifact_digest"}),
     "VersionPromoted": frozenset({"artifact_digest", "keep_existing"}),
     "VersionRolledBack": frozenset({"artifact_digest"}),
@@ -75,12 +96,14 @@ def moment(value: int) -> datetime:
 class Item(NamedTuple):
     """One event as views see it, without what no fold reads. Times are microseconds since 1970.
 
-    ``name`` is the record's (``VersionPromoted``), ``key`` the stream without its kind: a model's name in lower case.
+    ``name`` is the record's (``VersionPromoted``), ``kind`` what stands before the first slash of the stream, ``key``
+    what follows it: a model's name in lower case.
     ``running_time`` is the latest time of this and all earlier events.
     """
 
     position: int
     stream: str
+    kind: str
     key: str
     sequence: int
     type: str
@@ -115,7 +138,8 @@ class CannotDecode(Exception):
 
 
 def _read_as(newest: Schema) -> Schema:
-    needed = without(newest, _UNREAD | _UNREAD_OF.get(newest.short_name, frozenset()))
+    unread = _UNREAD - _READ_OF.get(newest.short_name, frozenset())
+    needed = without(newest, unread | _UNREAD_OF.get(newest.short_name, frozenset()))
     return with_time_as_number(needed, "meta.time")
 
 
@@ -136,10 +160,12 @@ def decode_row(row: Row, running_time: int) -> Item:
         raise CannotDecode(row.position, error) from error
     meta = record["meta"]
     time = meta["time"]
+    kind, _, key = row.stream.partition("/")
     return Item(
         row.position,
         row.stream,
-        row.stream.partition("/")[2],
+        kind,
+        key,
         row.sequence,
         row.type,
         row.value,

@@ -47,12 +47,13 @@ class _Attempt:
     """A fold whose errors are its view's failure, and not that of the batch."""
 
     def __init__(self, view: View) -> None:
+        self._kinds = view.kinds
         self._fold = view.begin()
         self._error: Exception | None = None
 
-    def add(self, items: Sequence[Item]) -> None:
-        """Take the items, unless it failed before."""
-        if self._error is None:
+    def add(self, items: Sequence[Item], kinds: frozenset[str]) -> None:
+        """Take the items, which are of these kinds of streams, unless it failed before or none concerns the view."""
+        if self._error is None and (self._kinds is None or not self._kinds.isdisjoint(kinds)):
             try:
                 self._fold.add(items)
             except Exception as error:  # noqa: BLE001 - whatever a fold raises
@@ -156,8 +157,9 @@ def _prepare(members: Sequence[Member], rows: Sequence[Row], progress: Progress)
         items, broken = decode_rows(chunk, running_time)
         if broken is not None:
             raise broken
+        kinds = frozenset([item.kind for item in items])
         for fold in folds:
-            fold.add(items)
+            fold.add(items, kinds)
         running_time = items[-1].running_time
     return _Prepared([fold.changes() for fold in folds], advanced(progress, rows, running_time))
 

@@ -6,7 +6,7 @@ bound positions and nothing else has to be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -16,7 +16,9 @@ from regista.domain.chain import event_hash
 from regista.domain.errors import Malformed
 from regista.domain.events import EVENT_TYPES
 from regista.domain.records import to_json
+from regista.domain.references import endpoint_stream, model_stream, parse_endpoint
 from regista.projections.api.answers import Answer, encode
+from regista.projections.api.environments import environment_key, need_environment
 from regista.projections.api.moments import position_at
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import find_version, model_key, need_model
@@ -30,6 +32,12 @@ from regista.wire.moments import parse_moment
 _COLUMNS = "e.position, e.stream, e.sequence, e.type, e.time, e.value"
 PAGE_BYTES = 8 * 2**20
 """Of event values on one page: an event may have 512 KiB, and a page is held in memory several times over."""
+_STREAMS: Mapping[str, Callable[[str], str]] = {
+    "stream": str,
+    "model": model_stream,
+    "endpoint": lambda text: endpoint_stream(*parse_endpoint(text)),
+}
+"""The parameters that name one stream."""
 _SHORT_TYPES = {name.removeprefix("regista.").rpartition(".")[0]: name for name in EVENT_TYPES}
 
 
@@ -57,7 +65,7 @@ def _order(source: str) -> tuple[str, ...]:
     """The columns by which rows come from a source in order by themselves: sorting would hold all their values."""
     if "event_blocks" in source:
         return "b.block", "e.position"
-    return ("t.position",) if "version_events" in source else ("e.position",)
+    return ("t.position",) if source.endswith("t.position") else ("e.position",)
 
 
 def _page(reader: Reader, sql: str, values: Sequence[Any], limit: int) -> tuple[list[Sequence[Any]], bool]:
@@ -154,6 +162,12 @@ def _source(reader: Reader, arguments: Mapping[str, Any], low: int, high: int) -
     elif stream is not None:
         conditions.append("e.stream = ?")
         values.append(stream)
+    elif "environment" in arguments:
+        key = environment_key(arguments["environment"])
+        need_environment(reader, key)
+        source = "environment_events_v1 t CROSS JOIN events_v1 e ON e.position = t.position"
+        conditions += ["t.environment_key = ?", "t.position > ?", "t.position <= ?"]
+        values += [key, low, high]
     for kind in ("actor", "type"):
         if kind not in arguments:
             continue
@@ -171,10 +185,21 @@ def _source(reader: Reader, arguments: Mapping[str, Any], low: int, high: int) -
 
 
 def _stream(arguments: Mapping[str, Any]) -> str | None:
-    if "model" not in arguments:
-        stream: str | None = arguments.get("stream")
-        return stream
-    stream = f"model/{model_key(arguments['model'])}"
-    if arguments.get("stream", stream) != stream:
-        raise Malformed("stream and model name different things", code="bad_parameter", hint="Give one of them.")
+    """The one stream asked for, however it is named.
+
+    Raises:
+        Malformed: ``bad_parameter``, when several are; ``Invalid`` where a name is none.
+    """
+    streams = {name: stream_of(arguments[name]) for name, stream_of in _STREAMS.items() if name in arguments}
+    if len(set(streams.values())) > 1:
+        named = " and ".join(streams)
+        raise Malformed(f"{named} name different things", code="bad_parameter", hint="Give one of them.")
+    stream = next(iter(streams.values()), None)
+    if stream is not None and "environment" in arguments and not _is_in(stream, arguments["environment"]):
+        raise Malformed("environment and stream name different things", code="bad_parameter", hint="Give one of them.")
     return stream
+
+
+def _is_in(stream: str, environment: str) -> bool:
+    key = environment_key(environment)
+    return stream == f"environment/{key}" or stream.startswith(f"endpoint/{key}/")

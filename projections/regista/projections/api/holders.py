@@ -1,4 +1,4 @@
-"""Reads of what points at versions: aliases, stages, and everything that is in production."""
+"""Reads of what points at versions: aliases and stages."""
 
 from __future__ import annotations
 
@@ -29,17 +29,6 @@ _TENURES = (
     "WHERE model_key = ? AND stage = ?"
 )
 _STAGES = "SELECT DISTINCT stage FROM stages_v1 WHERE model_key = ? ORDER BY stage"
-# CROSS JOIN keeps the order of the tables: models by name, then a look-up each, so that a page costs a page
-_PRODUCTION = (
-    "SELECT m.model, s.version, s.ordinal, v.digest, s.since, s.from_position, s.actor, s.reason, s.previous_version, "
-    "m.model_key FROM models_v1 m CROSS JOIN stages_v1 s ON s.model_key = m.model_key "
-    "CROSS JOIN versions_v1 v ON v.model_key = s.model_key AND v.ordinal = s.ordinal WHERE s.stage = 'production' "
-)
-_PRODUCTION_NOW = f"{_PRODUCTION} AND s.to_position = {FOREVER}"
-_PRODUCTION_AT = f"{_PRODUCTION} AND s.to_position > ? AND s.from_position <= ?"
-_PRODUCTION_ORDER = (
-    " AND m.model_key >= ? AND (m.model_key, s.ordinal) > (?, ?) ORDER BY m.model_key, s.ordinal LIMIT ?"
-)
 
 
 def alias(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
@@ -138,40 +127,6 @@ def _tenure(model: str, row: Sequence[Any]) -> dict[str, Any]:
         "until": None if until is None else moment(until),
         "until_position": ended(end),
         "how": how,
-        "actor": actor,
-        "reason": reason,
-        "previous_version": previous,
-    }
-
-
-def production(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
-    """``GET /v1/production``: what serves, by model; of one model where it is named."""
-    key = model_key(arguments["model"]) if "model" in arguments else None
-    sql, values = _PRODUCTION_NOW, list[Any]()
-    if "at" in arguments:
-        at = position_at(reader, arguments["at"])
-        sql, values = _PRODUCTION_AT, [at, at]
-    if key is not None:
-        need_model(reader, key)
-        sql, values = f"{sql} AND m.model_key = ?", [*values, key]
-    query = query_id("production", key, arguments.get("at"))
-    after = read_page(arguments.get("page"), query, str, int) or ("", 0)
-    limit = arguments.get("limit", DEFAULT_LIMIT)
-    rows = reader.rows(sql + _PRODUCTION_ORDER, (*values, after[0], *after, limit + 1))
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = None if last is None else next_page(query, [last[9], last[2]])
-    return page([_serving(row) for row in rows[:limit]], following)
-
-
-def _serving(row: Sequence[Any]) -> dict[str, Any]:
-    model, version, ordinal, digest, since, since_position, actor, reason, previous = row[:9]
-    return {
-        "model": model,
-        "version": version,
-        "ordinal": ordinal,
-        "artifact": {"digest": digest},
-        "since": moment(since),
-        "since_position": since_position,
         "actor": actor,
         "reason": reason,
         "previous_version": previous,

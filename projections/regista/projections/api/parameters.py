@@ -75,6 +75,11 @@ def choice(name: str, description: str, *choices: str) -> Parameter:
     )
 
 
+def words(name: str, description: str, *choices: str) -> Parameter:
+    """A parameter of a few words, none of which is meant where it is left out."""
+    return Parameter(name, description, one_of(*choices), {"type": "string", "enum": list(choices)})
+
+
 MIN_POSITION = integer("min_position", "Answer for this position at least: waits up to 2 seconds, then 503.")
 LIMIT = integer("limit", "Items on a page.", 1, MAX_LIMIT, DEFAULT_LIMIT)
 PAGE = Parameter("page", "The `next` of the page before.")
@@ -111,7 +116,7 @@ def _unknown(name: str, known: Mapping[str, Parameter]) -> Malformed:
     if name == "at":
         return AtUnsupported(
             "this query has no history to look into",
-            hint="at= works on model, version, stage, alias and production; /v1/diff compares two moments.",
+            hint="at= works on model, version, stage, alias, production, environment and endpoint; /v1/diff compares two moments.",
         )
     return Malformed(
         f"{name[:80]!r} is not a parameter of this query",

@@ -16,7 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain.references import DEFAULT_STAGES, check_name
-from regista.projections.api import comparing, events, holders, lineage, models, versions
+from regista.projections.api import (
+    comparing,
+    deployments,
+    endpoints,
+    environments,
+    events,
+    holders,
+    lineage,
+    models,
+    production,
+    standing,
+    versions,
+)
 from regista.projections.api import parameters as p
 from regista.projections.api.answers import Answer
 from regista.projections.api.queries import Queries, Read
@@ -58,11 +70,19 @@ _EVENT_PARAMETERS = (
     p.Parameter("stream", "Events of this stream, such as model/fraud."),
     p.Parameter("model", "Events of this model."),
     p.Parameter("version", "With model: events that touched this version; any reference."),
+    p.Parameter("endpoint", "Events of this endpoint: prod/fraud."),
+    p.Parameter("environment", "Events of this environment and of all endpoints in it."),
     p.Parameter("actor", "Events that this actor caused."),
     p.Parameter("type", "Events of this type: regista.version.promoted.v1, or version.promoted."),
     p.Parameter("since", "From this moment on: a position, or a time (RFC 3339)."),
     p.Parameter("until", "Up to this moment: a position, or a time (RFC 3339)."),
     p.choice("order", "By position.", "asc", "desc"),
+)
+_ENDPOINT_FILTERS = (
+    p.Parameter("environment", "Of this environment."),
+    p.Parameter("model", "That serve versions of this model."),
+    p.Parameter("target", "That are deployed to this target."),
+    p.words("state", "That are in this state.", *standing.STATES),
 )
 _LINEAGE_PARAMETERS = (
     p.Parameter(
@@ -132,9 +152,64 @@ ROUTES = (
         "/v1/production",
         "get_production",
         "Everything in production, now or at a moment",
-        holders.production,
+        production.production,
         w.Page[d.Production],
-        (*_LIST, p.AT, p.Parameter("model", "Of this model only.")),
+        (
+            *_LIST,
+            p.AT,
+            p.Parameter("model", "Of this model only."),
+            p.Parameter("environment", "With the endpoints of this environment only."),
+        ),
+    ),
+    Route(
+        "/v1/environments",
+        "list_environments",
+        "All environments, by name, now or at a moment",
+        environments.environments,
+        w.Page[d.Environment],
+        (*_LIST, p.AT),
+    ),
+    Route(
+        "/v1/environments/{environment}",
+        "get_environment",
+        "An environment, now or at a moment",
+        environments.environment,
+        d.Environment,
+        (p.AT,),
+    ),
+    Route("/v1/targets", "list_targets", "All targets, by name", environments.targets, w.Page[d.Target], _LIST),
+    Route("/v1/targets/{target}", "get_target", "A target; of secrets the fingerprints", environments.target, d.Target),
+    Route(
+        "/v1/endpoints",
+        "list_endpoints",
+        "Endpoints with what is wanted and what runs, now or at a moment",
+        endpoints.endpoints,
+        w.Page[d.Endpoint],
+        (*_LIST, p.AT, *_ENDPOINT_FILTERS),
+    ),
+    Route(
+        "/v1/endpoints/{environment}/{endpoint}",
+        "get_endpoint",
+        "An endpoint: what is wanted, pending and actual, now or at a moment",
+        endpoints.endpoint,
+        d.Endpoint,
+        (p.AT,),
+    ),
+    Route(
+        "/v1/endpoints/{environment}/{endpoint}/changes",
+        "list_endpoint_changes",
+        "What was to be served from when to when, the newest first",
+        deployments.changes,
+        w.Page[d.EndpointChange],
+        _LIST,
+    ),
+    Route(
+        "/v1/endpoints/{environment}/{endpoint}/deployments",
+        "list_deployments",
+        "What became of every change on every target, the newest first",
+        deployments.deployments,
+        w.Page[d.Deployment],
+        (*_LIST, p.Parameter("target", "On this target only.")),
     ),
     Route("/v1/events", "list_events", "Events, by position", events.events, w.EventPage, _EVENT_PARAMETERS),
     Route(
@@ -172,6 +247,10 @@ ROUTES = (
 )
 
 
+_TAGGED = frozenset({"get_model", "get_version", "get_alias", "get_environment", "get_target", "get_endpoint"})
+"""Those that answer with an ETag."""
+
+
 def query_routes(queries: Queries) -> APIRouter:
     """Every read of the views. Errors are ``RegistaError``; the application turns them into problem+json."""
     router = APIRouter(route_class=PlainRoute)
@@ -195,7 +274,7 @@ def query_routes(queries: Queries) -> APIRouter:
             summary=route.summary,
             tags=["queries"],
             response_model=route.model,
-            responses={200: content, **(not_modified if route.quick or route.name == "get_model" else {}), **problems},
+            responses={200: content, **(not_modified if route.name in _TAGGED else {}), **problems},
             openapi_extra={"parameters": p.openapi_parameters(route.path, (*route.parameters, p.MIN_POSITION))},
         )
     return router

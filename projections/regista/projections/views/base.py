@@ -35,13 +35,15 @@ class Fold(Protocol):
 class View:
     """A view: its tables, and the fold of events into changes of them.
 
-    ``begin`` begins a fold over some events, whole atomic sets, behind those whose changes were carried out.
+    ``begin`` begins a fold over some events, whole atomic sets, behind those whose changes were carried out. ``kinds``
+    are the kinds of streams whose events concern it, None for all: of others it need not be told.
     """
 
     name: str
     version: int
     tables: tuple[Table, ...]
     begin: Callable[[], Fold]
+    kinds: frozenset[str] | None = None
 
     def fold(self, items: Sequence[Item]) -> list[Change]:
         """What these items change, and no others."""

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from regista.projections.views import aliases, events, lineage, models, stages, versions
+from regista.projections.views import (
+    aliases,
+    deployments,
+    endpoints,
+    environments,
+    events,
+    lineage,
+    models,
+    stages,
+    targets,
+    versions,
+)
 
-VIEWS = (models.VIEW, versions.VIEW, stages.VIEW, aliases.VIEW, lineage.VIEW, events.VIEW)
+VIEWS = (
+    models.VIEW,
+    versions.VIEW,
+    stages.VIEW,
+    aliases.VIEW,
+    lineage.VIEW,
+    environments.VIEW,
+    targets.VIEW,
+    endpoints.VIEW,
+    deployments.VIEW,
+    events.VIEW,
+)

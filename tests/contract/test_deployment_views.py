@@ -1,0 +1,178 @@
+"""The views of endpoints are folds: equal to what the rules fold, at every position, whatever the batches."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from tests.contract.test_views import folded
+from tests.support.deployment_histories import DeploymentHistory, roam
+from tests.support.projecting import Place, Places, folded_at, memory_feed, running
+from tests.support.querying import everything, get
+
+from regista.domain import endpoint, environment
+from regista.domain.endpoint import EndpointState
+from regista.domain.environment import EnvironmentState
+from regista.domain.records import from_record
+from regista.projections.api.standing import STATES
+from regista.schemas.codec import decode
+
+
+def random_history(seed: int, steps: int = 160) -> DeploymentHistory:
+    history = DeploymentHistory()
+    roam(history, random.Random(seed), steps)
+    return history
+
+
+@pytest.fixture(scope="module")
+def history() -> DeploymentHistory:
+    """Only for reading."""
+    return random_history(6, 250)
+
+
+@pytest.fixture(scope="module")
+def place(history: DeploymentHistory, shared_places: Places) -> Place:
+    return folded_at(shared_places(), history.sets)
+
+
+def by_the_rules(history: DeploymentHistory) -> list[dict[str, Any]]:
+    """What the rules know of every endpoint and environment after each position, by stream."""
+    states: dict[str, Any] = {}
+    after = [dict(states)]
+    for row in history.rows:
+        kind = row.stream.partition("/")[0]
+        if kind in ("endpoint", "environment"):
+            rules = endpoint if kind == "endpoint" else environment
+            _, record = decode(row.value)
+            states[row.stream] = rules.evolve(states.get(row.stream, rules.EMPTY), from_record(row.type, record))
+        after.append(dict(states))
+    return after
+
+
+def shown(resource: dict[str, Any]) -> dict[str, Any]:
+    """Of an endpoint as it is answered, what the rules know too."""
+    wanted = resource["wanted"]
+    return {
+        "sequence": resource["sequence"],
+        "model": resource["model"],
+        "targets": resource["targets"],
+        "follow": resource["follow"],
+        "description": resource["description"],
+        "retired": resource["retired"],
+        "guardrails": [g["metric"] for g in resource["guardrails"]],
+        "change": None if resource["retired"] else wanted["change"],
+        "variants": [(v["ordinal"], v["role"], v["weight"], v["mirror"], v["region"]) for v in wanted["variants"]],
+        "step": None if wanted["canary"] is None else wanted["canary"]["step"],
+        "reports": {
+            a["target"].lower(): (a["change"], a["reported"]) for a in resource["actual"] if a["change"] is not None
+        },
+    }
+
+
+def known(state: EndpointState, listed: set[str], answered: dict[str, Any]) -> dict[str, Any]:
+    """The same by the rules. Of targets that the endpoint has no more those that still serve something are shown."""
+    return {
+        "sequence": state.sequence,
+        "model": state.model,
+        "targets": list(state.targets),
+        "follow": state.follow,
+        "description": state.description,
+        "retired": state.retired,
+        "guardrails": [g.metric for g in state.guardrails],
+        "change": state.change,
+        "variants": [(v.ordinal, v.role, v.weight / 100, v.mirror / 100, v.region) for v in state.variants],
+        "step": None if state.canary is None else state.canary.step,
+        "reports": {
+            target: (report.change, report.state)
+            for target, report in state.reports.items()
+            if target in listed or target in answered["reports"]
+        },
+    }
+
+
+async def test_at_every_position_endpoints_and_environments_are_what_the_rules_fold(
+    history: DeploymentHistory, place: Place
+) -> None:
+    seen = Counter[str]()
+    async with running(memory_feed(history.sets), place) as projection:
+        for position, states in enumerate(by_the_rules(history)):
+            if position == 0:
+                continue
+            answered = await everything(projection, "/v1/endpoints", 2, at=position)
+            found = {f"endpoint/{r['environment']}/{r['endpoint']}".lower(): r for r in answered}
+            expected = {stream: s for stream, s in states.items() if isinstance(s, EndpointState)}
+            assert found.keys() == expected.keys()
+            for stream, resource in found.items():
+                answer = shown(resource)
+                listed = {target.lower() for target in resource["targets"]}
+                assert answer == known(expected[stream], listed, answer), (position, stream)
+                seen[resource["state"]] += 1
+            for state in {resource["state"] for resource in answered}:
+                of_state = await everything(projection, "/v1/endpoints", 2, at=position, state=state)
+                assert of_state == [resource for resource in answered if resource["state"] == state]
+            environments = await everything(projection, "/v1/environments", 1, at=position)
+            assert [(one["environment"], one["description"], one["sequence"]) for one in environments] == [
+                (state.name, state.description, state.sequence)
+                for _, state in sorted(states.items())
+                if isinstance(state, EnvironmentState)
+            ]
+    assert seen.keys() == set(STATES), "a history in which everything happens"
+
+
+async def test_at_the_end_is_now(history: DeploymentHistory, place: Place) -> None:
+    async with running(memory_feed(history.sets), place) as projection:
+        end = history.rows[-1].position
+        for path in ("/v1/endpoints", "/v1/environments", "/v1/production"):
+            now, then = await get(projection, path), await get(projection, path, at=end)
+            assert [{**item, "at": None} for item in then["items"]] == [{**item, "at": None} for item in now["items"]]
+            for one in now["items"] if path == "/v1/endpoints" else ():
+                single = f"{path}/{one['environment']}/{one['endpoint']}"
+                assert await get(projection, single) == one
+                assert await get(projection, single, at=end) == {**one, "at": end}
+        for state in STATES:
+            now = await get(projection, "/v1/endpoints", state=state)
+            assert all(one["state"] == state for one in now["items"])
+
+
+async def test_changes_and_deployments_are_all_that_was_said(history: DeploymentHistory, place: Place) -> None:
+    async with running(memory_feed(history.sets), place) as projection:
+        for stream in sorted({row.stream for row in history.rows if row.stream.startswith("endpoint/")}):
+            events = [(row, *decode(row.value)) for row in history.rows if row.stream == stream]
+            said = [
+                row.sequence
+                for row, name, _ in events
+                if name in ("TrafficChanged", "EndpointRolledBack", "EndpointRetired")
+            ]
+            path = f"/v1/endpoints/{stream.partition('/')[2]}"
+            changes = await everything(projection, f"{path}/changes", 3)
+            assert [change["change"] for change in changes] == said[::-1]
+            reported = Counter(
+                (record["change"], record["target"].lower())
+                for _, name, record in events
+                if name == "DeploymentReported"
+                and record["change"] in said  # the rules forget, and take others for changes
+            )
+            deployments = await everything(projection, f"{path}/deployments", 3)
+            keys = [(row["change"], row["target"].lower()) for row in deployments]
+            assert keys == sorted(keys, key=lambda key: (-key[0], key[1]))
+            assert {
+                key: row["reports"] for key, row in zip(keys, deployments, strict=True) if row["reports"]
+            } == reported
+            one = await get(projection, path)
+            unsaid = {row["target"] for row in deployments if row["state"] == "pending"}
+            assert unsaid == {target for target in one["pending"] if target.lower() not in _told(one)}
+
+
+def _told(resource: dict[str, Any]) -> set[str]:
+    wanted = resource["wanted"]["change"]
+    return {actual["target"].lower() for actual in resource["actual"] if actual["change"] == wanted}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, places: Places) -> None:
+    history = random_history(seed)
+    whole = folded(places("whole"), history, 10_000)
+    assert whole == folded(places("single"), history, 1)
+    assert whole == folded(places("mixed"), history, 40, random.Random(seed))
