@@ -20,7 +20,6 @@ from regista.client import AsyncClient
 from regista.metrics.experiments import ACTOR, Experiments
 from regista.metrics.live import endpoint_metrics
 from regista.server import Application
-from regista.store.feed import StoreFeed
 from regista.wire.inference import EndpointMetrics, InferenceReport
 from regista.work.consumer import Consumer
 from regista.work.database import Work
@@ -76,7 +75,7 @@ class Trial:
         transport = httpx.ASGITransport(self.app.asgi)
         async with AsyncClient("http://127.0.0.1", actor=ACTOR, fresh=False, transport=transport) as client:
             self.work, self.experiments = work, Experiments(work, client, every=0.02)
-            consumer = Consumer(work, self.experiments, StoreFeed(self.app._store))
+            consumer = Consumer(work, self.experiments, self.app._feed)
             tasks = [asyncio.create_task(part.run()) for part in (consumer, self.experiments)]
             try:
                 await self.until(lambda: consumer.status().state == "following")

@@ -21,13 +21,15 @@ from regista.client.clients import AsyncClient
 from regista.domain.errors import RegistaError, Unavailable
 from regista.http.parts import PartState
 from regista.metrics import counting, known
+from regista.metrics.commands import NAME, NOTHING_TO_DO
 from regista.metrics.figures import VariantFigures, figures
-from regista.metrics.tables import ACTIONS, COMPONENT, ENDPOINTS, VERDICTS, WAITING
-from regista.metrics.telling import tell
+from regista.metrics.tables import COMPONENT, ENDPOINTS, WAITING
 from regista.metrics.trials import judge_all
 from regista.wire.inference import InferenceReport
 from regista.work.database import Work
 from regista.work.logged import Logged
+from regista.work.outbox import Sender
+from regista.work.waking import Waking
 
 ACTOR: Final = "system:experiments"
 MOST_QUEUED: Final = 20_000
@@ -105,18 +107,17 @@ class Experiments(Counting):
     ``client`` speaks for ``system:experiments``; closing it is its owner's business.
     """
 
-    name = "experiments"
+    name = NAME
     component = COMPONENT
 
     def __init__(
         self, work: Work, client: AsyncClient, *, every: float = JUDGE_EVERY, now: Callable[[], datetime] = now_utc
     ) -> None:
         super().__init__(work)
-        self._client = client
+        self._sender = Sender(work, NAME, client, nothing_to_do=NOTHING_TO_DO)
         self._every = every
         self._now = now
-        self._woken = asyncio.Event()
-        self._leaving = False
+        self._waking = Waking()
         self._failures = 0
         self._trouble: Exception | None = None
         self._counts: dict[str, int] = {}
@@ -134,8 +135,9 @@ class Experiments(Counting):
             known.apply(connection, logged, loud=True)
 
     def taken(self) -> None:
-        """Look at once."""
-        self._woken.set()
+        """Look, and send, at once."""
+        self._waking.wake()
+        self._sender.wake()
 
     def reset(self, connection: Connection) -> None:
         """Forget what is known of the log."""
@@ -143,58 +145,59 @@ class Experiments(Counting):
 
     async def run(self) -> None:
         """Judge and act until ``close``. What goes wrong is in ``state``, and is tried again."""
-        while not self._leaving:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._sender.run())
+            both.create_task(self._judge())
+
+    async def look(self) -> None:
+        """Judge what is on trial now; verdicts are on their way when it returns.
+
+        Raises:
+            Unavailable: the database is away; nothing is lost.
+        """
+        now, loop = self._now(), asyncio.get_running_loop()
+
+        def judge(connection: Connection) -> int:
+            counting.settle(connection)
+            verdicts = judge_all(connection, now)
+            self.figures = figures(connection, now)
+            self._counts = _counts(connection)
+            if loop.time() - self._tidied > TIDY_EVERY:
+                counting.tidy(connection, now)
+                self._tidied = loop.time()
+            return verdicts
+
+        if await self._work.run(judge):
+            self._sender.wake()
+
+    async def close(self) -> None:
+        """End ``run`` after what it has in hand, and count what was taken in."""
+        self._waking.end()
+        await self._sender.close()
+        await super().close()
+
+    def state(self) -> PartState:
+        """How it stands. Nothing of it hinders the process: writes and reads go on."""
+        sender, trouble = self._sender.status(), self._trouble
+        shown: dict[str, Any] = {
+            "state": "judging" if trouble is None else "waiting",
+            **self._counts,
+            "commands_waiting": sender.waiting,
+            "commands_refused": sender.refused,
+            "code": sender.code if trouble is None else getattr(trouble, "code", "defect"),
+            "error": sender.error if trouble is None else str(trouble) or repr(trouble),
+        }
+        return PartState(shown)
+
+    async def _judge(self) -> None:
+        while not self._waking.is_over:
             try:
                 await self.look()
             except Exception as error:  # noqa: BLE001 - a defect too: whoever asks is told, and it is tried again
                 self._fail(error)
             else:
                 self._trouble, self._failures = None, 0
-            if not self._leaving:
-                await self._pause(min(self._every * 2**self._failures, max(self._every, _LONGEST_BACK_OFF)))
-
-    async def look(self) -> None:
-        """Judge what is on trial now, and tell the registry.
-
-        Raises:
-            RegistaError: the database or the registry is away; nothing is lost.
-        """
-        now, loop = self._now(), asyncio.get_running_loop()
-        self._woken.clear()
-
-        def judge(connection: Connection) -> None:
-            counting.settle(connection)
-            judge_all(connection, now)
-            self.figures = figures(connection, now)
-            self._counts = _counts(connection)
-            if loop.time() - self._tidied > TIDY_EVERY:
-                counting.tidy(connection, now)
-                self._tidied = loop.time()
-
-        await self._work.run(judge)
-        await tell(self._work, self._client)
-
-    async def close(self) -> None:
-        """End ``run`` after what it has in hand, and count what was taken in."""
-        self._leaving = True
-        self._woken.set()
-        await super().close()
-
-    def state(self) -> PartState:
-        """How it stands. Nothing of it hinders the process: writes and reads go on."""
-        trouble = self._trouble
-        shown: dict[str, Any] = {"state": "waiting" if trouble is not None else "judging", **self._counts}
-        if trouble is not None:
-            ours = isinstance(trouble, RegistaError)
-            shown |= {"code": getattr(trouble, "code", "defect"), "error": str(trouble) if ours else repr(trouble)}
-        return PartState(shown)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+            await self._waking.wait(min(self._every * 2**self._failures, max(self._every, _LONGEST_BACK_OFF)))
 
     def _fail(self, error: Exception) -> None:
         if str(error) != str(self._trouble):
@@ -220,8 +223,5 @@ def _counts(connection: Connection) -> dict[str, int]:
     everything = select(func.count())
     return {
         "endpoints": count(everything.select_from(ENDPOINTS)),
-        "waiting": count(everything.select_from(WAITING)),
-        "pending": count(everything.select_from(VERDICTS).where(VERDICTS.c.state == "pending"))
-        + count(everything.select_from(ACTIONS).where(ACTIONS.c.state == "pending")),
-        "refused": count(everything.select_from(ACTIONS).where(ACTIONS.c.state == "refused")),
+        "reports_waiting": count(everything.select_from(WAITING)),
     }

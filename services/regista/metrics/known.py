@@ -14,9 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, select, update
 
 from regista.domain import events as e
+from regista.metrics.commands import NAME, follow
 from regista.metrics.schedule import candidates
-from regista.metrics.tables import ACTIONS, CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
+from regista.metrics.tables import CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
 from regista.work.logged import Logged
+from regista.work.outbox import drop_pending
 
 KEPT_CHANGES: Final = 200
 """Per endpoint: those with a canary's whole schedule behind them are compared with the champion before it."""
@@ -31,6 +33,7 @@ def forget(connection: Connection) -> None:
     """Forget what is known of the log."""
     for table in FOLLOWED:
         connection.execute(table.delete())
+    drop_pending(connection, NAME)
 
 
 def apply(connection: Connection, logged: Logged, *, loud: bool) -> None:
@@ -143,35 +146,16 @@ def _reported(connection: Connection, logged: Logged, event: e.DeploymentReporte
 def _concluded(connection: Connection, logged: Logged, event: e.ExperimentConcluded, loud: bool) -> None:
     key = key_of(event.environment, event.endpoint)
     where = (CHANGES.c.key == key, CHANGES.c.change == event.change)
-    connection.execute(update(CHANGES).where(*where), {"verdict": event.verdict})
-    same = (VERDICTS.c.key == key, VERDICTS.c.change == event.change, VERDICTS.c.state == "pending")
-    connection.execute(update(VERDICTS).where(*same), {"state": "done", "detail": logged.place})
+    connection.execute(update(CHANGES).where(*where), {"verdict": event.verdict, "concluded": logged.position})
     endpoint = find(connection, key)
-    if not loud or endpoint is None or not endpoint.automatic or endpoint.change != event.change:
-        return
-    if event.verdict in {"proceed", "promote", "roll_back"}:
-        connection.execute(
-            ACTIONS.insert(),
-            {
-                "position": logged.position,
-                "key": key,
-                "change": event.change,
-                "verdict": event.verdict,
-                "cause": logged.place,
-                "reason": "; ".join(event.explanation) or f"the verdict was {event.verdict}",
-                "state": "pending",
-                "detail": "",
-            },
-        )
+    if loud and endpoint is not None and endpoint.automatic and endpoint.change == event.change:
+        follow(connection, endpoint, logged, event)
 
 
 def _end(connection: Connection, key: str, now: float) -> None:
-    """Whatever was to be done about an older change is not done any more."""
     connection.execute(
         update(CHANGES).where(CHANGES.c.key == key, CHANGES.c.ended_at.is_(None)), {"ended_at": now, "on_trial": 0}
     )
-    for table in (VERDICTS, ACTIONS):
-        connection.execute(update(table).where(table.c.key == key, table.c.state == "pending"), {"state": "outdated"})
 
 
 def _take_effect(connection: Connection, key: str, number: int, now: float) -> None:
@@ -190,7 +174,7 @@ def _prune(connection: Connection, key: str) -> None:
     kept = select(CHANGES.c.change).where(CHANGES.c.key == key).order_by(CHANGES.c.change.desc())
     oldest = connection.execute(kept.offset(KEPT_CHANGES).limit(1)).scalar()
     if oldest is not None:
-        for table in (CHANGES, TOTALS, VERDICTS, ACTIONS):
+        for table in (CHANGES, TOTALS, VERDICTS):
             connection.execute(delete(table).where(table.c.key == key, table.c.change <= oldest))
 
 

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, Row, select
 
 from regista.domain import events as e
 from regista.metrics import known
+from regista.metrics.commands import outcome
 from regista.metrics.estimates import QUANTILES, estimate
 from regista.metrics.figures import totals_of
 from regista.metrics.guardrails import Served, judge
 from regista.metrics.schedule import Trial, conclude
-from regista.metrics.tables import ACTIONS, VERDICTS, WAITING, WINDOWS
+from regista.metrics.tables import VERDICTS, WAITING, WINDOWS
 from regista.metrics.totals import Totals, mean_and_deviation
 from regista.metrics.trials import trial_of
 from regista.metrics.windows import WIDTH, begins, window_of
@@ -47,19 +48,17 @@ def endpoint_metrics(connection: Connection, key: str, now: datetime) -> Endpoin
         endpoint=endpoint.endpoint,
         model=endpoint.model,
         automatic=bool(endpoint.automatic),
-        change=None if change is None or trial is None else _change(connection, change, trial),
+        change=None if change is None or trial is None else _change(connection, endpoint, change, trial),
         variants=list(_variants(connection, key, trial, now)),
         waiting=len(waiting),
     )
 
 
-def _change(connection: Connection, change: Row[Any], trial: Trial) -> ChangeMetrics:
+def _change(connection: Connection, endpoint: Row[Any], change: Row[Any], trial: Trial) -> ChangeMetrics:
     on = (VERDICTS.c.key == change.key, VERDICTS.c.change == change.change)
     told = connection.execute(select(VERDICTS).where(*on)).all()
     verdicts = [row for row in told if row.verdict != "inconclusive"] or told
-    acted = connection.execute(
-        select(ACTIONS).where(ACTIONS.c.key == change.key, ACTIONS.c.change == change.change)
-    ).first()
+    acted = None if change.concluded is None else outcome(connection, endpoint, change.concluded)
     if verdicts:
         explanation = json.loads(verdicts[0].explanation)
     else:
@@ -71,7 +70,7 @@ def _change(connection: Connection, change: Row[Any], trial: Trial) -> ChangeMet
         effective_at=None if change.effective_at is None else _moment(change.effective_at),
         verdict=change.verdict or (verdicts[0].verdict if verdicts else None),
         explanation=explanation,
-        acted=None if acted is None else f"{acted.state}: {acted.detail}" if acted.detail else acted.state,
+        acted=acted,
     )
 
 

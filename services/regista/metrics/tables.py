@@ -43,8 +43,12 @@ CHANGES: Final = Table(
     Column("ended_at", Float(53)),
     Column("succeeded", Text, nullable=False),
     Column("verdict", Text),
+    Column("concluded", BigInteger),
 )
-"""What was to be served from ``issued_at`` to ``ended_at``, and was on all targets from ``effective_at`` on."""
+"""What was to be served from ``issued_at`` to ``ended_at``, and was on all targets from ``effective_at`` on.
+
+``verdict`` is the newest in the log, and ``concluded`` the position of that event.
+"""
 
 SEEN: Final = Table(
     "metrics_seen",
@@ -94,42 +98,21 @@ VERDICTS: Final = Table(
     Column("key", Text, primary_key=True),
     Column("change", BigInteger, primary_key=True, autoincrement=False),
     Column("verdict", Text, primary_key=True),
-    Column("step", Integer),
-    Column("measured", Text, nullable=False),
     Column("explanation", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("detail", Text, nullable=False),
 )
-"""Verdicts to tell the registry: written before they are sent, so that the same is sent again. ``state``: pending, done,
-refused, outdated."""
-
-ACTIONS: Final = Table(
-    "metrics_actions",
-    _METADATA,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
-    Column("change", BigInteger, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("cause", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-)
-"""What follows from conclusions in the log, by their positions. ``state`` as of verdicts."""
+"""Verdicts that the registry is told: each once."""
 
 COMPONENT: Final = Component(
     "metrics",
     (
         (
-            *(CreateTable(table) for table in (ENDPOINTS, CHANGES, SEEN, TOTALS, WINDOWS, WAITING, VERDICTS, ACTIONS)),
+            *(CreateTable(table) for table in (ENDPOINTS, CHANGES, SEEN, TOTALS, WINDOWS, WAITING, VERDICTS)),
             CreateIndex(Index("metrics_seen_ended", SEEN.c.ended_at)),
             CreateIndex(Index("metrics_windows_start", WINDOWS.c.start)),
             CreateIndex(Index("metrics_waiting_ended", WAITING.c.ended_at)),
             CreateIndex(Index("metrics_changes_on_trial", CHANGES.c.on_trial)),
-            CreateIndex(Index("metrics_verdicts_state", VERDICTS.c.state)),
-            CreateIndex(Index("metrics_actions_state", ACTIONS.c.state)),
         ),
     ),
 )
-FOLLOWED: Final = (ENDPOINTS, CHANGES, TOTALS, VERDICTS, ACTIONS)
+FOLLOWED: Final = (ENDPOINTS, CHANGES, TOTALS, VERDICTS)
 """What is known of one log, and forgotten with it. What was reported is kept."""

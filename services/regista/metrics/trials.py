@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,14 +11,12 @@ from sqlalchemy import Connection, Row, select
 
 from regista.domain.events import Variant
 from regista.metrics import known
+from regista.metrics.commands import MOST_SAID, tell
 from regista.metrics.guardrails import Served
-from regista.metrics.schedule import Conclusion, Place, Trial, conclude
+from regista.metrics.schedule import Place, Trial, conclude
 from regista.metrics.tables import CHANGES, ENDPOINTS, TOTALS, VERDICTS
 from regista.metrics.totals import Totals, from_json
 
-MOST_SAID: Final = 100
-"""Sentences and measurements of one conclusion."""
-_LONGEST: Final = 1_000
 _LOOKED_BACK: Final = 110
 """Changes that a champion's measurements are looked for in: a schedule has at most 100 steps."""
 
@@ -65,21 +62,12 @@ def _judge(connection: Connection, change: Row[Any], now: datetime) -> bool:
     # One that was told, and did not leave it open, or that the registry refused, is not told again.
     if conclusion.verdict in told or set(told) - {"inconclusive"}:
         return False
-    connection.execute(VERDICTS.insert(), _row(change, trial, conclusion))
+    explanation = json.dumps(conclusion.explanation[:MOST_SAID])
+    verdict = {"key": change.key, "change": change.change, "verdict": conclusion.verdict, "explanation": explanation}
+    connection.execute(VERDICTS.insert(), verdict)
+    step = None if trial.canary is None else trial.canary.step
+    tell(connection, endpoint, change.change, step, conclusion.verdict, conclusion.measured, conclusion.explanation)
     return True
-
-
-def _row(change: Row[Any], trial: Trial, conclusion: Conclusion) -> Mapping[str, Any]:
-    return {
-        "key": change.key,
-        "change": change.change,
-        "verdict": conclusion.verdict,
-        "step": None if trial.canary is None else trial.canary.step,
-        "measured": json.dumps([asdict(measured) for measured in conclusion.measured[:MOST_SAID]]),
-        "explanation": json.dumps([said[:_LONGEST] for said in conclusion.explanation[:MOST_SAID]]),
-        "state": "pending",
-        "detail": "",
-    }
 
 
 def _baseline(

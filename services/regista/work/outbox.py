@@ -197,7 +197,7 @@ class Sender:
         columns, now = ORDERS.c, self._clock()
         mine = columns.sender == self._name
         states = connection.execute(select(columns.state, func.count()).where(mine).group_by(columns.state))
-        counted: dict[str, int] = dict(states.tuples().all())
+        counted: dict[str, int] = {row[0]: row[1] for row in states}
         self._status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
         first = select(func.min(columns.number)).where(mine, columns.state == "pending").group_by(columns.lane)
         due: list[_Due] = []
