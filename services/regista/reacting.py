@@ -8,21 +8,33 @@ from typing import TYPE_CHECKING
 from regista.deployer.targets import Registry
 from regista.deploying import clients_inside, make_deployer
 from regista.http.parts import Part
+from regista.notifying import make_notifier, registry_inside
 from regista.projections.feed import Feed
 from regista.tasks import Tasks
 from regista.work.database import Work
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from regista.settings import Settings
+    from regista.store.log import LogReader
     from regista.store.private import PrivateTable
 
 
 class Reacting:
     """Made, it holds the work database; started, it works until ``close``. ``url`` is where the registry listens."""
 
-    def __init__(self, settings: Settings, feed: Feed, private: PrivateTable, registry: Callable[[], ASGIApp]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        feed: Feed,
+        private: PrivateTable,
+        registry: Callable[[], ASGIApp],
+        *,
+        log: LogReader,
+        metrics: CollectorRegistry,
+    ) -> None:
         """Commands enter the registry by the same door as everybody's, without a socket.
 
         Raises:
@@ -44,21 +56,37 @@ class Reacting:
                 registry=lambda: Registry(self.url, token),
                 secrets=private,
             )
+            self.notifier = make_notifier(
+                settings,
+                self._work,
+                feed,
+                log=log,
+                private=private,
+                registry=registry_inside(settings, asgi),
+                metrics=metrics,
+            )
         except BaseException:
             self._work.close()
             raise
 
     @property
+    def work(self) -> Work:
+        """The work database."""
+        return self._work
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """For the status."""
-        return self._deployer.parts
+        return (*self._deployer.parts, self.notifier)
 
     def start(self, tasks: Tasks) -> None:
         """Run everything."""
         self._deployer.start(tasks)
+        tasks.start("the notifier", self.notifier.run())
 
     async def close(self) -> None:
         """End everything; what is under way is finished, while the registry still answers."""
+        await self.notifier.close()
         await self._deployer.close()
 
     async def release(self) -> None:

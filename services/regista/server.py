@@ -32,6 +32,8 @@ from regista.http.metrics import Metrics
 from regista.http.parts import Part
 from regista.http.sse import EventStreams, stream_routes
 from regista.http.status import Readiness, status_routes
+from regista.notifier.effects import COMPONENT
+from regista.notifier.routes import delivery_routes
 from regista.orphans import OrphanCollector
 from regista.process import running, serve_until_signal
 from regista.projections.api.queries import Queries
@@ -53,9 +55,11 @@ from regista.storage import open_log, open_private, open_views, open_views_of_an
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
 from regista.tasks import CANCELLING, Tasks
+from regista.work.database import Work
 
 if TYPE_CHECKING:
     from regista.kafka_parts import KafkaSide
+    from regista.store.private import PrivateTable
 
 SNAPSHOTS_FILE = "snapshots.db"
 VIEWS_WITHIN = 1.0
@@ -108,9 +112,10 @@ class Application:
             private = open_private(settings)
             opened.callback(private.close)
             self._secrets = Secrets(private)
-            self._reacting = Reacting(settings, self._feed, private, lambda: self.asgi) if alone else None
+            self._reacting = self._reactions(private) if alone else None
             if self._reacting is not None:
                 opened.callback(self._reacting.abandon)
+            self._work = self._open_work(opened) if self._reacting is None else self._reacting.work
             self._upkeep = SecretUpkeep(self._store, private, older_than=timedelta(seconds=settings.orphan_age))
             views, self._projection = self._projected(opened, alone=alone)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
@@ -140,6 +145,18 @@ class Application:
             )
             self.asgi = self._api()
             self._opened = opened.pop_all()
+
+    def _reactions(self, private: PrivateTable) -> Reacting:
+        return Reacting(
+            self.settings, self._feed, private, lambda: self.asgi, log=self._store, metrics=self.metrics.registry
+        )
+
+    def _open_work(self, opened: ExitStack) -> Work:
+        """The work database of the processes beside this one, for what is asked of deliveries here."""
+        work = Work.open(self.settings)
+        opened.callback(work.close)
+        work.migrate(COMPONENT)
+        return work
 
     def _projected(self, opened: ExitStack, *, alone: bool) -> tuple[ViewsSource, Projection]:
         """The views, and who makes them: this process, or another one that it follows."""
@@ -180,8 +197,13 @@ class Application:
                 artifact_routes(self._blobs, max_bytes=settings.max_upload),
                 status_routes(condition, Readiness(condition), self.metrics),
                 admin_routes(administrator, settings.data),
+                delivery_routes(self._work, wake=self._wake_notifier),
             ],
         )
+
+    def _wake_notifier(self) -> None:
+        if self._reacting is not None:
+            self._reacting.notifier.wake()
 
     def _executor(self) -> Executor:
         kafka, keeping = self._kafka, Keeping(self._registrar, self._secrets)

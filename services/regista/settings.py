@@ -14,6 +14,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from regista.bus.settings import PREFIX, KafkaSettings
 from regista.domain.errors import Invalid, Reason
+from regista.notifier.schedule import DELAYS
 
 MIN_TOKEN = 16
 """Characters; a shorter shared token can be guessed over the network."""
@@ -66,6 +67,12 @@ class Settings(KafkaSettings):
     allow_private: bool = Field(
         False, description="Whether targets and webhooks may be at addresses of private networks and of this machine."
     )
+    webhook_retries: Annotated[tuple[Seconds, ...], NoDecode] = Field(
+        DELAYS,
+        description="Seconds, separated by commas, between attempts at a webhook; behind the last it is given up.",
+    )
+    webhook_timeout: Seconds = Field(15.0, description="How long one attempt at a webhook may take.")
+    webhook_kept: Seconds = Field(7 * 86_400.0, description="How long webhooks that were delivered are remembered.")
     target_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
         (), description="Directories, separated by commas, that targets may write to besides their own."
     )
@@ -86,6 +93,11 @@ class Settings(KafkaSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("webhook_retries", mode="before")
+    @classmethod
+    def _split_seconds(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("target_roots", mode="before")
     @classmethod

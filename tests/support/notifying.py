@@ -141,7 +141,7 @@ async def notifying(
     keys = {"key": KEY}
 
     async def secret(id_: str) -> str | None:
-        return keys.get(id_)
+        return keys.get(id_, id_ if "://" in id_ else None)
 
     post = sender or HttpSender(allow_private=True, limits=limits or Limits())
     now = clock or (lambda: datetime.now(UTC))

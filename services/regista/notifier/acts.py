@@ -49,11 +49,7 @@ def need(connection: Connection, subscription: str) -> Subscription:
     """
     found = find(connection, subscription)
     if found is None:
-        raise NotFound(
-            f"the notifier knows no subscription {subscription!r}",
-            code="unknown_subscription",
-            hint="A new one is known within a second, where a notifier runs: GET /v1/status shows it.",
-        )
+        raise unknown_subscription(subscription)
     return found
 
 
@@ -143,6 +139,15 @@ def go_on(connection: Connection, replay: Replay, events: Sequence[Logged], reac
 
 def _end(connection: Connection, replay: Replay, now: datetime, error: str | None = None) -> None:
     connection.execute(update(ACTS).where(ACTS.c.id == replay.id).values(finished_at=micros(now), error=error))
+
+
+def unknown_subscription(subscription: str) -> NotFound:
+    """There never was one of this id, as far as the log was read."""
+    return NotFound(
+        f"the notifier knows no subscription {subscription!r}",
+        code="unknown_subscription",
+        hint="A new one is known within a second, where a notifier runs: GET /v1/status shows it.",
+    )
 
 
 def unknown_delivery(subscription: str, position: int) -> NotFound:

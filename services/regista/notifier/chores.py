@@ -57,6 +57,10 @@ class Registry(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:

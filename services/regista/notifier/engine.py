@@ -24,6 +24,7 @@ from regista.domain.errors import RegistaError
 from regista.notifier import queue
 from regista.notifier.clock import Clock, micros, utc_now
 from regista.notifier.queue import Claim, Outcome
+from regista.notifier.redaction import without_secrets
 from regista.notifier.room import Bounds, Room
 from regista.notifier.schedule import Schedule
 from regista.notifier.sender import GONE, Reply, Sender
@@ -39,6 +40,7 @@ _POLL = 1.0
 _AGAIN = 1.0
 _SOON = 0.05
 _GRACE = 5.0
+_ERASED = "its address or its secret was erased: give it anew (PATCH its url, or rotate), and deliver again"
 logger = logging.getLogger("regista.notifier")
 
 
@@ -52,7 +54,7 @@ class Database(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the engine works with. ``secret`` gives the key with an id, None when it is erased; ``chance`` as ``random``."""
+    """What the engine works with. ``secret`` gives what the private table holds under an id, None: it is erased; ``chance`` as ``random``."""
 
     sender: Sender
     secret: Callable[[str], Awaitable[str | None]]
@@ -146,11 +148,14 @@ class Engine:
                 return True
         try:
             made = await self._database.run(partial(self._step, outcomes, looks, now))
-        except RegistaError as error:
+        except Exception as error:
             self._outcomes = outcomes + self._outcomes
             self._looks = None
             self._resumed = self._resumed and not isinstance(error, Overtaken)
-            logger.warning("deliveries stand still: %s", error.detail)
+            if isinstance(error, RegistaError):
+                logger.warning("deliveries stand still: %s", error.detail)
+            else:
+                logger.exception("deliveries stand still")
             return False
         self._resumed = True
         self._remember(made, everything=looks is None)
@@ -221,13 +226,15 @@ class Engine:
 
     async def _attempt(self, claim: Claim, subscription: Subscription) -> Reply:
         now = self._means.clock()
+        url = await self._means.secret(subscription.address)
         found = [await self._means.secret(secret.id) for secret in subscription.secrets if secret.holds(now)]
         keys = [key for key in found if key is not None]
-        if not keys:
-            return Reply(None, 0.0, "its secret was erased: rotate it, and deliver again")
+        if url is None or not keys:
+            return Reply(None, 0.0, _ERASED)
         body = body_of(subscription.template, claim.body)
         headers = {"Content-Type": body.media_type, **signed(claim.message_id, now, body.content, keys)}
-        return await self._means.sender.post(subscription.url, headers, body.content)
+        reply = await self._means.sender.post(url, headers, body.content)
+        return without_secrets(reply, url, keys)
 
     async def _finish(self) -> None:
         if self._sending:

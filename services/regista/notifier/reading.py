@@ -12,6 +12,8 @@ from regista.notifier.subscriptions import Secret, Subscription
 from regista.work.logged import Logged
 
 _STREAM = "subscription/"
+_URL = "url"
+_SIGNING = "signing"
 _REMOVED = "regista.subscription.removed.v1"
 _DESCRIBING = frozenset({"regista.subscription.created.v1", "regista.subscription.changed.v1"})
 
@@ -19,15 +21,14 @@ _DESCRIBING = frozenset({"regista.subscription.created.v1", "regista.subscriptio
 class Kept(Protocol):
     """A secret as events name it."""
 
-    @property
-    def id(self) -> str:
-        """Its id in the private table."""
+    name: str
+    id: str
+    expires_at: datetime | None
 
 
 class Described(Protocol):
     """What an event says that a subscription is from now on."""
 
-    url: str
     template: str
     types: Sequence[str]
     models: Sequence[str]
@@ -57,16 +58,11 @@ def changed(event: Logged, known: Mapping[str, Subscription]) -> Subscription | 
     return Subscription(
         id=id_,
         sequence=event.sequence,
-        url=said.url,
+        address=next((one.id for one in said.secrets if one.name == _URL), ""),
         template=said.template,
         filter=Filter(
             tuple(said.types), tuple(said.models), tuple(said.streams), tuple(said.environments), tuple(said.actors)
         ),
-        secrets=tuple(Secret(one.id, _until(one)) for one in said.secrets),
+        secrets=tuple(Secret(one.id, one.expires_at) for one in said.secrets if one.name == _SIGNING),
         disabled=said.disabled,
     )
-
-
-def _until(secret: Kept) -> datetime | None:
-    until: datetime | None = getattr(secret, "until", None)
-    return until

@@ -100,7 +100,7 @@ class HttpSender:
             answer.status,
             perf_counter() - started,
             None if taken else f"answered with {answer.status}",
-            answer.body.decode("utf-8", "replace").replace("\0", "")[:EXCERPT],
+            answer.body.decode("utf-8", "replace").replace("\0", "")[:READ_AT_MOST],
             retry_after(answer.headers.get("retry-after"), self._clock()),
         )
 

@@ -29,11 +29,14 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Where to send what. ``sequence`` is that of its newest event; ``secrets`` are the newest first."""
+    """Where to send what. ``sequence`` is that of its newest event; ``secrets`` are the newest first.
+
+    ``address`` is the id of its URL in the private table: who knows a URL can often post there.
+    """
 
     id: str
     sequence: int
-    url: str
+    address: str
     template: str
     filter: Filter
     secrets: tuple[Secret, ...]
@@ -66,7 +69,7 @@ def save(connection: Connection, subscription: Subscription, now: datetime) -> N
     values = {
         "subscription": subscription.id,
         "sequence": subscription.sequence,
-        "url": subscription.url,
+        "address": subscription.address,
         "template": subscription.template,
         "filters": orjson.dumps(asdict(subscription.filter)).decode(),
         "secrets": orjson.dumps([(secret.id, secret.until) for secret in subscription.secrets]).decode(),
@@ -111,7 +114,7 @@ def _subscription(row: Any) -> Subscription:  # noqa: ANN401 - a row by its colu
     return Subscription(
         id=row["subscription"],
         sequence=row["sequence"],
-        url=row["url"],
+        address=row["address"],
         template=row["template"],
         filter=Filter(**filters),
         secrets=secrets,

@@ -30,7 +30,7 @@ SUBSCRIPTIONS = Table(
     METADATA,
     Column("subscription", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
-    Column("url", Text, nullable=False),
+    Column("address", Text, nullable=False),
     Column("template", Text, nullable=False),
     Column("filters", Text, nullable=False),
     Column("secrets", Text, nullable=False),
@@ -38,7 +38,9 @@ SUBSCRIPTIONS = Table(
     Column("removed", Boolean, nullable=False),
     Column("gone", BigInteger),
 )
-"""As the newest event of each says. ``gone``: the position of the delivery that was answered with 410, until acted upon."""
+"""As the newest event of each says; ``address`` and ``secrets`` are ids of the private table, and nothing of them is here.
+
+``gone``: the position of the delivery that was answered with 410, until acted upon."""
 
 EVENTS = Table(
     "notifier_events",

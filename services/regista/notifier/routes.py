@@ -1,0 +1,232 @@
+"""The routes of deliveries: list, inspect, redeliver, replay. Any process with the work database serves them.
+
+What is asked for here is carried out by the notifier that leads, within about a second when it is another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Annotated, Any, TypeAlias
+
+import orjson
+from fastapi import APIRouter, Path, Query
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+
+from regista.domain.errors import Invalid, RegistaError, Unavailable
+from regista.domain.references import is_identifier
+from regista.notifier import acts, ledger
+from regista.notifier.acts import Asked
+from regista.notifier.clock import Clock, moment, utc_now
+from regista.notifier.effects import NAME
+from regista.notifier.engine import Database
+from regista.notifier.tables import FAILED, PENDING
+from regista.projections.api.paging import next_page, query_id, read_page
+from regista.wire import deliveries as w
+from regista.wire.resources import Page
+from regista.work.tables import CONSUMERS
+
+WITHIN = 2.0
+"""Seconds that a read waits for the notifier to have read the log up to ``min_position``."""
+_LOOK_EVERY = 0.02
+_LIMIT = 100
+
+Subscription: TypeAlias = Annotated[str, Path(description="The subscription's id.")]
+DeliveryId: TypeAlias = Annotated[int, Path(ge=1, lt=2**63, description="The position of the event.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1_000, description="Most items of a page.")]
+Token: TypeAlias = Annotated[str | None, Query(description="`next` of the page before.")]
+Least: TypeAlias = Annotated[
+    int | None, Query(ge=0, lt=2**63, description="Wait until the notifier has read the log up to this position.")
+]
+
+
+def delivery_routes(
+    database: Database, *, wake: Callable[[], None] = lambda: None, clock: Clock = utc_now
+) -> APIRouter:
+    """The routes. ``wake`` is called when something may be sent at once, where this process sends."""
+    router = APIRouter(prefix="/v1/subscriptions/{subscription}", tags=["deliveries"])
+
+    def asked(request: Request, reason: str | None) -> Asked:
+        # PostgreSQL keeps no NUL in a text.
+        told = None if reason is None else reason.replace("\0", "")
+        return Asked(request.state.principal.actor, told, clock())
+
+    @router.get("/deliveries")
+    async def list_deliveries(
+        subscription: Subscription,
+        state: Annotated[w.State | None, Query(description="Only those in this state.")] = None,
+        limit: Limit = _LIMIT,
+        page: Token = None,
+        min_position: Least = None,
+    ) -> Page[w.Delivery]:
+        """Deliveries of a subscription, that of the newest event first."""
+        await _reached(database, min_position)
+        query = query_id("deliveries", subscription, state)
+        before: int | None = _behind(page, query, int)
+        rows = await database.run(
+            partial(_list, subscription=_known(subscription), state=state, before=before, limit=limit + 1)
+        )
+        following = next_page(query, [rows[limit - 1]["position"]]) if len(rows) > limit else None
+        return Page(items=[w.Delivery(**_delivery(row)) for row in rows[:limit]], next=following)
+
+    @router.get("/deliveries/{delivery}")
+    async def get_delivery(
+        subscription: Subscription, delivery: DeliveryId, min_position: Least = None
+    ) -> w.DeliveryDetail:
+        """A delivery with what is sent and every attempt."""
+        await _reached(database, min_position)
+        return await database.run(partial(_detail, subscription=_known(subscription), position=delivery))
+
+    @router.post("/deliveries/{delivery}/redeliver")
+    async def redeliver(
+        request: Request, subscription: Subscription, delivery: DeliveryId, body: w.Redeliver | None = None
+    ) -> w.DeliveryDetail:
+        """Send a delivery again, whatever became of it; one that waits for another attempt has it now."""
+        wanted = asked(request, body.reason if body else None)
+
+        def write(connection: Connection) -> w.DeliveryDetail:
+            acts.redeliver(connection, _known(subscription), delivery, wanted)
+            return _detail(connection, subscription, delivery)
+
+        answer = await database.run(write)
+        wake()
+        return answer
+
+    @router.post("/replay", status_code=201)
+    async def replay_events(request: Request, subscription: Subscription, body: w.Replay) -> w.Resending:
+        """Send the events of a range of positions that pass the subscription's filters, as if they happened now.
+
+        What was delivered of them is delivered again with the ids of the first time; the order of each stream is kept.
+        """
+        wanted = asked(request, body.reason)
+
+        def write(connection: Connection) -> w.Resending:
+            read = _position(connection)
+            last = read if body.to is None else min(body.to, read)
+            if body.from_ > last:
+                raise Invalid(
+                    f"there is nothing from position {body.from_} to {last if body.to is None else body.to}",
+                    code="bad_range",
+                    hint=f"The notifier has read the log up to position {read}.",
+                )
+            id_ = acts.ask_replay(connection, _known(subscription), body.from_, last, wanted)
+            return _resending(next(row for row in _acts(connection, subscription, None, 1) if row["id"] == id_))
+
+        return await database.run(write)
+
+    @router.get("/replays")
+    async def list_replays(subscription: Subscription, limit: Limit = _LIMIT, page: Token = None) -> Page[w.Resending]:
+        """Replays and redeliveries that were asked for, the newest first."""
+        query = query_id("replays", subscription)
+        before: str | None = _behind(page, query, str)
+        rows = await database.run(lambda connection: _acts(connection, _known(subscription), before, limit + 1))
+        following = next_page(query, [rows[limit - 1]["id"]]) if len(rows) > limit else None
+        return Page(items=[_resending(row) for row in rows[:limit]], next=following)
+
+    return router
+
+
+def _behind(token: str | None, query: str, kind: type) -> Any:  # noqa: ANN401 - of this kind, or None
+    key = read_page(token, query, kind)
+    return None if key is None else key[0]
+
+
+def _known(subscription: str) -> str:
+    if not is_identifier(subscription):
+        raise acts.unknown_subscription(subscription[:80])
+    return subscription
+
+
+def _list(connection: Connection, subscription: str, state: str | None, before: int | None, limit: int) -> list[Any]:
+    acts.need(connection, subscription)
+    return list(ledger.deliveries(connection, subscription, state=state, before=before, limit=limit))
+
+
+def _acts(connection: Connection, subscription: str, before: str | None, limit: int) -> list[Any]:
+    acts.need(connection, subscription)
+    return list(ledger.acts(connection, subscription, before=before, limit=limit))
+
+
+def _detail(connection: Connection, subscription: str, position: int) -> w.DeliveryDetail:
+    acts.need(connection, subscription)
+    row = ledger.delivery(connection, subscription, position)
+    if row is None:
+        raise acts.unknown_delivery(subscription, position)
+    history = [
+        w.Attempt(
+            number=one["number"],
+            started_at=moment(one["started_at"]),
+            duration=one["duration"] / 1_000_000,
+            status=one["status"],
+            error=one["error"],
+            excerpt=one["excerpt"],
+        )
+        for one in ledger.attempts(connection, subscription, position)
+    ]
+    return w.DeliveryDetail(**_delivery(row), event=orjson.loads(row["body"]), history=history)
+
+
+def _delivery(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row by its columns
+    waits = row["state"] in (PENDING, FAILED)
+    return {
+        "subscription": row["subscription"],
+        "delivery": row["position"],
+        "message_id": row["message_id"],
+        "stream": row["stream"],
+        "type": row["type"],
+        "state": row["state"],
+        "origin": row["origin"],
+        "attempts": row["attempts"],
+        "failures": row["failures"],
+        "status": row["status"],
+        "error": row["error"],
+        "created_at": moment(row["created_at"]),
+        "next_attempt_at": moment(row["due"]) if waits else None,
+        "finished_at": None if row["finished_at"] is None else moment(row["finished_at"]),
+    }
+
+
+def _resending(row: Any) -> w.Resending:  # noqa: ANN401 - a row by its columns
+    given = {name: row[name] for name in ("id", "subscription", "act", "next", "queued", "actor", "reason", "error")}
+    finished = row["finished_at"]
+    return w.Resending.model_validate(
+        {
+            **given,
+            "from": row["first"],
+            "to": row["last"],
+            "requested_at": moment(row["requested_at"]),
+            "finished_at": None if finished is None else moment(finished),
+        }
+    )
+
+
+def _position(connection: Connection) -> int:
+    """How far the notifier has read the log."""
+    return connection.execute(select(CONSUMERS.c.position).where(CONSUMERS.c.name == NAME)).scalar() or 0
+
+
+async def _reached(database: Database, position: int | None) -> None:
+    """Return when the notifier has read the log up to a position.
+
+    Raises:
+        Unavailable: ``deliveries_behind``: it has not, for two seconds.
+    """
+    if position is None:
+        return
+    deadline = monotonic() + WITHIN
+    while (reached := await database.run(_position)) < position:
+        if monotonic() > deadline:
+            raise behind(reached, position)
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def behind(reached: int, position: int) -> RegistaError:
+    """The notifier has not come so far."""
+    return Unavailable(
+        f"the notifier has read the log up to position {reached}, not {position}",
+        code="deliveries_behind",
+        hint="GET /v1/status shows how it stands; a registry that is spread out needs a `regista notify`.",
+    )
