@@ -188,9 +188,10 @@ async def test_a_crash_leaves_the_old_or_the_new(subject: Subject) -> None:
             ended = True
         except PowerCut:
             pass
-        assert await subject.served() in (old, new), f"after {steps} steps"
         await crashing.aclose()
         restarted = subject.open()
+        await restarted.observe("prod", "fraud")
+        assert await subject.served() in (old, new), f"after {steps} steps"
         await restarted.apply(wanted(change + 1, champion, canary))
         assert await subject.served() == new
         await restarted.aclose()

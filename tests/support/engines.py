@@ -19,9 +19,10 @@ Look = Callable[[], str | None]
 _found: dict[str, str | None] = {}
 
 
-def executable(name: str) -> Look:
-    """A look for a program: None when it is there, else why it cannot be used."""
-    return lambda: None if shutil.which(name) else f"no {name} on the PATH"
+def executable(name: str, *also: str) -> Look:
+    """A look for a program, in folders that are not on the PATH too: None when it is there, else why it cannot be used."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *also))
+    return lambda: None if shutil.which(name, path=path) else f"no {name} on the PATH"
 
 
 def _kafka(version: str, address: str | None) -> Look:
@@ -49,6 +50,7 @@ LOOKS: dict[str, Look] = {
     "git": executable("git"),
     "make": executable("make"),
     "openssl": executable("openssl"),
+    "nginx": executable("nginx", "/usr/sbin"),
     "compose": compose.why_not,
     "kcat": executable("kcat"),
     "kafka": _kafka(kafka_jars.MAIN, "REGISTA_TEST_KAFKA"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
@@ -10,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.support.model_doubles import Models, digest_of, free_port, models_served
 from tests.support.serving import serving
 
 from regista.deployer.targets import Registry, Target, TargetContext, Wanted, open_target
@@ -23,10 +26,6 @@ from regista.settings import Settings
 
 LOG = "0f4c1a52"
 NOBODY = Registry("http://127.0.0.1:1")
-
-
-def digest_of(ordinal: int) -> str:
-    return f"sha256:{ordinal:064x}"
 
 
 def variant(
@@ -79,6 +78,7 @@ class Subject(ABC):
         self.folder = folder
         self.settings: dict[str, Any] = {}
         self.secrets: dict[str, str] = {}
+        self.private = True
 
     def open(self) -> Target:
         """Open it, or open it again: with what is on disk."""
@@ -87,7 +87,7 @@ class Subject(ABC):
     def context(self) -> TargetContext:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        return TargetContext("t", self.settings, self.secrets, data, NOBODY, allow_private=True)
+        return TargetContext("t", self.settings, self.secrets, data, NOBODY, allow_private=self.private)
 
     def versions(self) -> tuple[Variant, Variant]:
         """A champion with 87.5 % and a canary with the rest."""
@@ -209,6 +209,69 @@ async def http(folder: Path) -> AsyncIterator[Http]:
         yield subject
 
 
-SUBJECTS: dict[str, Beside] = {"directory": directory, "templates": templates, "http": http}
-ENGINES: dict[str, str] = {}
+class Nginx(Subject):
+    """A real nginx in front of three servers that say what they are."""
+
+    kind = "nginx"
+
+    def __init__(self, folder: Path, models: Models) -> None:
+        super().__init__(folder)
+        self.models = models
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.settings = {
+            "listen": self.url.removeprefix("http://"),
+            "upstream": models.template,
+            "keepalive_timeout": 2,
+            "workers": 1,
+        }
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        """What the workers say that they are configured with, and whether requests really come to each variant."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=10) as client:
+            try:
+                told = (await client.get("/regista/generation")).json()
+            except httpx.ConnectError:
+                return set()
+            state = json.loads((self.folder / "data" / "nginx" / "states" / f"{told['state']}.json").read_bytes())
+            entry = state["endpoints"].get(f"prod/{endpoint}".lower())
+            answer = await client.post(f"/prod/{endpoint}/predict", json={})
+            if entry is None:
+                assert answer.status_code == httpx.codes.NOT_FOUND
+                return set()
+            variants = entry["variants"]
+            for region in {variant["region"] for variant in variants}:
+                expected = {v["ordinal"] for v in variants if v["region"] == region and v["weight"] > 1}
+                headers = {"Regista-Region": region} if region else {}
+                answers = [
+                    (await client.post(f"/prod/{endpoint}/predict", json={}, headers=headers)) for _ in range(60)
+                ]
+                assert {answer.json()["ordinal"] for answer in answers} == expected
+        return {
+            ObservedVariant(v["artifact_digest"], v["role"], v["weight"], v["mirror"], v["region"]) for v in variants
+        }
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """The address is another program's."""
+        with socket.create_server(("127.0.0.1", int(self.url.rpartition(":")[2]))):
+            yield
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """The servers of the models are where they may not be called."""
+        before = self.settings
+        self.settings = {**before, "upstream": before["upstream"].replace("127.0.0.{ordinal}", "localhost")}
+        self.private = False
+        yield
+        self.settings, self.private = before, True
+
+
+@asynccontextmanager
+async def nginx(folder: Path) -> AsyncIterator[Nginx]:
+    with models_served() as models:
+        yield Nginx(folder, models)
+
+
+SUBJECTS: dict[str, Beside] = {"directory": directory, "templates": templates, "http": http, "nginx": nginx}
+ENGINES: dict[str, str] = {"nginx": "nginx"}
 """What a machine may lack, by subject."""

@@ -1,0 +1,144 @@
+"""The nginx processes: tested, started, reloaded, ended, and told apart by their ids (``/proc``)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from regista.deployer.targets.base import TargetFailed
+from regista.domain.errors import Invalid
+
+_POLL = 0.02
+_TEST_WITHIN = 30.0
+_LATER = ("host not found in upstream", "Address already in use", "bind()")
+
+
+def executable() -> str:
+    """The program: on the PATH, or where Debian puts it. Never from a target's settings: they are no right to run things.
+
+    Raises:
+        Invalid: ``no_nginx``.
+    """
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Invalid("there is no nginx on this machine", code="no_nginx", hint="apt-get install nginx-light")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """One master, by the file with its id. ``prefix`` is what relative paths in ``configuration`` are relative to."""
+
+    program: str
+    prefix: Path
+    configuration: Path
+    pid_file: Path
+
+    async def test(self, configuration: Path) -> None:
+        """Return when nginx finds nothing wrong with it.
+
+        Raises:
+            TargetFailed: ``configuration_refused``, with what nginx says.
+        """
+        await self._run("-t", "-q", "-c", str(configuration))
+
+    async def start(self) -> None:
+        """Return when it listens."""
+        await self._run("-c", str(self.configuration))
+
+    def reload(self) -> None:
+        """Ask for new workers with the configuration as it is now.
+
+        Raises:
+            TargetFailed: ``not_running``.
+        """
+        master = self.master()
+        if master is None:
+            raise TargetFailed(f"no nginx runs by {self.pid_file}", code="not_running", retryable=True)
+        os.kill(master, signal.SIGHUP)
+
+    async def stop(self, within: float) -> None:
+        """End it when every request is answered, or at the latest then."""
+        for number in (signal.SIGQUIT, signal.SIGTERM):
+            master = self.master()
+            if master is None:
+                return
+            with suppress(ProcessLookupError):
+                os.kill(master, number)
+            if await gone([master], within):
+                return
+
+    def master(self) -> int | None:
+        """The id of the master, if it runs. An id that another program has by now is none."""
+        try:
+            pid = int(self.pid_file.read_text())
+            return pid if b"nginx: master" in Path(f"/proc/{pid}/cmdline").read_bytes() else None
+        except (OSError, ValueError):
+            return None
+
+    def workers(self) -> set[int]:
+        """The ids of its workers, those that are leaving too."""
+        master = self.master()
+        if master is None:
+            return set()
+        try:
+            children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        except OSError:
+            return set()
+        return {int(child) for child in children}
+
+    async def _run(self, *arguments: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            self.program,
+            "-p",
+            f"{self.prefix}/",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), _TEST_WITHIN)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise TargetFailed("nginx did not come to an end", code="nginx_hangs", retryable=True) from None
+        if process.returncode:
+            text = " ".join(said.decode(errors="replace").split())[-600:]
+            raise TargetFailed(
+                f"nginx refuses the configuration: {text}",
+                code="configuration_refused",
+                retryable=any(sign in text for sign in _LATER),
+            )
+
+
+def leaving(pid: int) -> bool:
+    """Whether a worker takes no more connections, or has gone."""
+    try:
+        return b"shutting down" in (line := Path(f"/proc/{pid}/cmdline").read_bytes()) or not line
+    except OSError:
+        return True
+
+
+async def gone(pids: Iterable[int], within: float) -> bool:
+    """Wait for processes to end: whether they did."""
+    deadline = asyncio.get_running_loop().time() + within
+    while any(map(_exists, pids := list(pids))):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_POLL)
+    return True
+
+
+def _exists(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
