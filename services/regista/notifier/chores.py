@@ -93,6 +93,7 @@ class Chores:
         ready: Callable[[], bool],
         wake: Callable[[], None],
         poll: float = _POLL,
+        rows: int = _ROWS,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -103,6 +104,7 @@ class Chores:
         self._ready = ready
         self._wake = wake
         self._poll = poll
+        self._rows = rows
         self._closing = asyncio.Event()
         self._told: set[Gone] = set()
         self.figures = Figures()
@@ -175,7 +177,7 @@ class Chores:
 
     async def _carry_out(self, replay: acts.Replay) -> None:
         while not self._closing.is_set() and self._ready():
-            events = await self._history.events(replay.next, _ROWS)
+            events = await self._history.events(replay.next, self._rows)
             reached = events[-1].position if events else replay.last
             await self._database.run(partial(self._go_on, replay, events, reached, self._clock()))
             self._wake()
