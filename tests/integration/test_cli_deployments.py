@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +22,7 @@ WHY = ("--reason", "because")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(tmp_path_factory.mktemp("cli")) as running:
+    with running_server(tmp_path_factory.mktemp("cli"), allow_private=True) as running:
         yield running
 
 
@@ -89,56 +89,10 @@ def endpoint(regista: Regista, model: str) -> str:
     """An endpoint for it, in an environment of its own, deployed to two targets."""
     regista("environment", "define", model, "--stages", "staging,production")
     for target in ("a", "b"):
-        regista("target", "put", f"{model}-{target}", "--kind", "nginx")
+        regista("target", "put", f"{model}-{target}", "--kind", "directory")
     name = f"{model}/fraud"
     regista("endpoint", "create", name, "--model", model, "--target", f"{model}-a", "--target", f"{model}-b")
     return name
-
-
-@contextmanager
-def answering(server: RunningServer, answer: Callable[[Client, Any], None]) -> Iterator[None]:
-    """Somebody who reads each event as it becomes visible, in the place of deployers and followers."""
-    with Client(server.url, actor="system:deployer") as client:
-        begin = client.status().log_position
-
-        def run() -> None:
-            for event in client.follow(after=begin):
-                if event.type == "regista.model.retired.v1":
-                    return
-                answer(client, event)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield
-        finally:
-            end = f"e{uuid4().hex[:8]}"
-            client.create_model(end)
-            client.retire_model(end, reason="the test is over")
-            thread.join(30)
-            assert not thread.is_alive()
-
-
-def deploys(**states: str) -> Callable[[Client, Any], None]:
-    """A deployer: it tells a state for each target, by the end of the target's name; ``silent`` for nothing."""
-
-    def answer(client: Client, event: Any) -> None:
-        kinds = ("regista.endpoint.traffic-changed.v1", "regista.endpoint.rolled-back.v1")
-        if event.type not in kinds:
-            return
-        _, environment, name = event.stream.split("/")
-        for target, state in states.items():
-            client.report_deployment(
-                environment,
-                name,
-                target=f"{environment}-{target}",
-                change=event.sequence,
-                state=state,  # type: ignore[arg-type]  # one of its words
-                detail="no room" if state == "failed" else None,
-                attempts=2,
-            )
-
-    return answer
 
 
 def test_environments_and_targets_are_said_as_a_whole(regista: Regista, model: str, tmp_path: Path) -> None:
@@ -213,32 +167,147 @@ def test_what_is_wrong_with_traffic_is_told_in_the_words_of_the_command_line(reg
     assert "regista endpoint ls" in regista.refused("rollback", "nowhere/fraud", *WHY)
 
 
-def test_waiting_ends_when_every_target_has_told(regista: Regista, server: RunningServer, endpoint: str) -> None:
-    with answering(server, deploys(a="succeeded", b="succeeded")):
-        said = regista("traffic", endpoint, "--promote", "1", *WHY, "--wait")
-        environment = endpoint.partition("/")[0]
-        assert f"{endpoint} on {environment}-a  succeeded at attempt 2" in said
-        done = regista.json("traffic", endpoint, "--promote", "2", *WHY, "--wait")
-        assert [one["state"] for one in done["deployments"]] == ["succeeded", "succeeded"]
+def test_waiting_ends_when_every_target_has_told(regista: Regista, endpoint: str) -> None:
+    environment = endpoint.partition("/")[0]
+    said = regista("traffic", endpoint, "--promote", "1", *WHY, "--wait")
+    for target in ("a", "b"):
+        assert f"{endpoint} on {environment}-{target}  succeeded" in said
+    done = regista.json("traffic", endpoint, "1=50", "2=50", *WHY, "--wait")
+    assert [(one["target"][-1], one["state"]) for one in done["deployments"]] == [
+        ("a", "succeeded"),
+        ("b", "succeeded"),
+    ]
+    back = regista.json("rollback", endpoint, *WHY, "--wait")
+    assert {one["change"] for one in back["deployments"]} == {back["change"]}
+    regista("endpoint", "update", endpoint, "--no-targets")
+    assert "nothing to wait for" in regista.run("traffic", endpoint, "2=100", *WHY, "--wait").stderr
 
 
-def test_a_target_that_failed_or_told_nothing_is_exit_code_4(
-    regista: Regista, server: RunningServer, endpoint: str
-) -> None:
-    with answering(server, deploys(a="succeeded", b="failed")):
-        assert "failed at attempt 2: no room" in regista("traffic", endpoint, "1=100", *WHY, "--wait", code=4)
-        regista("traffic", endpoint, "2=100", *WHY)
-        back = regista.json("rollback", endpoint, *WHY, "--wait", code=4)
-        assert sorted(one["state"] for one in back["deployments"]) == ["failed", "succeeded"]
-    with answering(server, deploys(a="succeeded")):
+def test_a_target_that_failed_is_exit_code_4(regista: Regista, endpoint: str) -> None:
+    environment = endpoint.partition("/")[0]
+    regista("target", "put", f"{environment}-b", "--kind", "no-such-kind")
+    said = regista("traffic", endpoint, "1=100", *WHY, "--wait", code=4)
+    assert f"{environment}-b  failed" in said
+    assert "no-such-kind" in said
+    back = regista.json("traffic", endpoint, "2=100", *WHY, "--wait", code=4)
+    assert [one["state"] for one in back["deployments"]] == ["succeeded", "failed"]
+    shown = regista.json("endpoint", "show", endpoint)
+    assert (shown["state"], [one["state"] for one in shown["actual"]]) == ("failed", ["succeeded", "failed"])
+    assert "no-such-kind" in regista("endpoint", "show", endpoint)
+
+
+def test_a_target_that_tells_nothing_in_time_is_exit_code_4(regista: Regista, endpoint: str) -> None:
+    environment = endpoint.partition("/")[0]
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        regista("target", "put", f"{environment}-b", "--kind", "http", "--set", f"url={url}", "--set", "timeout=5")
         late = regista.json("traffic", endpoint, "3=100", *WHY, "--wait", "--timeout", "1", code=4)
-        assert sorted(one["state"] for one in late["deployments"]) == ["succeeded", "unknown"]
+    assert [one["state"] for one in late["deployments"]] == ["succeeded", "unknown"]
+    assert regista.json("endpoint", "show", endpoint)["pending"] == [f"{environment}-b"]
 
 
-def test_a_newer_change_that_is_told_of_overtakes(regista: Regista, server: RunningServer, endpoint: str) -> None:
-    first = regista.json("traffic", endpoint, "1=100", *WHY, "--command-id", endpoint)
-    with answering(server, deploys(a="succeeded", b="succeeded")):
-        regista("traffic", endpoint, "2=100", *WHY, "--wait")
-    again = regista.json("traffic", endpoint, "1=100", *WHY, "--command-id", endpoint, "--wait", code=4)
-    assert (again["replayed"], again["change"]) == (True, first["change"])
-    assert {one["state"] for one in again["deployments"]} == {"superseded"}
+def test_what_is_served_can_be_looked_at_from_all_sides(regista: Regista, model: str, endpoint: str) -> None:
+    regista("endpoint", "update", endpoint, "--guardrail", "errors<=0.02 min=500", "--automatic")
+    first = regista.json("traffic", endpoint, "1=90", "2=10", *WHY, "--wait")
+    regista("traffic", endpoint, "--promote", "2", "--reason", "it won", "--wait")
+    shown = regista("endpoint", "show", endpoint)
+    assert re.search(r"wanted +1\.1\.0\n", shown)
+    assert "errors<=0.02 min=500" in shown
+    assert regista.json("endpoint", "show", endpoint)["state"] == "deployed"
+    then = regista.json("endpoint", "show", endpoint, "--at", str(first["position"]))
+    assert [v["weight"] for v in then["wanted"]["variants"]] == [90, 10]
+    assert [e["endpoint"] for e in regista.json("endpoint", "ls", model)] == ["fraud"]
+    assert "1.1.0" in regista("endpoint", "ls", "--model", model)
+    assert regista.json("endpoint", "log", endpoint)[1]["change"] == first["change"]
+    log = regista("endpoint", "log", endpoint).splitlines()
+    assert "it won" in log[1]
+    assert "1.0.0 90 %, 1.1.0 challenger 10 %" in log[2]
+    assert len(regista.json("endpoint", "log", endpoint, "--deployments")) == 4
+    assert "succeeded" in regista("endpoint", "log", endpoint, "--deployments")
+    assert endpoint in regista("environment", "show", model)
+    assert model in regista("environment", "ls")
+    assert "directory" in regista("target", "show", f"{model}-a")
+    assert f"{model}-a" in regista("target", "ls")
+    said = regista("log", "--stream", f"endpoint/{endpoint}")
+    assert f"changed the traffic of {endpoint} to 1.1.0 100 %" in said
+    assert f"{endpoint}: changed" not in said
+    served = regista("production", model)
+    assert endpoint in served
+
+
+def test_regions_that_are_not_named_stay_as_they_are(regista: Regista, model: str, endpoint: str) -> None:
+    regista("environment", "define", model, "--stages", "staging", "--regions", "eu,us")
+    regista("traffic", endpoint, "1=100", *WHY)
+    eu = regista.json("traffic", endpoint, "1=80", "2=20", "--shadow", "3", "--region", "eu", *WHY)
+    assert [(v["region"], v["version"], v["weight"]) for v in eu["variants"]] == [
+        ("eu", "1.0.0", 80),
+        ("eu", "1.1.0", 20),
+        ("eu", "1.2.0", 0),
+        ("us", "1.0.0", 100),
+    ]
+    us = regista.json("traffic", endpoint, "--canary", "2:10,100", "--region", "us", *WHY)
+    assert [(v["role"], v["weight"]) for v in us["variants"] if v["region"] == "us"] == [
+        ("champion", 90),
+        ("canary", 10),
+    ]
+    assert len([v for v in us["variants"] if v["region"] == "eu"]) == 3
+
+
+def test_a_canary_alone_comes_in_beside_what_is_served(regista: Regista, endpoint: str) -> None:
+    assert "nothing is served there yet" in regista.refused("traffic", endpoint, "--canary", "2:5,100", *WHY, code=2)
+    regista("traffic", endpoint, "1=100", "--shadow", "3=50", *WHY)
+    begun = regista.json("traffic", endpoint, "--canary", "2:5,100", *WHY)
+    assert [(v["version"], v["role"], v["weight"], v["mirror"]) for v in begun["variants"]] == [
+        ("1.0.0", "champion", 95, 0),
+        ("1.1.0", "canary", 5, 0),
+        ("1.2.0", "shadow", 0, 50),
+    ]
+
+
+def test_endpoints_that_follow_move_with_the_model_and_the_rest_is_named(
+    regista: Regista, client: Client, model: str, endpoint: str
+) -> None:
+    regista("endpoint", "update", endpoint, "--follow", "@production")
+    regista("endpoint", "create", f"{model}/other", "--model", model, "--target", f"{model}-a")
+    assert f"{endpoint}  follows @production: it is to serve 1.0.0" in regista(
+        "promote", model, "1", "--to", "production", *WHY
+    )
+    done = regista.json("promote", model, "2", "--to", "production", *WHY, "--wait")
+    assert [(one["endpoint"], one["state"]) for one in done["endpoints"]] == [(endpoint, "moved")]
+    assert [one["state"] for one in done["deployments"]] == ["succeeded", "succeeded"]
+    regista("traffic", f"{model}/other", "2=100", *WHY)
+    back = regista.json("rollback", model, *WHY, "--wait")
+    assert {one["endpoint"]: one["state"] for one in back["endpoints"]} == {
+        endpoint: "moved",
+        f"{model}/other": "stays",
+    }
+    [rest] = [one["command"] for one in back["endpoints"] if one["command"]]
+    assert rest == f"regista traffic {model}/other --promote 1.0.0 --reason …"
+    regista(*rest.split()[1:-1], "because")
+    assert client.endpoint(model, "other").wanted.variants[0].version == "1.0.0"
+    said = regista("rollback", model, "--to", "2", *WHY)
+    assert f"{model}/other  serves 1.0.0, and does not follow @production" in said
+
+
+def test_a_follower_that_the_rules_hold_back_is_told_with_the_reason(
+    regista: Regista, model: str, endpoint: str
+) -> None:
+    regista("environment", "define", model, "--stages", "production")
+    regista("endpoint", "update", endpoint, "--follow", "@best")
+    said = regista("alias", "set", model, "best", "1")
+    assert "did not let 1.0.0 in" in said
+    assert "serves production" in said
+    assert "refused" in regista("endpoint", "show", endpoint)
+    assert regista.json("alias", "set", model, "best", "2", "--wait", code=4)["endpoints"][0]["state"] == "refused"
+
+
+def test_an_environment_goes_back_to_a_moment_as_one(regista: Regista, model: str, endpoint: str) -> None:
+    regista("endpoint", "create", f"{model}/other", "--model", model, "--target", f"{model}-a")
+    for name in (endpoint, f"{model}/other"):
+        then = regista.json("traffic", name, "1=100", *WHY)["position"]
+    for name in (endpoint, f"{model}/other"):
+        regista("traffic", name, "2=100", *WHY)
+    back = regista.json("rollback", "--environment", model, "--at", str(then), *WHY, "--wait")
+    assert sorted(one["stream"] for one in back["events"]) == [f"endpoint/{endpoint}", f"endpoint/{model}/other"]
+    assert {one["state"] for one in back["deployments"]} == {"succeeded"}
+    assert len(back["deployments"]) == 3

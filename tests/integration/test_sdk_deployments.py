@@ -47,7 +47,7 @@ def name(client: Client) -> str:
         client.register_version(name, version(number))
         client.promote(name, str(number + 1), to="staging", reason=WHY, keep_existing=True)
     client.define_environment(name, stages=["staging"])
-    client.put_target(name, kind="nginx", settings={"port": 8081})
+    client.put_target(name, kind="directory")
     client.create_endpoint(name, name, model=name, targets=[name])
     return name
 
@@ -56,12 +56,11 @@ def test_an_endpoint_lives_and_every_write_answers_what_it_made(client: Client, 
     updated = client.update_endpoint(
         name,
         name,
-        follow="@staging",
-        automatic=True,
+        follow="@nobody",
         guardrails=[Guardrail(metric="errors", limit="maximum", value=0.02, minimum_samples=500)],
     )
-    assert (updated.follow, updated.automatic, updated.guardrails[0].value) == ("@staging", True, 0.02)
-    assert client.update_endpoint(name, name, description="d").follow == "@staging"
+    assert (updated.follow, updated.guardrails[0].value) == ("@nobody", 0.02)
+    assert client.update_endpoint(name, name, description="d").follow == "@nobody"
     split = client.change_traffic(name, name, {"1": 87.5, "2": 12.5}, reason=WHY, cause=f"model/{name}@3")
     assert [(v.ordinal, v.role, v.weight) for v in split.variants] == [(1, "champion", 87.5), (2, "challenger", 12.5)]
     assert split.change == split.sequence
@@ -79,8 +78,10 @@ def test_an_endpoint_lives_and_every_write_answers_what_it_made(client: Client, 
     assert [(v.ordinal, v.weight) for v in alone.variants] == [(2, 100)]
     back = client.roll_back_endpoint(name, name, reason=WHY)
     assert [v.ordinal for v in back.variants] == [1, 2]
-    followed = client.follow_version(name, name, followed="@staging", reason=WHY)
-    assert ([v.ordinal for v in followed.variants], followed.refused) == ([3], None)
+    with pytest.raises(Refused) as caught:
+        client.follow_version(name, name, followed="@nobody", reason=WHY)
+    assert caught.value.code == "nothing_to_follow"
+    client.change_traffic(name, name, promote="3", reason=WHY)
     whole = client.roll_back_environment(name, at=split.position, reason=WHY)
     assert whole.events is None or [e.stream for e in whole.events] == [f"endpoint/{name}/{name}"]
     assert client.update_endpoint(name, name, follow=None).follow is None
@@ -137,7 +138,7 @@ def test_a_refusal_has_every_reason_and_a_dry_run_changes_nothing(client: Client
     assert [event.type for event in client.define_environment.dry_run(f"{name}-new", stages=["production"]).events] == [
         "regista.environment.defined.v1"
     ]
-    assert list(client.events(after=before)) == []
+    assert list(client.events(after=before, actor="tester")) == []
 
 
 async def test_the_awaited_client_writes_the_same_once(server: RunningServer, name: str) -> None:

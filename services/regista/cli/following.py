@@ -129,7 +129,7 @@ def _followed(shell: Shell, moved: Moved, timeout: float) -> list[Standing]:
 
 def _at_first(endpoint: v.Endpoint, moved: Moved) -> Standing | None:
     """How it stands as far as it can be told now; None: it has nothing to do with it."""
-    if endpoint.follow == moved.followed:
+    if endpoint.follow is not None and endpoint.follow.lower() == moved.followed.lower():
         if _serves(endpoint, moved.version) and endpoint.wanted.cause != moved.cause:
             return Standing(endpoint, "serves it", endpoint.wanted.change)
         if endpoint.wanted.cause == moved.cause:

@@ -136,6 +136,14 @@ def secret(source: str, option: str = "--secret") -> str:
     return _secret("it", source, option)
 
 
+def seconds(text: str, option: str) -> int:
+    """A duration: ``90``, ``10m``, ``12h``, ``1d``."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r}: write a duration such as 90s, 10m, 12h or 1d", param_hint=option)
+    return int(found[1]) * _SECONDS[found[2]]
+
+
 def _secret(name: str, source: str, option: str = "--secret") -> str:
     if source == "-":
         return sys.stdin.read().rstrip("\r\n")

@@ -22,9 +22,11 @@ class DeploymentReads:
         return Read(_views().Environment, path("environments", environment), {"at": at})
 
     @listing
-    def environments(self, *, page_size: int | None = None, page_token: str | None = None) -> List[v.Environment]:
-        """All environments, by name."""
-        return List(_page("Environment"), path("environments"), {"limit": page_size}, page_token)
+    def environments(
+        self, *, at: Moment | None = None, page_size: int | None = None, page_token: str | None = None
+    ) -> List[v.Environment]:
+        """All environments, by name; now or at a moment in the past."""
+        return List(_page("Environment"), path("environments"), {"at": at, "limit": page_size}, page_token)
 
     @read
     def target(self, target: str) -> Read[v.Target]:
@@ -47,11 +49,24 @@ class DeploymentReads:
         *,
         environment: str | None = None,
         model: str | None = None,
+        target: str | None = None,
+        state: str | None = None,
+        at: Moment | None = None,
         page_size: int | None = None,
         page_token: str | None = None,
     ) -> List[v.Endpoint]:
-        """The endpoints, by environment and name; those of one environment, or of one model."""
-        query = {"environment": environment, "model": model, "limit": page_size}
+        """The endpoints, by environment and name, that all of what is given lets through; now or at a moment.
+
+        ``state`` is that of the endpoint: deployed, pending, drifting, failed, idle, untargeted or retired.
+        """
+        query = {
+            "environment": environment,
+            "model": model,
+            "target": target,
+            "state": state,
+            "at": at,
+            "limit": page_size,
+        }
         return List(_page("Endpoint"), path("endpoints"), query, page_token)
 
     @listing
@@ -59,12 +74,16 @@ class DeploymentReads:
         self,
         model: str | None = None,
         *,
+        environment: str | None = None,
         at: Moment | None = None,
         page_size: int | None = None,
         page_token: str | None = None,
     ) -> List[v.Production]:
-        """What is in production, since when, by whom and why, what was before, and which endpoints serve the model."""
-        query = {"model": model, "at": at, "limit": page_size}
+        """What is in production, since when, by whom and why, what was before, and which endpoints serve the model.
+
+        With ``environment`` only the endpoints that are there.
+        """
+        query = {"model": model, "environment": environment, "at": at, "limit": page_size}
         return List(_page("Production"), path("production"), query, page_token)
 
     @listing
@@ -77,11 +96,17 @@ class DeploymentReads:
 
     @listing
     def deployments(
-        self, environment: str, endpoint: str, *, page_size: int | None = None, page_token: str | None = None
+        self,
+        environment: str,
+        endpoint: str,
+        *,
+        target: str | None = None,
+        page_size: int | None = None,
+        page_token: str | None = None,
     ) -> List[v.Deployment]:
-        """What became of each change on each target, the newest first."""
+        """What became of each change on each target, or on one, the newest first."""
         where = path("endpoints", environment, endpoint, "deployments")
-        return List(_page("Deployment"), where, {"limit": page_size}, page_token)
+        return List(_page("Deployment"), where, {"target": target, "limit": page_size}, page_token)
 
 
 def _page(answer: str) -> type[Page[Any]]:

@@ -161,12 +161,15 @@ class Reads(DeploymentReads):
         since: Moment | None = None,
         until: Moment | None = None,
         version: str | None = None,
+        endpoint: str | None = None,
+        environment: str | None = None,
         order: Order | None = None,
         page_size: int | None = None,
     ) -> EventList:
         """The events of the log in order, behind a position, up to the present end.
 
         ``type`` may be short (``version.promoted``); ``version``, with ``model``, names those that touched a version.
+        ``endpoint`` is written ``prod/fraud``; ``environment`` means it and all endpoints in it.
         With ``order="desc"`` the newest come first, and ``after`` means before.
         """
         return EventList(
@@ -179,6 +182,8 @@ class Reads(DeploymentReads):
                 "since": since,
                 "until": until,
                 "version": version,
+                "endpoint": endpoint,
+                "environment": environment,
                 "order": order,
                 "limit": page_size,
             }

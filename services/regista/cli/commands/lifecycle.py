@@ -63,8 +63,17 @@ def archive(shell: Shell, model: Model, ref: Ref, reason: RequiredReason, leave_
         print_version(shell, written, "is archived")
 
 
-def set_alias(shell: Shell, model: Model, alias: Alias, ref: Ref, reason: Reason = None, expect: Expect = None) -> None:
-    """Point an alias at a version."""
+def set_alias(
+    shell: Shell,
+    model: Model,
+    alias: Alias,
+    ref: Ref,
+    reason: Reason = None,
+    expect: Expect = None,
+    wait: waiting.Wait = False,
+    timeout: waiting.Timeout = waiting.PATIENCE,
+) -> None:
+    """Point an alias at a version; endpoints that follow the alias serve it."""
     written = shell.write(
         shell.client.set_alias,
         model,
@@ -73,8 +82,13 @@ def set_alias(shell: Shell, model: Model, alias: Alias, ref: Ref, reason: Reason
         reason=reason,
         **parse.expectation(expect),
     )
-    if written is not None:
-        _print_alias(shell, written)
+    if written is not None and written.version is not None:
+        if not shell.out.as_json:
+            _print_alias(shell, written)
+        cause = f"{written.stream}@{written.sequence}"
+        name = f"@{written.alias}"
+        moved = following.Moved(written.model, name, written.version, None, cause, written.position)
+        following.tell(shell, written, moved, wait=wait, timeout=timeout)
 
 
 def remove_alias(shell: Shell, model: Model, alias: Alias, reason: Reason = None, expect: Expect = None) -> None:
