@@ -60,6 +60,7 @@ def put(name: str, path: str, body: Any, status: int, code: str, *reasons: str, 
 
 VERSIONS = "/fraud/versions"
 ENDPOINT = "!endpoints/prod/fraud"
+HOOK = "https://ci.example.org/hook"
 """With a mark before what is no model."""
 EVERYTHING = ("artifact", "code", "datasets", "metrics", "trained_at", "author")
 WHY = {"reason": "because"}
@@ -244,6 +245,26 @@ ROWS = [
     Refusal("retiring an endpoint without a reason", "DELETE", "/v1/endpoints/prod/fraud", None, 422, "reason_required"),
     Refusal("a change that is no number", "DELETE", "/v1/endpoints/prod/fraud?reason=x&expect_change=two", None, 400,
             "bad_parameter"),
+    # Subscriptions.
+    post("a subscription with every mistake", "!subscriptions",
+         {"url": HOOK, "types": ["version.promotd"], "models": ["a b"], "streams": ["fraud"], "actors": ["A B"]}, 422,
+         "invalid_subscription", "types[0]", "models[0]", "streams[0]", "actors[0]"),
+    post("an address with a password", "!subscriptions", {"url": "https://ann:x@example.org"}, 422, "bad_url", "url"),
+    post("an address and a secret that are none", "!subscriptions", {"url": "ftp://x", "secret": "x"}, 422,
+         "invalid_subscription", "url", "secret"),
+    post("a template that there is not", "!subscriptions", {"url": HOOK, "template": "teams"}, 422, "invalid", "template"),
+    post("a taken subscription", "!subscriptions", {"url": HOOK, "id": "RISK"}, 409, "name_taken"),
+    post("a removed subscription", "!subscriptions", {"url": HOOK, "id": "gone"}, 409, "name_taken"),
+    Refusal("a change of an unknown subscription", "PATCH", "/v1/subscriptions/nobody", {"description": "x"}, 404,
+            "unknown_subscription"),
+    Refusal("a change of a removed subscription", "PATCH", "/v1/subscriptions/gone", {"description": "x"}, 410,
+            "subscription_removed"),
+    Refusal("a change of nothing", "PATCH", "/v1/subscriptions/risk", {}, 422, "nothing_to_change"),
+    Refusal("disabling without a reason", "PATCH", "/v1/subscriptions/risk", {"disabled": True}, 422, "reason_required"),
+    post("a rotation to no secret", "!subscriptions/risk/rotate", {"secret": "whsec_x"}, 422, "bad_secret", "secret"),
+    post("a rotation that keeps the one before too long", "!subscriptions/risk/rotate", {"keep_seconds": 10**8}, 422,
+         "invalid", "keep_seconds"),
+    Refusal("removing a subscription without a reason", "DELETE", "/v1/subscriptions/risk", None, 422, "reason_required"),
     # The request itself.
     post("an idempotency key with another body", "", {"name": "other"}, 422, "idempotency_key_reused", Idempotency_Key="taken"),
     post("an idempotency key with a line feed", "", {"name": "other"}, 422, "bad_idempotency_key", Idempotency_Key="a b"),
@@ -287,6 +308,9 @@ async def _furnish(client: httpx.AsyncClient) -> None:
     await do("PUT", "!targets/edge", {"kind": "nginx", "settings": {"port": 8081}})
     await do("POST", "!endpoints", {"environment": "prod", "name": "fraud", "model": "fraud", "targets": ["edge"]})
     await do("PUT", f"{ENDPOINT}/traffic", {"promote": "1.0.0", **WHY})
+    for name in ("risk", "gone"):
+        await do("POST", "!subscriptions", {"url": HOOK, "id": name})
+    await do("DELETE", "!subscriptions/gone?reason=done")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

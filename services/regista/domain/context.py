@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from regista.domain.errors import Invalid
@@ -40,7 +41,8 @@ class Context:
 
     One that is not among them is taken for one of which nothing has happened. ``missing_artifacts``: manifest digests
     whose bytes the artifact store no longer has. ``plain``: it was seen before that every text of command and reason
-    can be printed; otherwise each is looked at. ``kept``: where the secrets lie that the command brings, by their names.
+    can be printed; otherwise each is looked at. ``kept``: where the secrets lie that the command brings, by their names. ``now``: the time that the
+    events will have.
     """
 
     reason: str | None = None
@@ -48,6 +50,7 @@ class Context:
     missing_artifacts: frozenset[str] = frozenset()
     plain: bool = False
     kept: Mapping[str, SecretRef] = field(default_factory=dict)
+    now: datetime | None = None
 
 
 def need_reason(context: Reasoned, what: str) -> None:

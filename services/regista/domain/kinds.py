@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from regista.domain import endpoint, environment, model, target
+from regista.domain import endpoint, environment, model, subscription, target
 from regista.domain.context import State
 from regista.domain.errors import Internal
 from regista.domain.events import Event
@@ -29,8 +29,11 @@ MODEL: Final = Kind("model", model.EMPTY, model.evolve, model.fold)
 ENVIRONMENT: Final = Kind("environment", environment.EMPTY, environment.evolve, environment.fold)
 TARGET: Final = Kind("target", target.EMPTY, target.evolve, target.fold)
 ENDPOINT: Final = Kind("endpoint", endpoint.EMPTY, endpoint.evolve, endpoint.fold)
+SUBSCRIPTION: Final = Kind("subscription", subscription.EMPTY, subscription.evolve, subscription.fold)
 
-KINDS: Final[Mapping[str, Kind[Any]]] = {kind.prefix: kind for kind in (MODEL, ENVIRONMENT, TARGET, ENDPOINT)}
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    kind.prefix: kind for kind in (MODEL, ENVIRONMENT, TARGET, ENDPOINT, SUBSCRIPTION)
+}
 """The closed table. The log's own stream is not in it: nobody decides on that."""
 
 

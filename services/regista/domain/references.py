@@ -104,6 +104,11 @@ def endpoint_stream(environment: str, name: str) -> str:
     return f"endpoint/{'/'.join(checked).lower()}"
 
 
+def subscription_stream(name: str) -> str:
+    """The stream of a subscription, by its id in lower case."""
+    return f"subscription/{check_name(name, 'id of a subscription').lower()}"
+
+
 def parse_endpoint(text: str) -> tuple[str, str]:
     """The environment and the name of ``prod/fraud``, as they are spelled there.
 

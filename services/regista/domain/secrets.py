@@ -9,7 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from regista.domain.errors import Reason
-from regista.domain.events import Event, SecretRef, TargetChanged, TargetRemoved
+from regista.domain.events import (
+    Event,
+    SecretRef,
+    SubscriptionChanged,
+    SubscriptionRemoved,
+    TargetChanged,
+    TargetRemoved,
+)
 
 MAX_SECRETS = 100
 """Of one target or subscription."""
@@ -60,7 +67,18 @@ def merged(
 
 def displaced(event: Event) -> frozenset[str]:
     """The ids of secrets that counted before an event and never will again."""
-    if not isinstance(event, TargetChanged | TargetRemoved):
-        return frozenset()
-    kept = () if isinstance(event, TargetRemoved) else event.secrets
-    return frozenset(secret.id for secret in event.previous_secrets) - {secret.id for secret in kept}
+    match event:
+        case TargetChanged():
+            return _ids(event.previous_secrets) - _ids(event.secrets)
+        case TargetRemoved():
+            return _ids(event.previous_secrets)
+        case SubscriptionChanged():
+            return _ids(event.previous.secrets) - _ids(event.secrets)
+        case SubscriptionRemoved():
+            return _ids(event.previous.secrets)
+        case _:
+            return frozenset()
+
+
+def _ids(secrets: Iterable[SecretRef]) -> frozenset[str]:
+    return frozenset(secret.id for secret in secrets)

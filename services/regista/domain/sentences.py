@@ -87,6 +87,14 @@ def _concluded(data: Data) -> str:
     return f"judged change {data['change']} of {_where(data)}{step}: {data['verdict'].replace('_', ' ')}"
 
 
+def _subscription_changed(data: Data) -> str:
+    before, name = data["previous"], data["subscription"]
+    if data["disabled"] != before["disabled"]:
+        return f"disabled the subscription {name}" if data["disabled"] else f"enabled the subscription {name}"
+    changed = [field.replace("_", " ") for field in before if data[field] != before[field]]
+    return f"changed {', '.join(changed) or 'nothing'} of the subscription {name}"
+
+
 _SENTENCES: dict[str, Callable[[Data], str]] = {
     "regista.model.registered.v1": lambda d: f"took the name {d['model']}",
     "regista.model.updated.v1": lambda d: "changed " + _changed(d, "title", "description", "owner", "tags", "policy"),
@@ -119,6 +127,9 @@ _SENTENCES: dict[str, Callable[[Data], str]] = {
     "regista.endpoint.deployment-reported.v1": _deployed,
     "regista.endpoint.experiment-concluded.v1": _concluded,
     "regista.endpoint.retired.v1": lambda d: f"retired {_where(d)}",
+    "regista.subscription.created.v1": lambda d: f"subscribed {d['subscription']} at {d['url']}",
+    "regista.subscription.changed.v1": _subscription_changed,
+    "regista.subscription.removed.v1": lambda d: f"removed the subscription {d['subscription']}",
     "regista.log.created.v1": lambda _: "created the log",
     "regista.log.healed.v1": lambda d: (
         f"healed from {d['source']}: {d['restored']} events restored, {d['quarantined']} put aside"

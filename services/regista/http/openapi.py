@@ -34,6 +34,7 @@ _TAGS = {
     "environments": "Where models are served: which stages, in which regions.",
     "targets": "Systems that deployments are made to.",
     "endpoints": "What is served where: traffic, canaries, rollbacks, and what targets report.",
+    "subscriptions": "Where events are sent to: webhooks.",
     "deliveries": "Webhooks: what was sent to a subscription, what became of it, and sending it again.",
     "events": "The log: audit, history, and the live stream.",
     "lineage": "What was made of what.",

@@ -109,10 +109,11 @@ class Attempt:
         before = {stream: self._get(stream) for stream in self.streams}
         states = {stream: held.state for stream, held in before.items()}
         check_if_match(states[self._subject.stream], request.command, request.if_match)
-        given = Given(request.reason, self.missing, self.known, self._plain, self.then, request.kept)
+        now = self._clock()
+        given = Given(request.reason, self.missing, self.known, self._plain, self.then, request.kept, now)
         events = self._subject.decide(states, given)
         self._check_looked_up(states, events)
-        meta, after, stored, passed = self._meta(), dict[str, StreamState](), list[StoredEvent](), list[State]()
+        meta, after, stored, passed = self._meta(now), dict[str, StreamState](), list[StoredEvent](), list[State]()
         for stream, event in events:
             last = after.get(stream) or before[stream]
             recorded = Recorded(stream, last.state.sequence + 1, replace(meta, previous_hash=last.last_hash), event)
@@ -180,11 +181,11 @@ class Attempt:
             raise Stale(stream)
         return held
 
-    def _meta(self) -> Meta:
+    def _meta(self, now: datetime) -> Meta:
         request = self._request
         origin = request.command.origin if isinstance(request.command, c.RegisterVersion) else None
         return Meta(
-            time=self._clock(),
+            time=now,
             actor=request.caller.actor,
             identity=request.caller.identity if origin is None else "import",
             reason=request.reason,

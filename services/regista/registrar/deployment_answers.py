@@ -1,4 +1,4 @@
-"""What writes on environments, targets and endpoints answer. Weights are in percent here, as everywhere outside."""
+"""What writes on environments, targets, endpoints and subscriptions answer. Weights are in percent here, as everywhere outside."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 from regista.domain import events as e
 from regista.domain.endpoint import EndpointState
 from regista.domain.environment import EnvironmentState
+from regista.domain.subscription import SubscriptionState
 from regista.domain.target import TargetState
 
 Answer: TypeAlias = dict[str, Any]
@@ -36,6 +37,28 @@ def _target(_: e.Event, state: TargetState) -> Answer:
         "description": state.description,
         "settings": orjson.loads(state.settings),
         "secrets": [secret(kept) for kept in state.secrets],
+    }
+
+
+def _subscription(_: e.Event, state: SubscriptionState) -> Answer:
+    """A subscription that was removed is told by its id alone."""
+    if not state.exists:
+        return {"subscription": state.name, "removed": True}
+    now = state.now
+    return {
+        "subscription": state.name,
+        "removed": False,
+        "url": now.url,
+        "types": list(now.types),
+        "models": list(now.models),
+        "streams": list(now.streams),
+        "environments": list(now.environments),
+        "actors": list(now.actors),
+        "template": now.template,
+        "description": now.description,
+        "disabled": now.disabled,
+        "disabled_reason": now.disabled_reason,
+        "secrets": [secret(kept) for kept in now.secrets],
     }
 
 
@@ -142,6 +165,15 @@ RESOURCES: Final[dict[type[e.Event], Callable[[Any, Any], Answer]]] = {
     e.DeploymentReported: _reported,
     e.ExperimentConcluded: _concluded,
     e.EndpointRetired: _endpoint,
+    e.SubscriptionCreated: _subscription,
+    e.SubscriptionChanged: _subscription,
+    e.SubscriptionRemoved: _subscription,
 }
-CREATING: Final = (e.TargetCreated, e.EndpointCreated, e.DeploymentReported, e.ExperimentConcluded)
+CREATING: Final = (
+    e.TargetCreated,
+    e.EndpointCreated,
+    e.DeploymentReported,
+    e.ExperimentConcluded,
+    e.SubscriptionCreated,
+)
 """Events whose command is answered with 201."""

@@ -21,13 +21,15 @@ from regista.registrar.model_writes import IF_NONE_MATCH, MODEL_WRITES
 from regista.registrar.preconditions import if_none_match, read_if_match
 from regista.registrar.request import Caller, check_cause
 from regista.registrar.request import Request as CommandRequest
+from regista.registrar.subscription_conversion import identified
+from regista.registrar.subscription_writes import SUBSCRIPTION_WRITES
 from regista.registrar.writes import Write
 from regista.wire import resources as r
 
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Called with the command's name, ``done`` or an error's code, and the seconds it took."""
 
-WRITES: Final = (*MODEL_WRITES, *DEPLOYMENT_WRITES)
+WRITES: Final = (*MODEL_WRITES, *DEPLOYMENT_WRITES, *SUBSCRIPTION_WRITES)
 """Every write of the API."""
 
 
@@ -80,12 +82,13 @@ def _handler(registrar: Executor, write: Write, observe: Observe) -> Callable[[R
             command = write.command(request.path_params, body, query)
             if IF_NONE_MATCH in write.documented.headers:
                 command = if_none_match(request.headers.get("if-none-match"), command)
+            caller, command_id = _caller(request), request.headers.get("idempotency-key")
             answer = await registrar.execute(
                 CommandRequest(
-                    command=command,
-                    caller=_caller(request),
+                    command=identified(command, caller.actor, command_id),
+                    caller=caller,
                     reason=query.get("reason") if body is None else getattr(body, "reason", None),
-                    command_id=request.headers.get("idempotency-key"),
+                    command_id=command_id,
                     if_match=read_if_match(request.headers.get("if-match")),
                     dry_run=read_flag(query, "dry_run"),
                     cause=check_cause(request.headers.get("regista-cause")),

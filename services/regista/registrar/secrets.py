@@ -18,6 +18,7 @@ from regista.domain.errors import Internal, RegistaError, Unavailable
 from regista.domain.events import SecretRef
 from regista.domain.identifiers import new_id
 from regista.domain.secrets import GivenSecret
+from regista.domain.subscription.commands import CreateSubscription, RotateSubscriptionSecret, UpdateSubscription
 from regista.domain.target.commands import PutTarget
 from regista.registrar.acknowledge import Executor
 from regista.registrar.answers import Outcome
@@ -125,7 +126,7 @@ def new_secret() -> str:
 def _with_fingerprints(request: Request, kept: dict[str, SecretRef]) -> Command:
     """The command with what tells a given secret from another; one that is made is no part of what was asked for."""
     command = request.command
-    if not isinstance(command, PutTarget):
+    if not isinstance(command, PutTarget | CreateSubscription | UpdateSubscription | RotateSubscriptionSecret):
         raise Internal(f"{type(command).__name__} takes no secrets", code="no_secrets")
     given = (
         GivenSecret(s.name, kept[s.name].fingerprint if request.secrets[s.name] is not None else "")

@@ -34,11 +34,17 @@ SENT = {
     ("POST", "endpoints/{environment}/{endpoint}/reports"): "ReportDeployment",
     ("POST", "endpoints/{environment}/{endpoint}/conclude"): "ConcludeExperiment",
     ("DELETE", "endpoints/{environment}/{endpoint}"): "RetireEndpoint",
+    ("POST", "subscriptions"): "CreateSubscription",
+    ("PATCH", "subscriptions/{subscription}"): "UpdateSubscription",
+    ("POST", "subscriptions/{subscription}/rotate"): "RotateSubscriptionSecret",
+    ("DELETE", "subscriptions/{subscription}"): "RemoveSubscription",
 }
 """The type of each write of the API: by its method and its path below ``/v1/``."""
 
-SECRET_FIELDS = {"PutTarget": "secrets"}
+SECRET_FIELDS = {"PutTarget": "secrets", "UpdateSubscription": "url"}
 """What in a body is secret, by the type: an order must not have it."""
+SECRETIVE = frozenset({"CreateSubscription", "RotateSubscriptionSecret"})
+"""Those that cannot be orders at all: a secret is in each of them, or in its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,9 @@ class Order:
 
     @property
     def gives_secrets(self) -> bool:
-        """Whether the body gives a secret, which no queue may have."""
+        """Whether it gives a secret, or asks for one: no queue may have any."""
+        if self.type in SECRETIVE:
+            return True
         field = SECRET_FIELDS.get(self.type)
         if field is None or self.body is None:
             return False

@@ -128,6 +128,22 @@ def test_every_event_has_its_words() -> None:
             " 2.0.0 shadow mirrored 100 % (step 1 of 2)"),
         ),
         ("endpoint.retired", {"environment": "prod", "endpoint": "fraud"}, "retired prod/fraud"),
+        (
+            "subscription.changed",
+            {
+                "subscription": "risk", "disabled": True, "secrets": [{"id": "2"}],
+                "previous": {"disabled": False, "secrets": [{"id": "1"}]},
+            },
+            "disabled the subscription risk",
+        ),
+        (
+            "subscription.changed",
+            {
+                "subscription": "risk", "disabled": False, "secrets": [{"id": "2"}],
+                "previous": {"disabled": False, "secrets": [{"id": "1"}]},
+            },
+            "changed secrets of the subscription risk",
+        ),
         ("version.registered", {"version": "1.1.0", "numbering": {"level": "minor"}}, "registered 1.1.0 (minor)"),
         (
             "version.promoted",
@@ -151,4 +167,4 @@ def test_events_are_told_in_words(kind: str, data: dict[str, Any], words: str) -
 
 
 def test_an_event_of_a_later_release_is_told_by_its_type() -> None:
-    assert sentence("regista.subscription.created.v1", {}) == "regista.subscription.created.v1"
+    assert sentence("regista.policy.published.v1", {}) == "regista.policy.published.v1"

@@ -14,6 +14,7 @@ FIRST: dict[str, type[e.Event]] = {
     "environment/prod": e.EnvironmentDefined,
     "target/edge": e.TargetCreated,
     "endpoint/prod/fraud": e.EndpointCreated,
+    "subscription/risk": e.SubscriptionCreated,
 }
 
 

@@ -62,6 +62,12 @@ from regista.domain.events.model import (
     VersionRolledBack,
     VersionUpdated,
 )
+from regista.domain.events.subscription import (
+    Subscribed,
+    SubscriptionChanged,
+    SubscriptionCreated,
+    SubscriptionRemoved,
+)
 from regista.domain.events.target import (
     SecretRef,
     TargetChanged,
@@ -108,6 +114,10 @@ __all__ = [
     "Origin",
     "Role",
     "SecretRef",
+    "Subscribed",
+    "SubscriptionChanged",
+    "SubscriptionCreated",
+    "SubscriptionRemoved",
     "Supplied",
     "TargetChanged",
     "TargetCreated",
@@ -150,6 +160,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
         DeploymentReported,
         ExperimentConcluded,
         EndpointRetired,
+        SubscriptionCreated,
+        SubscriptionChanged,
+        SubscriptionRemoved,
         LogCreated,
         LogImported,
         LogHealed,

@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 
 from regista.domain.endpoint.commands import Command as EndpointCommand
 from regista.domain.environment.commands import DefineEnvironment, RollBackEnvironment
+from regista.domain.subscription.commands import Command as SubscriptionCommand
 from regista.domain.target.commands import PutTarget, RemoveTarget
 from regista.registrar.commands import Command
 from regista.registrar.subjects.base import Given, Held, StreamEvent, Subject
@@ -13,6 +14,7 @@ from regista.registrar.subjects.endpoints import EndpointSubject
 from regista.registrar.subjects.environments import EnvironmentSubject
 from regista.registrar.subjects.models import ModelSubject
 from regista.registrar.subjects.rollback import EnvironmentRollback
+from regista.registrar.subjects.subscriptions import SubscriptionSubject
 from regista.registrar.subjects.targets import TargetSubject
 
 __all__ = ["Given", "Held", "StreamEvent", "Subject", "subject_of"]
@@ -23,6 +25,7 @@ _OTHERS: Final[dict[type[Any], type[Any]]] = {
     PutTarget: TargetSubject,
     RemoveTarget: TargetSubject,
     **dict.fromkeys(get_args(EndpointCommand), EndpointSubject),
+    **dict.fromkeys(get_args(SubscriptionCommand), SubscriptionSubject),
 }
 """By the class of the command; all others are about models."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from regista.domain.context import State
@@ -23,7 +24,8 @@ class Given:
     """What a decision knows beside the states of its streams.
 
     ``known`` is what the artifact store says of the artifact to register, ``missing`` which stored ones are gone;
-    ``then`` the states at the moment that the command names. ``plain`` and ``kept``: as in the domain's contexts.
+    ``then`` the states at the moment that the command names. ``plain``, ``kept`` and ``now``: as in the domain's
+    contexts.
     """
 
     reason: str | None
@@ -32,6 +34,7 @@ class Given:
     plain: bool
     then: Mapping[str, State] = field(default_factory=dict)
     kept: Mapping[str, SecretRef] = field(default_factory=dict)
+    now: datetime | None = None
 
 
 class Subject(Protocol):
