@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -305,12 +306,15 @@ async def _furnish(client: httpx.AsyncClient) -> None:
     await do("POST", "/imported/versions", {"origin": {"system": "mlflow", "id": "7"}})
     await do("DELETE", "/retired?reason=done")
     await do("PUT", "!environments/prod", {"stages": ["staging", "production"]})
-    await do("PUT", "!targets/edge", {"kind": "nginx", "settings": {"port": 8081}})
+    await do("PUT", "!targets/edge", {"kind": "directory"})
     await do("POST", "!endpoints", {"environment": "prod", "name": "fraud", "model": "fraud", "targets": ["edge"]})
     await do("PUT", f"{ENDPOINT}/traffic", {"promote": "1.0.0", **WHY})
     for name in ("risk", "gone"):
-        await do("POST", "!subscriptions", {"url": HOOK, "id": name})
+        await do("POST", "!subscriptions", {"url": HOOK, "id": name, "types": ["log.healed"]})
     await do("DELETE", "!subscriptions/gone?reason=done")
+    async with asyncio.timeout(30):  # until then the deployer writes, too
+        while not (await client.get("/v1/events?type=endpoint.deployment-reported")).json()["items"]:
+            pass
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Final
 
 from regista.domain.errors import Reason
@@ -33,7 +32,8 @@ def type_problems(types: Iterable[str]) -> Iterator[Reason]:
     ``*`` stands for any characters, in the short name or in the full one.
     """
     for i, name in enumerate(types):
-        if name not in EVENT_TYPES and not any(fnmatchcase(known, name) for known in (*_SHORT, *EVENT_TYPES)):
+        pattern = re.compile(".*".join(map(re.escape, name.split("*"))))
+        if not any(pattern.fullmatch(known) for known in (*_SHORT, *EVENT_TYPES)):
             near = get_close_matches(name, [*_SHORT, *EVENT_TYPES], 3) or sorted(_SHORT)
             detail, hint = f"{name[:80]!r} is no type of event", f"There is {', '.join(near)}."
             yield Reason("unknown_type", detail, f"types[{i}]", hint)
