@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from starlette.types import ASGIApp
 
-from regista.domain.errors import RegistaError
+from regista.domain.errors import RegistaError, Unavailable
 from regista.http.serving import Server, listen, url_of
 from regista.settings import Settings
 
@@ -79,11 +79,12 @@ async def serve_until_signal(
     greet: Callable[[S, str], None],
     *,
     before_shutdown: Callable[[S], None] = lambda _served: None,
+    failed: Callable[[S], asyncio.Event] = lambda _served: asyncio.Event(),
 ) -> None:
-    """Listen, build, say where it is, and serve until SIGTERM or Ctrl+C.
+    """Listen, build, say where it is, and serve until SIGTERM or Ctrl+C, or until ``failed`` is set.
 
     Raises:
-        RegistaError: the socket cannot be had, or the parts cannot start.
+        RegistaError: the socket cannot be had, or the parts cannot start; ``part_failed``.
     """
     listener = listen(settings.host, settings.port)
     with listener:
@@ -91,7 +92,21 @@ async def serve_until_signal(
             server = Server(served.asgi, settings, before_shutdown=lambda: before_shutdown(served))
             greet(served, url_of(listener))
             sys.stdout.flush()
-            await server.serve([listener])
+            lost = failed(served)
+            watching = asyncio.create_task(_exit_when(lost, server))
+            try:
+                await server.serve([listener])
+            finally:
+                watching.cancel()
+    if lost.is_set():
+        raise Unavailable(
+            "a part that this process cannot do without has ended", code="part_failed", hint="The log output says why."
+        )
+
+
+async def _exit_when(lost: asyncio.Event, server: Server) -> None:
+    await lost.wait()
+    server.should_exit = True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -57,6 +57,11 @@ class Worker(ABC):
         """What it runs."""
         return ()
 
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when a part ended that was not told to: the process ends too, for whoever watches it to start it anew."""
+        return self._tasks.failed
+
     @abstractmethod
     async def start(self) -> None:
         """Run the parts."""
@@ -251,6 +256,13 @@ def project(settings: Settings) -> int:
     return running(settings, lambda: _work(settings, ProjectWorker, "projects"))
 
 
+def deploy(settings: Settings) -> int:
+    """``regista deploy``: deploy until a signal; the exit code, 1 where it cannot go on."""
+    from regista.deploy_worker import DeployWorker  # noqa: PLC0415 - it is one of these
+
+    return running(settings, lambda: _work(settings, DeployWorker, "deploys"))
+
+
 async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
     if kind is RelayWorker and settings.kafka is None:
         raise Invalid(
@@ -270,7 +282,7 @@ async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
     def greet(_worker: Worker, url: str) -> None:
         sys.stdout.write(f"Regista {does}; how it stands: {url}/v1/status   (Ctrl+C stops it)\n")
 
-    await serve_until_signal(settings, build, greet)
+    await serve_until_signal(settings, build, greet, failed=lambda worker: worker.failed)
 
 
 async def _log_is_there(settings: Settings) -> None:

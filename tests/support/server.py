@@ -23,7 +23,7 @@ from regista.server import Application
 from regista.settings import Settings
 
 PROGRAM = "import sys; from regista.{} import {}; from regista.settings import load; sys.exit({}(load()))"
-PROCESSES = {"run": "server", "serve": "server", "relay": "workers", "project": "workers"}
+PROCESSES = {"run": "server", "serve": "server", "relay": "workers", "project": "workers", "deploy": "workers"}
 START_WITHIN = 30.0
 
 

@@ -30,6 +30,16 @@ Database = Annotated[
     str | None,
     typer.Option("--database", metavar="URL", help="PostgreSQL of the log and the views, unless REGISTA_DATABASE."),
 ]
+From = Annotated[
+    int | None,
+    typer.Option(
+        "--from",
+        metavar="POSITION",
+        min=1,
+        help="Act on events from this position on, once: an explicit act, which is recorded. Else on what comes after "
+        "the first start.",
+    ),
+]
 LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
 
 
@@ -39,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, "serve", panel=PANEL)(serve)
     command(app, "relay", panel=PANEL)(relay)
     command(app, "project", panel=PANEL)(project)
+    command(app, "deploy", panel=PANEL)(deploy)
     command(app, "version", panel=PANEL)(version)
 
 
@@ -96,6 +107,24 @@ def project(
     """Fold the log into the views, from Kafka where there is one. A second one stands by."""
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
     _run(shell, "regista.workers", "project", given)
+
+
+def deploy(
+    shell: Shell,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    start: From = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Bring what endpoints want to their targets, and report what runs. A second one stands by.
+
+    Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
+    """
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.workers", "deploy", {**given, "effects_from": start, "url": shell.options.url})
 
 
 def _run(shell: Shell, module: str, process: str, given: dict[str, Any]) -> None:

@@ -1,0 +1,163 @@
+"""``regista deploy``: deployments by a process of its own, from Kafka where there is one, else from the log's store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from regista.deployer.targets import Registry
+from regista.deploying import clients_outside, make_deployer
+from regista.domain.chain import Head as LogHead
+from regista.domain.chain import Row
+from regista.domain.errors import Damaged, Unavailable
+from regista.http.parts import Part
+from regista.projections.feed import Feed
+from regista.settings import Settings
+from regista.storage import open_log_reader, open_private, wakeups
+from regista.store.feed import StoreFeed
+from regista.tasks import CANCELLING
+from regista.work.database import Work
+from regista.work.taking import Taking
+from regista.workers import Worker
+
+if TYPE_CHECKING:
+    from regista.deployer.app import EventsApp
+
+_PATIENCE = 30.0
+"""Seconds that the work database may be away before the process ends, for whoever watches it to start it anew."""
+_AGAIN = 0.5
+
+
+class DeployWorker(Worker):
+    """Deploys. With Kafka it catches up by itself, then a Faust application brings what comes."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._grown: Callable[[], None] = _nothing
+        self._close_feed: Callable[[], Awaitable[None]] = _nothing_to_close
+        self._feed = self._open_feed()
+        private = open_private(settings)
+        self._opened.callback(private.close)
+        work = Work.open(settings)
+        self._opened.callback(work.close)
+        token = None if settings.token is None else settings.token.get_secret_value()
+        self._deployer = make_deployer(
+            settings,
+            work,
+            self._feed,
+            clients_outside(settings),
+            registry=lambda: Registry(settings.url, token),
+            secrets=private,
+        )
+        self._leaving = asyncio.Event()
+        self._app: EventsApp | None = None
+        self.metrics.observe(self.end, self.views)
+
+    def _open_feed(self) -> Feed:
+        if self.settings.kafka is not None:
+            from regista.bus.events.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
+
+            topic = KafkaFeed(self.settings)
+            self._close_feed = topic.close
+            return topic
+        log = open_log_reader(self.settings)
+        self._opened.callback(log.close)
+        feed = StoreFeed(log)
+        self._grown = feed.notify
+        return feed
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Deployments, and what endpoints follow: both are all that it does."""
+        return self._deployer.parts_of(hindering=True)
+
+    async def start(self) -> None:
+        """Check the topics and deploy."""
+        if self.settings.kafka is None:
+            for wakeup in wakeups(self.settings, self._grown):
+                self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
+            self._deployer.start(self._tasks)
+            return
+        from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+
+        await check_topics_at_start(self.settings)
+        self._deployer.start(self._tasks, following=False)
+        self._tasks.start("the events", self._follow_topic())
+
+    async def stop(self) -> None:
+        """End after what is under way."""
+        self._leaving.set()
+        if self._app is not None:
+            await self._app.close()
+        await self._deployer.close()
+        await self._close_feed()
+        await self._deployer.release()
+
+    def log_id(self) -> str:
+        """The log that it follows."""
+        return self._deployer.consumers[0].status().log_id
+
+    def head(self) -> LogHead:
+        """How far it has come."""
+        return LogHead(self._deployer.consumers[0].status().position)
+
+    async def _follow_topic(self) -> None:
+        """Catch up to the topic's end, then let Faust go on.
+
+        Raises:
+            Exception: what the application cannot go on with.
+        """
+        try:
+            from regista.deployer.app import EventsApp  # noqa: PLC0415 - an extra of its own
+        except ModuleNotFoundError as error:
+            raise Unavailable(
+                "The packages for the deployer on Kafka are not installed.",
+                code="extra_missing",
+                hint="pip install 'regista[server,kafka,deployer]'",
+            ) from error
+        for consumer in self._deployer.consumers:
+            await consumer.catch_up()
+        if self._leaving.is_set():
+            return
+        self._app = EventsApp(self.settings, self.settings.data, self._take, self._deployer.runner.wake)
+        await self._app.run()
+
+    async def _take(self, log_id: str, rows: Sequence[Row]) -> None:
+        """What Faust brings, to each that follows.
+
+        Raises:
+            Overtaken, Damaged: the process cannot go on.
+            Unavailable: the work database is away for too long.
+        """
+        if log_id != self.log_id():
+            raise Damaged(
+                f"the topic is of the log {log_id} by now, not of {self.log_id()}",
+                code="log_replaced",
+                hint="The next start follows it anew.",
+            )
+        for consumer in self._deployer.consumers:
+            await self._patiently(consumer.taking, rows)
+
+    async def _patiently(self, taking: Taking, rows: Sequence[Row]) -> None:
+        until = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            try:
+                if not taking.is_claimed:
+                    await taking.claim(self.log_id(), 0)
+                await taking.take(rows)
+            except Unavailable:
+                taking.release()  # whether the commit came through is known only to the database
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+async def _nothing_to_close() -> None:
+    """The log is closed by itself."""

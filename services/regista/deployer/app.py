@@ -1,0 +1,202 @@
+"""The deployer on Kafka: a Faust application that brings the events of the topic to what takes them.
+
+Faust acknowledges an event whose agent raised, and shows aborted records unless it is told otherwise (both measured,
+faust-streaming 0.15.3). So: at least once, committed records only by the subclass below, and agents that do nothing but
+record durable work; an event is acknowledged when it was recorded, and an unexpected error ends the process before that.
+What comes once more is left out by its position. No state is kept in Faust: the cursor is in the work database.
+
+This module touches private names of faust: the version is pinned, and a test sees to it that aborted records stay unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
+from faust.transport.drivers import aiokafka as driver
+from faust.types.auth import CredentialsT
+
+from regista.bus.connection import client_options
+from regista.bus.events.envelope import received
+from regista.bus.settings import KafkaSettings
+from regista.bus.topics.rights import deployer_id
+from regista.bus.topics.topology import Topics
+from regista.domain.chain import Row
+from regista.domain.errors import Damaged
+
+ROLE: Final = "deployer"
+FOLDER: Final = "faust"
+BATCH: Final = 500
+TICK: Final = 1.0
+_TIMEOUT: Final = 6.0
+"""Seconds without a word after which the group takes a worker for dead: the default is a minute of silence."""
+_HEARTBEAT: Final = 1.5
+_COMMIT_EVERY: Final = 1.0
+logger = logging.getLogger("regista.deployer")
+
+Take = Callable[[str, Sequence[Row]], Awaitable[None]]
+"""Record what follows from rows of a log, durably, before it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as Faust hands it out, in the form that the envelope reads."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:  # noqa: ANN401 - aiokafka has no types
+        consumer = super()._create_worker_consumer(transport)
+        # Before it is started: the fetcher takes it from there. There is no setting for it.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001 - see the module's docstring
+        return consumer
+
+
+class _Consumer(driver.Consumer):
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+
+
+class CommittedApp(faust.App):
+    """An application that reads committed records only."""
+
+    def _new_transport(self) -> driver.Transport:
+        return _Transport(self.conf.broker_consumer, self)
+
+
+class EventsApp:
+    """The application of one process. ``failed`` is set when it met what it cannot go on with: end the process then."""
+
+    def __init__(self, settings: KafkaSettings, data: Path, take: Take, tick: Callable[[], None]) -> None:
+        """``take`` gets the rows in the order of the log; ``tick`` is called once a second."""
+        self._take = take
+        self._tick = tick
+        self._stopped = asyncio.Event()
+        self.failed = asyncio.Event()
+        self.trouble: BaseException | None = None
+        self.app = self._make(settings, data)
+
+    async def run(self) -> None:
+        """Work until ``close``; what was recorded is acknowledged before it returns.
+
+        Raises:
+            Exception: what it cannot go on with.
+        """
+        await self.app.start()
+        try:
+            await self._stopped.wait()
+        finally:
+            await self.app.stop()
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def close(self) -> None:
+        """End ``run``."""
+        self._stopped.set()
+
+    def _make(self, settings: KafkaSettings, data: Path) -> CommittedApp:
+        app = CommittedApp(
+            deployer_id(settings),
+            loop=asyncio.get_running_loop(),
+            broker=";".join(f"kafka://{address}" for address in (settings.kafka or "").split(",")),
+            broker_credentials=credentials(settings),
+            broker_client_id=f"{settings.kafka_prefix}.{ROLE}",
+            broker_session_timeout=_TIMEOUT,
+            broker_rebalance_timeout=_TIMEOUT,
+            broker_heartbeat_interval=_HEARTBEAT,
+            broker_commit_interval=_COMMIT_EVERY,
+            processing_guarantee="at_least_once",
+            consumer_auto_offset_reset="earliest",
+            key_serializer="raw",
+            value_serializer="raw",
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            autodiscover=False,
+            web_enabled=False,
+            datadir=str(data / FOLDER),
+            worker_redirect_stdouts=False,
+        )
+        events = app.topic(Topics(settings.kafka_prefix).events, key_type=bytes, value_type=bytes)
+        app.agent(events, concurrency=1, name="events")(self._follow)
+        app.timer(TICK)(self._ticks)
+        # A second agent, for regista.inference-metrics.v1, is declared here.
+        return app
+
+    async def _ticks(self) -> None:
+        self._tick()
+
+    async def _follow(self, stream: Any) -> None:  # noqa: ANN401 - Faust's streams are not typed to be used
+        """Take what lies ready in one step, and acknowledge it when it was taken."""
+        taken: list[Any] = []
+        async for event in stream.noack().events():
+            taken.append(event)
+            if len(taken) < BATCH and not stream.channel.queue.empty():
+                continue
+            try:
+                await self._record(taken)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not be acknowledged
+                await self._fail(error)
+            for done in taken:
+                done.ack()
+            taken = []
+
+    async def _record(self, events: Sequence[Any]) -> None:
+        rows: list[Row] = []
+        log_id = ""
+        for event in events:
+            found = received(_record(event.message))
+            if log_id not in {"", found.log_id}:
+                raise Damaged(
+                    f"{event.message.topic} holds events of two logs", code="foreign_event",
+                    hint="Each log needs a prefix of its own.",
+                )  # fmt: skip
+            log_id = found.log_id
+            rows.append(found.row)
+        await self._take(log_id, rows)
+
+    async def _fail(self, error: BaseException) -> None:
+        """Stand still, so that nothing is acknowledged, until the process has ended."""
+        logger.error("the deployer cannot go on: %s", error, exc_info=error)
+        self.trouble = error
+        self.failed.set()
+        self._stopped.set()
+        await asyncio.Event().wait()
+
+
+def credentials(settings: KafkaSettings) -> CredentialsT | None:
+    """Who the application is, and how it checks the brokers: as every other client of this project.
+
+    Raises:
+        Invalid: ``kafka_certificates``, ``kafka_token_provider``.
+    """
+    options = client_options(settings, ROLE)
+    tls = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=tls)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=tls,
+            mechanism=options["sasl_mechanism"],
+        )
+    return None if tls is None else SSLCredentials(context=tls)
+
+
+def _record(message: Any) -> Record:  # noqa: ANN401 - Faust's messages hold anything
+    headers = message.headers
+    pairs = headers.items() if isinstance(headers, dict) else headers or ()
+    return Record(message.key, message.value, tuple(pairs))
