@@ -1,4 +1,4 @@
-"""What a registry that runs in one process does because of its own events: it deploys, and lets endpoints follow."""
+"""What a registry that runs in one process does because of its own events: it deploys, lets endpoints follow, judges."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from regista.deployer.targets import Registry
 from regista.deploying import clients_inside, make_deployer
 from regista.http.parts import Part
+from regista.measuring import Judging
 from regista.notifying import make_notifier, registry_inside
 from regista.projections.feed import Feed
 from regista.tasks import Tasks
@@ -46,13 +47,15 @@ class Reacting:
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             await registry()(scope, receive, send)
 
+        clients = clients_inside(settings, asgi)
         self._work = Work.open(settings)
         try:
+            self.judging = Judging(settings, self._work, feed, clients, metrics)
             self._deployer = make_deployer(
                 settings,
                 self._work,
                 feed,
-                clients_inside(settings, asgi),
+                clients,
                 registry=lambda: Registry(self.url, token),
                 secrets=private,
             )
@@ -77,21 +80,24 @@ class Reacting:
     @property
     def parts(self) -> tuple[Part, ...]:
         """For the status."""
-        return (*self._deployer.parts, self.notifier)
+        return (*self._deployer.parts, self.notifier, *self.judging.parts)
 
     def start(self, tasks: Tasks) -> None:
         """Run everything."""
         self._deployer.start(tasks)
         tasks.start("the notifier", self.notifier.run())
+        self.judging.start(tasks)
 
     async def close(self) -> None:
         """End everything; what is under way is finished, while the registry still answers."""
         await self.notifier.close()
+        await self.judging.close()
         await self._deployer.close()
 
     async def release(self) -> None:
         """Let go of targets and connections, once all has ended."""
         await self._deployer.release()
+        await self.judging.release()
 
     def abandon(self) -> None:
         """Close the work database."""

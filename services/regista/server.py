@@ -32,6 +32,7 @@ from regista.http.metrics import Metrics
 from regista.http.parts import Part
 from regista.http.sse import EventStreams, stream_routes
 from regista.http.status import Readiness, status_routes
+from regista.measuring import Reporting
 from regista.notifier.effects import COMPONENT
 from regista.notifier.routes import delivery_routes
 from regista.orphans import OrphanCollector
@@ -116,6 +117,8 @@ class Application:
             if self._reacting is not None:
                 opened.callback(self._reacting.abandon)
             self._work = self._open_work(opened) if self._reacting is None else self._reacting.work
+            counting = None if self._reacting is None else self._reacting.judging.experiments
+            self._reporting = Reporting(settings, self._work, counting)
             self._upkeep = SecretUpkeep(self._store, private, older_than=timedelta(seconds=settings.orphan_age))
             views, self._projection = self._projected(opened, alone=alone)
             self._blobs = ArtifactStore(DirectoryBlobStore(settings.data))
@@ -198,6 +201,7 @@ class Application:
                 status_routes(condition, Readiness(condition), self.metrics),
                 admin_routes(administrator, settings.data),
                 delivery_routes(self._work, wake=self._wake_notifier),
+                self._reporting.router,
             ],
         )
 
@@ -239,6 +243,7 @@ class Application:
             self._tasks.leave()
             self.streams.close()
             self._leaving.set()
+            await self._reporting.close()
             if self._reacting is not None:
                 await self._reacting.close()
             if self._kafka is not None:

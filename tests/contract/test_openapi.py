@@ -20,6 +20,7 @@ _OPERATIONS = """
     defineEnvironment rollBackEnvironment putTarget removeTarget
     createEndpoint updateEndpoint changeTraffic rollBackEndpoint followVersion reportDeployment concludeExperiment
     retireEndpoint
+    reportInference getEndpointMetrics
     getCommand listEvents streamEvents getLineage compareVersions getDiff
     uploadArtifact verifyArtifact getArtifact headArtifact getArtifactFile headArtifactFile
     getStatus getHealth getReadiness getMetrics

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Connection
+from sqlalchemy import func, select
 from tests.support.inference import report
-from tests.support.server import application
-from tests.support.working import WorkPlace, open_work
+from tests.support.server import application, client_of
 
 from regista.client import AsyncClient
-from regista.metrics.experiments import ACTOR, Experiments
-from regista.metrics.live import endpoint_metrics
+from regista.metrics.commands import NAME
+from regista.metrics.experiments import Experiments
 from regista.server import Application
 from regista.wire.inference import EndpointMetrics, InferenceReport
-from regista.work.consumer import Consumer
-from regista.work.database import Work
+from regista.work.outbox import ORDERS
 
 WITHIN = 15.0
+METRICS = "/v1/endpoints/prod/fraud/metrics"
 STEPS = [{"weight": weight, "minimum_requests": 500} for weight in (10, 50, 100)]
 ERRORS = {"metric": "errors", "limit": "maximum", "value": 0.02, "minimum_samples": 200}
 LATENCY = {
@@ -33,29 +34,39 @@ LATENCY = {
 
 
 class Trial:
-    """``prod/fraud`` serving 1.0.0, and 1.1.0 that may come in. ``judging`` brings experiments up, any number of times."""
+    """``prod/fraud`` serving 1.0.0, and 1.1.0 that may come in."""
 
-    def __init__(self, app: Application, client: AsyncClient, place: WorkPlace) -> None:
-        self.app, self.client, self.place = app, client, place
+    def __init__(self, app: Application, client: AsyncClient, http: httpx.AsyncClient) -> None:
+        self.app, self.client, self.http = app, client, http
         self.digests: dict[str, str] = {}
-        self.experiments: Experiments
-        self.work: Work
+
+    @property
+    def experiments(self) -> Experiments:
+        """Those of the registry."""
+        assert self.app._reacting is not None
+        return self.app._reacting.judging.experiments
 
     async def furnish(self, *, automatic: bool = True, targets: Sequence[str] = (), **how: Any) -> None:
         """A model with two versions, an environment, an endpoint; 1.0.0 is served."""
         await self.client.create_model("fraud")
         for number in range(2):
-            version = await self.client.register_version("fraud", _version(number))
-            self.digests[version.version] = version.artifact.digest
+            await self.client.register_version("fraud", _version(number))
             await self.client.promote("fraud", str(number + 1), to="staging", reason="new", keep_existing=True)
+        await self.look_up()
         await self.client.define_environment("prod", stages=["staging"])
         for target in targets:
-            await self.client.put_target(target, kind="nginx", settings={"port": 8081})
+            await self.client.put_target(target, kind="by-hand")
         guardrails = how.pop("guardrails", [ERRORS, LATENCY])
         await self.client.create_endpoint(
             "prod", "fraud", model="fraud", targets=targets, automatic=automatic, guardrails=guardrails, **how
         )
         await self.client.change_traffic("prod", "fraud", {"1.0.0": 100}, reason="first")
+
+    async def look_up(self) -> None:
+        """The digests of the versions that are there."""
+        async for version in self.client.versions("fraud"):
+            assert version.artifact is not None
+            self.digests[version.version] = version.artifact.digest
 
     async def begin(self, *, steps: Sequence[Any] = STEPS) -> int:
         """Bring 1.1.0 in as a canary: the change."""
@@ -68,29 +79,19 @@ class Trial:
         assert written.change is not None
         return written.change
 
-    @asynccontextmanager
-    async def judging(self) -> AsyncIterator[Experiments]:
-        """Experiments, following the log and looking all the time, until the block ends."""
-        work = open_work(self.place)
-        transport = httpx.ASGITransport(self.app.asgi)
-        async with AsyncClient("http://127.0.0.1", actor=ACTOR, fresh=False, transport=transport) as client:
-            self.work, self.experiments = work, Experiments(work, client, every=0.02)
-            consumer = Consumer(work, self.experiments, self.app._feed)
-            tasks = [asyncio.create_task(part.run()) for part in (consumer, self.experiments)]
-            try:
-                await self.until(lambda: consumer.status().state == "following")
-                yield self.experiments
-            finally:
-                await consumer.close()
-                await self.experiments.close()
-                await asyncio.gather(*tasks)
-                work.close()
-
     async def serve(self, version: str, requests: int = 600, errors: int = 0, **how: Any) -> InferenceReport:
-        """Report that a version answered, just now."""
+        """Report over HTTP that a version answered, just now; it is judged at once."""
         made = self.report(version, requests, errors, **how)
-        await self.experiments.add([made])
+        answer = await self.send(made)
+        assert answer.status_code == 202, answer.text
+        self.experiments.taken()
         return made
+
+    async def send(self, *reports: InferenceReport) -> httpx.Response:
+        """Send reports."""
+        bodies = [{k: v for k, v in asdict(r).items() if k not in {"environment", "endpoint"}} for r in reports]
+        body = json.dumps({"reports": bodies}, default=datetime.isoformat)
+        return await self.http.post(METRICS, content=body, headers={"content-type": "application/json"})
 
     def report(self, version: str, requests: int = 600, errors: int = 0, **how: Any) -> InferenceReport:
         """A report of an instant, now unless ``ended_at`` is given."""
@@ -99,13 +100,26 @@ class Trial:
 
     async def metrics(self) -> EndpointMetrics:
         """What is known of the endpoint."""
+        answer = await self.http.get(METRICS, params={"min_position": self.client.position})
+        assert answer.status_code == 200, answer.text
+        return EndpointMetrics.model_validate_json(answer.content)
 
-        def look(connection: Connection) -> EndpointMetrics | None:
-            return endpoint_metrics(connection, "prod/fraud", datetime.now(UTC))
+    async def settled(self) -> None:
+        """Return when all that is known now was judged, and the registry has answered what follows, twice over."""
+        for _ in range(2):
+            await self.until_async(self._is_followed)
+            await self.experiments.look()
+            await self.until_async(self._is_answered)
 
-        found = await self.work.run(look)
-        assert found is not None
-        return found
+    async def _is_followed(self) -> bool:
+        assert self.app._reacting is not None
+        end = self.app._store.max_position()
+        return self.app._reacting.judging.consumer.status().position >= end
+
+    async def _is_answered(self) -> bool:
+        pending = select(func.count()).select_from(ORDERS).where(ORDERS.c.sender == NAME, ORDERS.c.state == "pending")
+        count: int = await self.app._work.run(lambda connection: connection.execute(pending).scalar_one())
+        return count == 0
 
     async def effective(self, change: int) -> None:
         """Return when a change is known to have taken effect."""
@@ -146,12 +160,15 @@ class Trial:
 
 
 @asynccontextmanager
-async def trial(data: Path, place: WorkPlace | None = None) -> AsyncIterator[Trial]:
-    """A registry with nothing in it."""
-    async with application(data) as app:
+async def trial(data: Path, *, there: bool = False, **given: object) -> AsyncIterator[Trial]:
+    """A registry. ``there``: its directory has one already that was furnished."""
+    async with application(data, **given) as app, client_of(app) as http:
         transport = httpx.ASGITransport(app.asgi)
         async with AsyncClient("http://127.0.0.1", actor="tester", transport=transport) as client:
-            yield Trial(app, client, place or data / "experiments.db")
+            found = Trial(app, client, http)
+            if there:
+                await found.look_up()
+            yield found
 
 
 def _version(number: int) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from sqlalchemy import Connection
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection, select
 from starlette.requests import Request
 
-from regista.domain.errors import NotFound
+from regista.domain.errors import NotFound, Unavailable
+from regista.metrics.commands import NAME
 from regista.metrics.experiments import now_utc
 from regista.metrics.ingestion import Ingestion
 from regista.metrics.known import key_of
@@ -18,8 +20,12 @@ from regista.metrics.live import endpoint_metrics
 from regista.wire.inference import EndpointMetrics, InferenceAccepted, ReportInference
 from regista.wire.resources import Problem
 from regista.work.database import Work
+from regista.work.tables import CONSUMERS
 
 _PATH = "/v1/endpoints/{environment}/{endpoint}/metrics"
+_WAITS = "Answer for this position at least: waits up to 2 seconds, then 503."
+_FRESH_SECONDS = 2.0
+_LOOK = 0.02
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such endpoint."}}
 
 
@@ -35,8 +41,13 @@ def metrics_routes(work: Work, ingestion: Ingestion, *, now: Callable[[], dateti
         return await ingestion.accept(environment, endpoint, body, request.state.principal.actor)
 
     @router.get(_PATH, responses=_UNKNOWN)
-    async def get_endpoint_metrics(environment: str, endpoint: str) -> EndpointMetrics:
+    async def get_endpoint_metrics(
+        environment: str,
+        endpoint: str,
+        min_position: Annotated[int, Query(ge=0, lt=2**63, description=_WAITS)] = 0,
+    ) -> EndpointMetrics:
         """What is known of the variants that are served: since the newest change took effect, and lately."""
+        await _followed(work, min_position)
 
         def look(connection: Connection) -> EndpointMetrics | None:
             return endpoint_metrics(connection, key_of(environment, endpoint), now())
@@ -51,3 +62,27 @@ def metrics_routes(work: Work, ingestion: Ingestion, *, now: Callable[[], dateti
         return found
 
     return router
+
+
+async def _followed(work: Work, position: int) -> None:
+    """Return when the experiments have followed the log to a position, whichever process they are in.
+
+    Raises:
+        Unavailable: ``not_visible_yet``, after two seconds.
+    """
+    if position == 0:
+        return
+
+    def reached(connection: Connection) -> int:
+        where = CONSUMERS.c.name == NAME
+        return connection.execute(select(CONSUMERS.c.position).where(where)).scalar() or 0
+
+    until = asyncio.get_running_loop().time() + _FRESH_SECONDS
+    while await work.run(reached) < position:
+        if asyncio.get_running_loop().time() > until:
+            raise Unavailable(
+                f"position {position} is not visible yet",
+                code="not_visible_yet",
+                hint="Ask again; GET /v1/status shows how far experiments have followed, where they run.",
+            )
+        await asyncio.sleep(_LOOK)
