@@ -86,6 +86,18 @@ def test_a_registry_is_backed_up_and_restored_as_written(tmp_path: Path) -> None
             reader.follow(step)
 
 
+def test_versions_are_deployed_as_written(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    todo = list(steps(text("deployments.md")))
+    assert {step.status for step in todo} == {0, 1}
+    with Reader(tmp_path, environment(tmp_path, REGISTA_PORT=port, REGISTA_URL=url), url=url) as reader:
+        for step in todo:
+            reader.follow(step)
+
+
 def test_every_setting_is_in_the_table() -> None:
     table = text("operations.md").partition("## Settings")[2].partition("## Who")[0]
     assert set(re.findall(rf"`({PREFIX}\w+)`", table)) == {PREFIX + name.upper() for name in Settings.model_fields}
