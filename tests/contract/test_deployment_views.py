@@ -37,17 +37,32 @@ def place(history: DeploymentHistory, shared_places: Places) -> Place:
     return folded_at(shared_places(), history.sets)
 
 
-def by_the_rules(history: DeploymentHistory) -> list[dict[str, Any]]:
-    """What the rules know of every endpoint and environment after each position, by stream."""
+class Told(dict[tuple[str, str], tuple[int, str]]):
+    """What each target of an endpoint told last: of the newest change, and since it joined."""
+
+    def add(self, stream: str, name: str, record: dict[str, Any]) -> None:
+        if name == "EndpointUpdated":
+            before = {target.lower() for target in record["previous_targets"]}
+            for target in record["targets"]:
+                if target.lower() not in before:
+                    self.pop((stream, target.lower()), None)
+        elif name == "DeploymentReported" and record["change"] >= (record["previous_change"] or 0):
+            self[stream, record["target"].lower()] = record["change"], record["state"]
+
+
+def by_the_rules(history: DeploymentHistory) -> list[tuple[dict[str, Any], Told]]:
+    """What the rules know of every endpoint and environment after each position, by stream, and what targets told."""
     states: dict[str, Any] = {}
-    after = [dict(states)]
+    told = Told()
+    after = [(dict(states), told)]
     for row in history.rows:
         kind = row.stream.partition("/")[0]
         if kind in ("endpoint", "environment"):
             rules = endpoint if kind == "endpoint" else environment
-            _, record = decode(row.value)
+            name, record = decode(row.value)
+            told.add(row.stream, name, record)
             states[row.stream] = rules.evolve(states.get(row.stream, rules.EMPTY), from_record(row.type, record))
-        after.append(dict(states))
+        after.append((dict(states), Told(told)))
     return after
 
 
@@ -71,7 +86,23 @@ def shown(resource: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def known(state: EndpointState, listed: set[str], answered: dict[str, Any]) -> dict[str, Any]:
+def is_in(state: str, resource: dict[str, Any]) -> bool:
+    """Whether the list shows an endpoint where it is asked for a state: that of a target counts."""
+    if resource["state"] in ("idle", state):
+        return bool(resource["state"] == state)
+    told = [actual for actual in resource["actual"] if actual["listed"]]
+    match state:
+        case "failed":
+            return any(actual["state"] == "failed" for actual in told)
+        case "drifting":
+            return any(actual["drifting"] for actual in told)
+        case "pending":
+            return bool(resource["pending"])
+        case _:
+            return False
+
+
+def known(state: EndpointState, told: dict[str, tuple[int, str]], answered: dict[str, Any]) -> dict[str, Any]:
     """The same by the rules. Of targets that the endpoint has no more those that still serve something are shown."""
     return {
         "sequence": state.sequence,
@@ -85,9 +116,9 @@ def known(state: EndpointState, listed: set[str], answered: dict[str, Any]) -> d
         "variants": [(v.ordinal, v.role, v.weight / 100, v.mirror / 100, v.region) for v in state.variants],
         "step": None if state.canary is None else state.canary.step,
         "reports": {
-            target: (report.change, report.state)
-            for target, report in state.reports.items()
-            if target in listed or target in answered["reports"]
+            target: report
+            for target, report in told.items()
+            if target in map(str.lower, state.targets) or target in answered["reports"]
         },
     }
 
@@ -97,7 +128,7 @@ async def test_at_every_position_endpoints_and_environments_are_what_the_rules_f
 ) -> None:
     seen = Counter[str]()
     async with running(memory_feed(history.sets), place) as projection:
-        for position, states in enumerate(by_the_rules(history)):
+        for position, (states, told) in enumerate(by_the_rules(history)):
             if position == 0:
                 continue
             answered = await everything(projection, "/v1/endpoints", 2, at=position)
@@ -106,12 +137,12 @@ async def test_at_every_position_endpoints_and_environments_are_what_the_rules_f
             assert found.keys() == expected.keys()
             for stream, resource in found.items():
                 answer = shown(resource)
-                listed = {target.lower() for target in resource["targets"]}
-                assert answer == known(expected[stream], listed, answer), (position, stream)
+                of_stream = {target: report for (where, target), report in told.items() if where == stream}
+                assert answer == known(expected[stream], of_stream, answer), (position, stream)
                 seen[resource["state"]] += 1
-            for state in {resource["state"] for resource in answered}:
+            for state in STATES if position % 7 == 0 else ():
                 of_state = await everything(projection, "/v1/endpoints", 2, at=position, state=state)
-                assert of_state == [resource for resource in answered if resource["state"] == state]
+                assert of_state == [resource for resource in answered if is_in(state, resource)]
             environments = await everything(projection, "/v1/environments", 1, at=position)
             assert [(one["environment"], one["description"], one["sequence"]) for one in environments] == [
                 (state.name, state.description, state.sequence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -37,9 +37,15 @@ class DeploymentHistory(History):
         self.places: dict[str, State] = {}
 
     def deploy(
-        self, command: Any, *, actor: str = "ada", reason: str | None = "because", cause: str | None = None
+        self,
+        command: Any,
+        *,
+        actor: str = "ada",
+        reason: str | None = "because",
+        cause: str | None = None,
+        kept: Mapping[str, e.SecretRef] | None = None,
     ) -> list[Row]:
-        """Carry out a command on an environment, a target or an endpoint.
+        """Carry out a command on an environment, a target or an endpoint; ``kept`` are the secrets it brings.
 
         Raises:
             RegistaError: the rules say no.
@@ -47,7 +53,7 @@ class DeploymentHistory(History):
         stream, rules = _rules_of(command)
         state = self.places.get(stream, rules.EMPTY)
         others = {**self.states, **self.places}
-        events = rules.decide(state, command, Context(reason, others))
+        events = rules.decide(state, command, Context(reason, others, kept=kept or {}))
         for event in events:
             state = rules.evolve(state, event)
         self.places[stream] = state

@@ -42,7 +42,7 @@ _READ_OF: Final[Mapping[str, frozenset[str]]] = dict.fromkeys(
 _BEFORE: Final = frozenset({"previous", "previous_canary"})
 _UNREAD_OF: Final[Mapping[str, frozenset[str]]] = {
     "EndpointUpdated": frozenset(
-        {"previous_targets", "previous_follow", "previous_automatic", "previous_guardrails", "previous_description"}
+        {"previous_follow", "previous_automatic", "previous_guardrails", "previous_description"}
     ),
     "TrafficChanged": _BEFORE,
     "EndpointRolledBack": _BEFORE,

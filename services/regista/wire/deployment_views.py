@@ -152,12 +152,12 @@ class Concluded(Resource):
 class Endpoint(Resource):
     """``GET /v1/endpoints/{environment}/{endpoint}``: what is wanted, what is pending, what runs.
 
-    ``state`` is the first of these that holds. failed: a target failed with the wanted change. drifting: a target
-    serves something else than it was given. pending: a target has not told of the wanted change. idle: nothing was
-    ever wanted. retired: nothing is, any more. untargeted: it has no targets, whoever serves it reads it here.
-    deployed: every target serves what is wanted, as far as it says.
+    ``state`` is the first of these that holds. idle: nothing was ever wanted. failed: a target failed with the wanted
+    change, or serves it no more. drifting: a target serves something else than it was given. pending: a target is not
+    done with the wanted change. retired: nothing is wanted any more. untargeted: it has no targets, whoever serves
+    it reads it here. deployed: every target serves what is wanted, as far as it says.
 
-    ``pending`` are the targets that have not told of the wanted change. ``created_at`` is that of the last creation.
+    ``pending`` are the targets that are not done with the wanted change. ``created_at`` is that of the last creation.
     """
 
     environment: str

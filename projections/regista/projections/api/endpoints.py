@@ -67,7 +67,7 @@ def endpoints(reader: Reader, arguments: Mapping[str, Any]) -> Answer:
     conditions, values = _conditions(reader, arguments)
     conditions, values = [*conditions, "e.endpoint_key > ?"], [*values, *after]
     if "state" in arguments:
-        rows = reader.rows(state_query(conditions, at), (*values, arguments["state"], limit + 1))
+        rows = reader.rows(state_query(conditions, at, arguments["state"]), (*values, limit + 1))
     else:
         sql = f"{_KEYS} {' AND '.join([holds('e', at), *conditions])} ORDER BY e.endpoint_key LIMIT ?"
         rows = reader.rows(sql, (*values, limit + 1))

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from regista.domain.errors import Malformed, NotFound
+from regista.domain.references import endpoint_stream, parse_endpoint
 from regista.projections.api.answers import Answer, encode
 from regista.projections.api.graph_text import dot, mermaid
 from regista.projections.api.resolve import find_version, model_key
 from regista.projections.reader import Reader
 from regista.projections.views.lineage import node_hash, version_node
 
+V = TypeVar("V")
 MAX_NODES = 1_000
 MAX_EDGES = 5_000
 DEFAULT_DEPTH = 3
 MAX_DEPTH = 50
-KINDS = ("version", "model", "dataset", "features", "code", "run", "artifact")
+KINDS = ("version", "model", "dataset", "features", "code", "run", "artifact", "endpoint")
 OUTWARD = frozenset({"stored-as", "version-of"})
 """Relations whose thing is made of the version; all others are what the version was made from."""
+SERVED_BY = "served-by"
+"""The relation of a version to the endpoints that serve it, or did."""
 
 _CHUNK = 500
 _UPSTREAM = "SELECT node_hash, node, label, edges FROM upstream_v1 WHERE node_hash IN ({marks}) ORDER BY position"
+_SERVED_BY = (
+    "SELECT s.model_key, s.version, s.endpoint_key FROM servings_v1 s WHERE (s.model_key, s.version) IN (VALUES {marks}) "
+    "ORDER BY s.endpoint_key LIMIT ?"
+)
+_SERVES = (
+    "SELECT m.model, s.version, s.endpoint_key FROM servings_v1 s JOIN models_v1 m ON m.model_key = s.model_key "
+    "WHERE s.endpoint_key IN ({marks}) "
+    "ORDER BY s.model_key, s.version LIMIT ?"
+)
 _USERS = (
     "SELECT node_hash, node, label, edges FROM upstream_v1 WHERE node_hash IN "
     "(SELECT DISTINCT user_hash FROM uses_v1 WHERE node_hash IN ({marks}) LIMIT ?) ORDER BY position"
@@ -82,6 +95,8 @@ def _root(reader: Reader, text: str) -> str:
         raise Malformed(f"node={text[:80]!r} is not kind:name", code="bad_node", hint=f"Kinds are {', '.join(KINDS)}.")
     if kind == "model":
         return f"model:{model_key(name)}"
+    if kind == "endpoint":
+        return endpoint_stream(*parse_endpoint(name)).replace("/", ":", 1)
     if kind == "version":
         model, _, ref = name.partition("/")
         if not ref:
@@ -95,7 +110,8 @@ def _known(reader: Reader, graph: Graph, node: str) -> bool:
     for found, label, _ in _made(reader, [node]):
         graph.nodes[found] = label
         return True
-    if next(_users(reader, [node], graph, limit=1), None) is None:
+    users, served = _users(reader, [node], graph, limit=1), _servings(reader, [node], graph, upstream=True)
+    if next(users, None) is None and next(served, None) is None:
         return False
     graph.nodes[node] = _label(node)
     return True
@@ -134,12 +150,30 @@ def _edges(
             if (relation in OUTWARD) != upstream:
                 edge = (node, used, relation) if relation in OUTWARD else (used, node, relation)
                 yield edge, _label(used)
+    yield from _servings(reader, nodes, graph, upstream=upstream)
     wanted = set(nodes)
     for node, label, edges in _users(reader, nodes, graph, limit=MAX_NODES + 1):
         for used, relation in edges:
             if used in wanted and (relation in OUTWARD) == upstream:
                 edge = (node, used, relation) if relation in OUTWARD else (used, node, relation)
                 yield edge, label
+
+
+def _servings(
+    reader: Reader, nodes: list[str], graph: Graph, *, upstream: bool
+) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """The versions that these endpoints served (upstream), or the endpoints that served these versions."""
+    kind, sql = ("endpoint:", _SERVES) if upstream else ("version:", _SERVED_BY)
+    keys = [node.removeprefix(kind) for node in nodes if node.startswith(kind)]
+    for chunk in _chunks(keys):
+        marks = _marks(chunk) if upstream else ", ".join(["(?, ?)"] * len(chunk))
+        values = chunk if upstream else [part for key in chunk for part in key.split("/", 1)]
+        rows = reader.rows(sql.format(marks=marks), (*values, MAX_NODES + 1))
+        for model, version, endpoint in rows:
+            edge = (version_node(model, version), f"endpoint:{endpoint}", SERVED_BY)
+            yield edge, f"{model} {version}" if upstream else endpoint
+        if len(rows) > MAX_NODES:
+            graph.truncated = True
 
 
 def _made(reader: Reader, nodes: list[str]) -> Iterator[tuple[str, str, list[list[str]]]]:
@@ -165,10 +199,10 @@ def _label(node: str) -> str:
     return node.partition(":")[2]
 
 
-def _chunks(hashes: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(hashes), _CHUNK):
-        yield hashes[start : start + _CHUNK]
+def _chunks(values: list[V]) -> Iterator[list[V]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
 
 
-def _marks(hashes: list[int]) -> str:
-    return ", ".join("?" * len(hashes))
+def _marks(values: Sized) -> str:
+    return ", ".join("?" * len(values))

@@ -82,7 +82,11 @@ _ENDPOINT_FILTERS = (
     p.Parameter("environment", "Of this environment."),
     p.Parameter("model", "That serve versions of this model."),
     p.Parameter("target", "That are deployed to this target."),
-    p.words("state", "That are in this state.", *standing.STATES),
+    p.words(
+        "state",
+        "That are in this state; of failed, drifting and pending also those with a target that is.",
+        *standing.STATES,
+    ),
 )
 _LINEAGE_PARAMETERS = (
     p.Parameter(

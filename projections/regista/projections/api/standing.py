@@ -221,25 +221,43 @@ def _reports(at: int | None) -> str:
     )
 
 
-def state_query(conditions: Sequence[str], at: int | None) -> str:
-    """The keys of the endpoints in a state, by key. Parameters: those of the conditions on ``e``, the state, how many."""
+def state_query(conditions: Sequence[str], at: int | None, state: str) -> str:
+    """The keys of the endpoints in a state, or with a target in it, by key. Parameters: those of the conditions on ``e``, how many."""
     change = joined("endpoint_changes_v1", "c", at, endpoint_key="e.endpoint_key")
     reports = joined("endpoint_reports_v1", "r", at, endpoint_key="p.endpoint_key", target_key="p.target_key")
-    done = ", ".join(f"'{state}'" for state in _DONE)
     name = f"'{SEPARATOR}' || r.target_key || '{SEPARATOR}'"
     return (
         f"SELECT e.endpoint_key FROM endpoints_v1 e JOIN {change} "
         "LEFT JOIN endpoint_reporters_v1 p ON p.endpoint_key = e.endpoint_key "
         f"LEFT JOIN {reports} AND r.change = c.sequence AND replace(e.target_keys, {name}, '') <> e.target_keys "
         f"WHERE {' AND '.join([holds('e', at), *conditions])} "
-        "GROUP BY e.endpoint_key, e.target_count, c.how, c.to_deploy, c.shares HAVING CASE "
-        f"WHEN c.how = '{CREATED}' THEN 'idle' "
-        "WHEN sum(CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed' "
-        f"WHEN sum(CASE WHEN r.observed <> '{NOTHING}' AND r.shares <> c.shares THEN 1 ELSE 0 END) > 0 THEN 'drifting' "
-        f"WHEN c.to_deploy = 1 AND e.target_count > sum(CASE WHEN r.state IN ({done}) THEN 1 ELSE 0 END) THEN 'pending' "
-        f"WHEN c.how = '{RETIRED}' THEN 'retired' WHEN e.target_count = 0 THEN 'untargeted' ELSE 'deployed' END = ? "
+        f"GROUP BY e.endpoint_key, e.target_count, c.how, c.to_deploy, c.shares HAVING {_HAVING[state]} "
         "ORDER BY e.endpoint_key LIMIT ?"
     )
+
+
+def _having() -> dict[str, str]:
+    done = ", ".join(f"'{state}'" for state in _DONE)
+    of_targets = {
+        "failed": "count(CASE WHEN r.state = 'failed' THEN 1 END) > 0",
+        "drifting": f"count(CASE WHEN r.observed <> '{NOTHING}' AND r.shares <> c.shares THEN 1 END) > 0",
+        "pending": f"c.to_deploy = 1 AND e.target_count > count(CASE WHEN r.state IN ({done}) THEN 1 END)",
+    }
+    cases = {
+        f"c.how = '{CREATED}'": "idle",
+        " OR ".join(of_targets.values()): "",
+        f"c.how = '{RETIRED}'": "retired",
+        "e.target_count = 0": "untargeted",
+    }
+    whens = " ".join(f"WHEN {condition} THEN '{state}'" for condition, state in cases.items())
+    word = f"CASE {whens} ELSE 'deployed' END"
+    return {
+        **{state: f"{word} = '{state}'" for state in STATES},
+        **{state: f"c.how <> '{CREATED}' AND {condition}" for state, condition in of_targets.items()},
+    }
+
+
+_HAVING = _having()
 
 
 def wanted(row: Described) -> dict[str, Any]:

@@ -105,7 +105,14 @@ def _reported(fold: _Fold, item: Item) -> None:
         )
 
 
-_HANDLERS = {"DeploymentReported": _reported}
+def _updated(fold: _Fold, item: Item) -> None:
+    """A target that joins has told nothing yet: what it told before it left is over."""
+    before = {target.lower() for target in item.record["previous_targets"]}
+    for target_key in {target.lower() for target in item.record["targets"]} - before:
+        fold.reports.end((item.key, target_key), item.position)
+
+
+_HANDLERS = {"DeploymentReported": _reported, "EndpointUpdated": _updated}
 
 
 VIEW = View("deployments", 1, (REPORTERS, REPORTS, DEPLOYMENTS), _Fold, kinds=frozenset({"endpoint"}))
