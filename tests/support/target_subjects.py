@@ -79,10 +79,12 @@ class Subject(ABC):
         self.settings: dict[str, Any] = {}
         self.secrets: dict[str, str] = {}
         self.private = True
+        self.opened: list[Target] = []
 
     def open(self) -> Target:
         """Open it, or open it again: with what is on disk."""
-        return open_target(self.kind, self.context())
+        self.opened.append(open_target(self.kind, self.context()))
+        return self.opened[-1]
 
     def context(self) -> TargetContext:
         data = self.folder / "data"
@@ -269,7 +271,12 @@ class Nginx(Subject):
 @asynccontextmanager
 async def nginx(folder: Path) -> AsyncIterator[Nginx]:
     with models_served() as models:
-        yield Nginx(folder, models)
+        subject = Nginx(folder, models)
+        try:
+            yield subject
+        finally:
+            for target in subject.opened:
+                await target.aclose()
 
 
 SUBJECTS: dict[str, Beside] = {"directory": directory, "templates": templates, "http": http, "nginx": nginx}
