@@ -1,4 +1,4 @@
-"""The processes beside the API of a registry that is spread out: ``regista relay`` and ``regista project``.
+"""The processes beside the API of a registry that is spread out: relay, project, deploy and notify.
 
 Each works on its own, answers ``/healthz``, ``/readyz``, ``/v1/status`` and ``/metrics``, and stands by where another one
 of its kind is at work. One that cannot go on at all ends, for whoever watches it to start it anew.
@@ -16,11 +16,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
+
+from fastapi import APIRouter
 
 from regista.domain.chain import Head as LogHead
 from regista.domain.errors import Invalid, NotFound, Reason, RegistaError, Unavailable
-from regista.http.application import Shell, create_app
+from regista.http.application import Api, Shell, create_app
 from regista.http.condition import view_statuses
 from regista.http.metrics import Metrics
 from regista.http.parts import Part
@@ -39,7 +41,12 @@ logger = logging.getLogger("regista.workers")
 
 
 class Worker(ABC):
-    """A process that serves nothing but how it is. Entered it works; left, what it had in hand is done."""
+    """A process that serves nothing but how it is. Entered it works; left, what it had in hand is done.
+
+    ``reads_log``: it reads the log's store, also where there is Kafka.
+    """
+
+    reads_log: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -48,9 +55,12 @@ class Worker(ABC):
         self._opened = ExitStack()
         self._started_at = datetime.now(UTC)
         self._release = version("regista")
-        self.asgi = create_app(
-            Shell(settings, self.metrics, self._release), [status_routes(self, Readiness(self), self.metrics)]
-        )
+        self.asgi = self.answering()
+
+    def answering(self, *routes: APIRouter) -> Api:
+        """Its HTTP: how it is, and what else it answers."""
+        shell = Shell(self.settings, self.metrics, self._release)
+        return create_app(shell, [*routes, status_routes(self, Readiness(self), self.metrics)])
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -132,6 +142,8 @@ class Worker(ABC):
 
 class RelayWorker(Worker):
     """Publishes the log and the results of commands."""
+
+    reads_log = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -263,13 +275,20 @@ def deploy(settings: Settings) -> int:
     return running(settings, lambda: _work(settings, DeployWorker, "deploys"))
 
 
+def notify(settings: Settings) -> int:
+    """``regista notify``: send webhooks until a signal; the exit code."""
+    from regista.notify_worker import NotifyWorker  # noqa: PLC0415 - it is one of these
+
+    return running(settings, lambda: _work(settings, NotifyWorker, "notifies"))
+
+
 async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
     if kind is RelayWorker and settings.kafka is None:
         raise Invalid(
             "A relay needs Kafka.", code="no_kafka", hint="Name its brokers: --kafka HOST:PORT, or REGISTA_KAFKA."
         )
 
-    if kind is RelayWorker or settings.kafka is None:
+    if kind.reads_log or settings.kafka is None:
         await _log_is_there(settings)
 
     def build() -> Worker:

@@ -23,7 +23,14 @@ from regista.server import Application
 from regista.settings import Settings
 
 PROGRAM = "import sys; from regista.{} import {}; from regista.settings import load; sys.exit({}(load()))"
-PROCESSES = {"run": "server", "serve": "server", "relay": "workers", "project": "workers", "deploy": "workers"}
+PROCESSES = {
+    "run": "server",
+    "serve": "server",
+    "relay": "workers",
+    "project": "workers",
+    "deploy": "workers",
+    "notify": "workers",
+}
 START_WITHIN = 30.0
 
 

@@ -1,4 +1,4 @@
-"""Serving: up, and the processes of a registry that is spread out: serve, relay, project. And version."""
+"""Serving: up, and the processes of a registry that is spread out: serve, relay, project, deploy, notify. And version."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, "relay", panel=PANEL)(relay)
     command(app, "project", panel=PANEL)(project)
     command(app, "deploy", panel=PANEL)(deploy)
+    command(app, "notify", panel=PANEL)(notify)
     command(app, "version", panel=PANEL)(version)
 
 
@@ -125,6 +126,24 @@ def deploy(
     """
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
     _run(shell, "regista.workers", "deploy", {**given, "effects_from": start, "url": shell.options.url})
+
+
+def notify(
+    shell: Shell,
+    host: Host = None,
+    port: Port = None,
+    data: DataDirectory = None,
+    kafka: Kafka = None,
+    database: Database = None,
+    start: From = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Send webhooks to those who subscribed. A second one stands by.
+
+    Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
+    """
+    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
+    _run(shell, "regista.workers", "notify", {**given, "effects_from": start, "url": shell.options.url})
 
 
 def _run(shell: Shell, module: str, process: str, given: dict[str, Any]) -> None:
