@@ -24,6 +24,7 @@ from regista.cli.commands import (
     targets,
     traffic,
     versions,
+    webhooks,
 )
 from regista.cli.shell import Options
 
@@ -68,7 +69,8 @@ def build() -> typer.Typer:
         ctx.obj = Options(url, token, actor, json)
 
     serving = (environments, targets, endpoints, traffic)
-    for part in (versions, lifecycle, rollback, *serving, models, reads, production, events, files, log, kafka, server):
+    looking = (reads, production, events)
+    for part in (versions, lifecycle, rollback, *serving, models, *looking, webhooks, files, log, kafka, server):
         part.add_to(app)
     return app
 

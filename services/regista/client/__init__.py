@@ -6,7 +6,7 @@
     retry       when to ask again                   session   what the operations of one client share
     calls       an operation as a value             bind      an operation as a method of both clients
     reads, writes, models, administration           the operations
-    deployment_reads, deployments                   those on what serves models
+    deployment_reads, deployments, subscriptions    those on what serves models, and on webhooks
     register, push, pull, verify, follow                    those that take several requests
     drivers     the two ways to perform them        clients   Client and AsyncClient
     training/   what a training run can tell about itself

@@ -13,6 +13,7 @@ from regista.client.exchange import Emit, Steps
 from regista.client.follow import follow
 from regista.client.retry import send
 from regista.client.session import Moment, Session, path
+from regista.client.subscriptions import SubscriptionReads
 from regista.domain.errors import Unavailable
 from regista.wire.relations import Comparison, Diff, Lineage
 from regista.wire.resources import (
@@ -75,8 +76,11 @@ class Visible:
         return True
 
 
-class Reads(DeploymentReads):
-    """The queries, of both clients; those on what serves models are in ``deployment_reads``. ``at`` is a position of the log, or a time with its zone."""
+class Reads(DeploymentReads, SubscriptionReads):
+    """The queries, of both clients; others are in ``deployment_reads`` and ``subscriptions``.
+
+    ``at`` is a position of the log, or a time with its zone.
+    """
 
     @read
     def model(self, model: str, *, at: Moment | None = None) -> Read[Model]:

@@ -17,6 +17,7 @@ from regista.client.bind import write
 from regista.client.calls import IfMatch, Structure, Write
 from regista.client.deployments import DeploymentWrites
 from regista.client.session import expecting, given, path
+from regista.client.subscriptions import SubscriptionWrites
 from regista.domain.commands import UNSET, Expectation, Unset
 from regista.wire.resources import AliasWritten, ModelWritten, VersionWritten
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from regista.wire import requests  # a tenth of the SDK's loading time, for types alone
 
 
-class Writes(DeploymentWrites):
-    """The commands, of both clients: those on models here, those on what serves them in ``deployments``."""
+class Writes(DeploymentWrites, SubscriptionWrites):
+    """The commands, of both clients: those on models here, the others in ``deployments`` and ``subscriptions``."""
 
     @write
     def create_model(

@@ -131,7 +131,9 @@ def go_on(connection: Connection, replay: Replay, events: Sequence[Logged], reac
     queue.reopen(connection, subscription.id, positions, "replay", now)
     queue.enqueue(connection, queued, now, "replay")
     connection.execute(
-        update(ACTS).where(ACTS.c.id == replay.id).values(next=min(reached, replay.last) + 1, queued=ACTS.c.queued + len(queued))
+        update(ACTS)
+        .where(ACTS.c.id == replay.id)
+        .values(next=min(reached, replay.last) + 1, queued=ACTS.c.queued + len(queued))
     )
     if reached >= replay.last:
         _end(connection, replay, now)

@@ -1,0 +1,356 @@
+"""Webhooks: add, ls, show, update, rotate, enable, rm; deliveries, redeliver, replay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from regista.cli import parse, parse_serving
+from regista.cli.arguments import Description, Reason, RequiredReason
+from regista.cli.command import command
+from regista.cli.printer import cell
+from regista.cli.shell import Shell
+
+if TYPE_CHECKING:
+    from regista.wire.deliveries import DeliveryDetail
+    from regista.wire.subscriptions import SubscriptionWritten
+
+PANEL = "Webhooks"
+Id = Annotated[str, typer.Argument(metavar="ID", help="The subscription's id.", show_default=False)]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", metavar="TYPE", help="Of this type: version.promoted. Repeat it.")
+]
+Models = Annotated[list[str] | None, typer.Option("--model", metavar="MODEL", help="About this model. Repeat it.")]
+Streams = Annotated[
+    list[str] | None, typer.Option("--stream", metavar="STREAM", help="Of this stream: endpoint/prod/fraud. Repeat it.")
+]
+Environments = Annotated[
+    list[str] | None, typer.Option("--environment", metavar="ENVIRONMENT", help="Of this environment. Repeat it.")
+]
+Actors = Annotated[list[str] | None, typer.Option("--by", metavar="WHO", help="Caused by this actor. Repeat it.")]
+Template = Annotated[str | None, typer.Option("--template", metavar="FORM", help="cloudevents (the default) or slack.")]
+Secret = Annotated[
+    str | None,
+    typer.Option(
+        "--secret",
+        metavar="@FILE",
+        help="What deliveries are signed with, whsec_…, from a file or - for stdin; else made.",
+    ),
+]
+_TEMPLATES = {"cloudevents": "cloudevents", "slack": "slack"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    webhook = typer.Typer(help="Have events sent to an address, signed, in order, until taken.", no_args_is_help=True)
+    command(webhook, "add", writes=True)(add)
+    command(webhook, "ls")(ls)
+    command(webhook, "show")(show)
+    command(webhook, "update", writes=True)(update)
+    command(webhook, "rotate", writes=True)(rotate)
+    command(webhook, "enable", writes=True)(enable)
+    command(webhook, "disable", writes=True)(disable)
+    command(webhook, "rm", writes=True)(remove)
+    command(webhook, "deliveries")(deliveries)
+    command(webhook, "redeliver")(redeliver)
+    command(webhook, "replay")(replay)
+    app.add_typer(webhook, name="webhook", rich_help_panel=PANEL)
+
+
+def add(
+    shell: Shell,
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Where to; one that is a secret itself from a file (@FILE) or stdin (-).",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[str | None, typer.Option("--id", metavar="ID", help="The subscription's id; else made.")] = None,
+    type_: Types = None,
+    model: Models = None,
+    stream: Streams = None,
+    environment: Environments = None,
+    by: Actors = None,
+    template: Template = None,
+    secret: Secret = None,
+    description: Description = None,
+    reason: Reason = None,
+) -> None:
+    """Have events sent to an address: all of them, or those that every filter lets through.
+
+    A secret that was made is printed this once: it cannot be read again, only rotated.
+    """
+    written = shell.write(
+        shell.client.create_subscription,
+        _address(address),
+        id=name,
+        secret=None if secret is None else parse_serving.secret(secret),
+        types=type_,
+        models=model,
+        streams=stream,
+        environments=environment,
+        actors=by,
+        template=_template(template),
+        description=description,
+        reason=reason,
+    )
+    _print(shell, written, "is sent events from now on")
+
+
+def update(
+    shell: Shell,
+    subscription: Id,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Another address; @FILE or - for one that is a secret.")
+    ] = None,
+    type_: Types = None,
+    model: Models = None,
+    stream: Streams = None,
+    environment: Environments = None,
+    by: Actors = None,
+    all_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--all", metavar="FILTER", help="Take a filter away: types, models, streams, environments, actors."
+        ),
+    ] = None,
+    template: Template = None,
+    description: Description = None,
+    reason: Reason = None,
+) -> None:
+    """Change a subscription; what is left out stays, and a filter that is given replaces the one before."""
+    filters = {"types": type_, "models": model, "streams": stream, "environments": environment, "actors": by}
+    for cleared in all_ or ():
+        parse.one_of(cleared, filters, "--all")
+        if filters[cleared]:
+            raise typer.BadParameter(f"{cleared} are given, and taken away", param_hint="--all")
+        filters[cleared] = []
+    written = shell.write(
+        shell.client.update_subscription,
+        subscription,
+        url=None if to is None else _address(to),
+        template=_template(template),
+        description=description,
+        reason=reason,
+        types=filters["types"],
+        models=filters["models"],
+        streams=filters["streams"],
+        environments=filters["environments"],
+        actors=filters["actors"],
+    )
+    _print(shell, written, "is changed")
+
+
+def rotate(
+    shell: Shell,
+    subscription: Id,
+    secret: Secret = None,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="TIME", help="How long the one before counts: 30m, 12h; a day unless said."),
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Sign with another secret. One that was made is printed this once."""
+    written = shell.write(
+        shell.client.rotate_subscription_secret,
+        subscription,
+        secret=None if secret is None else parse_serving.secret(secret),
+        keep_seconds=None if keep is None else parse_serving.seconds(keep, "--keep"),
+        reason=reason,
+    )
+    _print(shell, written, "is signed with another secret")
+
+
+def enable(
+    shell: Shell,
+    subscription: Id,
+    reason: RequiredReason,
+) -> None:
+    """Send again, from now on; what happened meanwhile is sent by `replay`."""
+    _print(
+        shell, shell.write(shell.client.update_subscription, subscription, disabled=False, reason=reason), "is enabled"
+    )
+
+
+def disable(
+    shell: Shell,
+    subscription: Id,
+    reason: RequiredReason,
+) -> None:
+    """Send nothing until it is enabled."""
+    _print(
+        shell, shell.write(shell.client.update_subscription, subscription, disabled=True, reason=reason), "is disabled"
+    )
+
+
+def remove(shell: Shell, subscription: Id, reason: RequiredReason) -> None:
+    """Send nothing any more; the id stays taken, the secrets are erased."""
+    _print(shell, shell.write(shell.client.remove_subscription, subscription, reason=reason), "is removed")
+
+
+def ls(shell: Shell) -> None:
+    """List the subscriptions."""
+    found = list(shell.client.subscriptions())
+    if shell.out.as_json:
+        shell.out.json(found)
+        return
+    rows = (
+        (
+            s.subscription,
+            s.url,
+            _filters(s.types, s.models, s.streams, s.environments, s.actors),
+            _state(s.disabled, s.removed),
+            s.description,
+        )
+        for s in found
+    )
+    shell.out.table(("id", "to", "events", "state", "description"), rows, empty="nobody is sent events")
+
+
+def show(shell: Shell, subscription: Id) -> None:
+    """Show a subscription; of its address the host, of its secrets the fingerprints."""
+    found = shell.client.subscription(subscription)
+    if shell.out.as_json:
+        shell.out.json(found)
+        return
+    shell.out.line(f"{found.subscription}   {_state(found.disabled, found.removed)}", style="bold")
+    shell.out.fields(
+        [
+            ("to", found.url),
+            ("description", found.description),
+            ("types", found.types),
+            ("models", found.models),
+            ("streams", found.streams),
+            ("environments", found.environments),
+            ("actors", found.actors),
+            ("template", found.template),
+            ("disabled", found.disabled_reason),
+            ("secrets", [f"{secret.name} {secret.fingerprint}" for secret in found.secrets]),
+            ("since", f"{cell(found.updated_at)} by {found.updated_by}"),
+            ("why", found.reason),
+        ]
+    )
+
+
+def deliveries(
+    shell: Shell,
+    subscription: Id,
+    delivery: Annotated[
+        int | None,
+        typer.Argument(metavar="N", help="One, by its event's position, with every attempt.", show_default=False),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", help="pending, running, delivered, failed, dead or skipped."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", help="The newest so many.", min=1, max=1000)] = 50,
+) -> None:
+    """What was sent to a subscription, and is to be: the newest first, or one with what is sent and every attempt."""
+    if delivery is not None:
+        detail = shell.client.delivery(subscription, delivery)
+        shell.out.json(detail) if shell.out.as_json else _print_delivery(shell, detail)
+        return
+    found = shell.client.deliveries.page(subscription, state=state, page_size=limit).items
+    if shell.out.as_json:
+        shell.out.json(found)
+        return
+    rows = ((d.delivery, d.type, d.stream, d.state, d.attempts, d.status, d.error, d.next_attempt_at) for d in found)
+    columns = ("position", "type", "stream", "state", "attempts", "status", "error", "next")
+    shell.out.table(columns, rows, empty="no such delivery")
+
+
+def redeliver(
+    shell: Shell,
+    subscription: Id,
+    delivery: Annotated[int, typer.Argument(metavar="N", help="The event's position.", show_default=False)],
+    reason: Reason = None,
+) -> None:
+    """Send one delivery again, whatever became of it; one that waits for another attempt has it now."""
+    detail = shell.client.redeliver(subscription, delivery, reason=reason)
+    if shell.out.as_json:
+        shell.out.json(detail)
+    else:
+        shell.out.line(f"{subscription} {detail.delivery}  is {detail.state}: it is sent again as {detail.message_id}")
+
+
+def replay(
+    shell: Shell,
+    subscription: Id,
+    start: Annotated[int, typer.Option("--from", metavar="N", help="From this position on.")],
+    end: Annotated[
+        int | None, typer.Option("--to", metavar="N", help="Up to this position; else to the newest.")
+    ] = None,
+    reason: Reason = None,
+) -> None:
+    """Send the events of a range of positions that pass the filters, with the ids of the first time."""
+    asked = shell.client.replay(subscription, start, end, reason=reason)
+    if shell.out.as_json:
+        shell.out.json(asked)
+    else:
+        shell.out.line(f"{subscription}  is sent the events from {asked.from_} to {asked.to} again")
+
+
+def _print(shell: Shell, written: SubscriptionWritten | None, what: str) -> None:
+    if written is None:
+        return
+    if shell.out.as_json:
+        shell.out.json(written)
+        return
+    shell.out.line(f"{written.subscription}  {what}{' (done before)' if written.replayed else ''}")
+    filters = _filters(written.types, written.models, written.streams, written.environments, written.actors)
+    shell.out.fields(
+        [
+            ("  to", written.url),
+            ("  events", None if written.removed else filters),
+            ("  secret", written.secret),
+            ("  position", written.position),
+            ("  hash", written.hash),
+        ]
+    )
+    if written.secret:
+        shell.out.note("The secret is not shown again: keep it where the receiver finds it.")
+
+
+def _print_delivery(shell: Shell, found: DeliveryDetail) -> None:
+    shell.out.line(f"{found.subscription} {found.delivery}   {found.state}", style="bold")
+    shell.out.fields(
+        [
+            ("type", found.type),
+            ("stream", found.stream),
+            ("id", found.message_id),
+            ("because of", None if found.origin == "event" else found.origin),
+            ("error", found.error),
+            ("next", found.next_attempt_at),
+            ("event", json.dumps(found.event, indent=2, ensure_ascii=False)),
+        ]
+    )
+    if found.history:
+        shell.out.line()
+        rows = ((a.number, a.started_at, f"{a.duration:.3f} s", a.status, a.error or a.excerpt) for a in found.history)
+        shell.out.table(("attempt", "when", "took", "status", "answer"), rows)
+
+
+def _filters(
+    types: list[str], models: list[str], streams: list[str], environments: list[str], actors: list[str]
+) -> str:
+    said = {"type": types, "model": models, "stream": streams, "environment": environments, "by": actors}
+    return "; ".join(f"{name} {cell(names)}" for name, names in said.items() if names) or "all"
+
+
+def _state(disabled: bool, removed: bool) -> str:
+    return "removed" if removed else "disabled" if disabled else "active"
+
+
+def _address(text: str) -> str:
+    return parse_serving.secret(text, "URL") if text == "-" or text.startswith("@") else text
+
+
+def _template(text: str | None) -> Literal["cloudevents", "slack"] | None:
+    if text is None:
+        return None
+    return cast('Literal["cloudevents", "slack"]', parse.one_of(text, _TEMPLATES, "--template"))
