@@ -44,6 +44,7 @@ ORDERS = {
         "*",
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         TIME,
+        "endpoint/prod/fraud@12",
     ),
     "Command.1.minimal": Order("k", "a", "ReviveModel"),
 }
@@ -87,6 +88,7 @@ orders = st.builds(
     *[st.dictionaries(texts, texts, max_size=3)] * 2,
     *[st.none() | texts] * 5,
     st.none() | st.datetimes(timezones=st.just(UTC)),
+    st.none() | texts,
 )
 
 
@@ -131,6 +133,23 @@ def test_the_key_is_the_stream_whatever_the_spelling() -> None:
     assert key_of(Order("k", "a", "RegisterModel", body='{"name": "Fraud"}')) == b"model/fraud"
     for body in (None, "{", "[]", '{"name": 7}', '{"name": "no name"}'):
         assert key_of(Order("k", "a", "RegisterModel", body=body)) == b"RegisterModel"
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "key"),
+    [
+        ({"environment": "Prod", "endpoint": "Fraud"}, None, b"endpoint/prod/fraud"),
+        ({"environment": "Prod"}, None, b"environment/prod"),
+        ({"target": "Edge"}, '{"kind":"http"}', b"target/edge"),
+        ({"subscription": "Risk"}, None, b"subscription/risk"),
+        ({}, '{"environment": "Prod", "name": "Fraud"}', b"endpoint/prod/fraud"),
+        ({}, '{"environment": 7, "name": "Fraud"}', b"Some"),
+        ({"environment": "a b"}, None, b"Some"),
+        ({"other": "x"}, None, b"Some"),
+    ],
+)
+def test_every_kind_of_stream_has_its_key(target: dict[str, str], body: str | None, key: bytes) -> None:
+    assert key_of(Order("k", "a", "Some", target, body=body)) == key
 
 
 def test_a_source_is_told_from_its_header() -> None:

@@ -17,7 +17,7 @@ from regista.http.authentication import check_actor
 from regista.http.problems import invalid
 from regista.registrar.direct import read_flag
 from regista.registrar.preconditions import if_none_match, read_if_match
-from regista.registrar.request import Caller, Request, check_command_id
+from regista.registrar.request import Caller, Request, check_cause, check_command_id
 from regista.registrar.routes import WRITES
 from regista.registrar.writes import Write
 from regista.wire.base import Reason as ReasonText
@@ -67,6 +67,7 @@ def request_of(order: Order) -> Request:
         command_id=command_id,
         if_match=read_if_match(order.if_match),
         dry_run=read_flag(parameters, "dry_run"),
+        cause=check_cause(order.cause),
     )
 
 

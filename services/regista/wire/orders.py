@@ -41,6 +41,8 @@ SENT = {
 }
 """The type of each write of the API: by its method and its path below ``/v1/``."""
 
+BODILESS = frozenset(kind for (method, _), kind in SENT.items() if method == "DELETE")
+"""The types of writes that take no body."""
 SECRET_FIELDS = {"PutTarget": "secrets", "UpdateSubscription": "url"}
 """What in a body is secret, by the type: an order must not have it."""
 SECRETIVE = frozenset({"CreateSubscription", "RotateSubscriptionSecret"})
@@ -53,8 +55,8 @@ class Order:
 
     ``command_id`` is chosen by the sender: the same id with the same content is carried out once, by whichever way it
     came. ``target`` and ``parameters`` are what the API has in the path and in the query, ``body`` is the JSON that it
-    takes; ``if_match``, ``if_none_match`` and ``traceparent`` are its headers. ``reason`` may stand here instead of
-    where the API has it. First seen after ``expires_at``, the order is refused.
+    takes; ``if_match``, ``if_none_match``, ``traceparent`` and ``cause`` (``Regista-Cause``) are its headers. ``reason``
+    may stand here instead of where the API has it. First seen after ``expires_at``, the order is refused.
     """
 
     command_id: str
@@ -68,6 +70,7 @@ class Order:
     if_none_match: str | None = None
     traceparent: str | None = None
     expires_at: datetime | None = None
+    cause: str | None = None
 
     @property
     def gives_secrets(self) -> bool:

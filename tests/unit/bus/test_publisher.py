@@ -84,7 +84,7 @@ async def test_a_refusal_is_the_client_s_error_and_is_not_asked_for_again() -> N
 
 
 def test_queries_and_escapes_come_through_and_what_is_no_command_does_not() -> None:
-    headers = {"idempotency-key": "k", "regista-actor": "ci%2Ftrain"}
+    headers = {"idempotency-key": "k", "regista-actor": "ci%2Ftrain", "regista-cause": "model/a@3"}
     order = order_of("DELETE", "/v1/models/a%20b/aliases/x", {"reason": "r"}, headers, b"")
     assert (order.type, order.target, order.actor, order.body) == (
         "RemoveAlias",
@@ -92,6 +92,7 @@ def test_queries_and_escapes_come_through_and_what_is_no_command_does_not() -> N
         "ci/train",
         None,
     )
+    assert order.cause == "model/a@3"
     for method, path in (("GET", "/v1/models"), ("POST", "/v1/artifacts"), ("POST", "/v1/models/a/b/c/d/e")):
         with pytest.raises(regista.Malformed) as caught:
             order_of(method, path, {}, headers, b"")

@@ -15,7 +15,7 @@ from tests.support.payloads import version_body
 from tests.support.registrar import Running, registrar_on, running
 
 from regista.domain import commands as c
-from regista.domain.errors import Malformed, Refused, RegistaError, Unavailable
+from regista.domain.errors import Invalid, Malformed, Refused, RegistaError, Unavailable
 from regista.registrar.answers import Outcome
 from regista.registrar.commands import Command
 from regista.registrar.orders import TYPES, request_of, type_of
@@ -98,6 +98,15 @@ def test_an_order_and_a_request_that_say_the_same_have_the_same_digest() -> None
     assert request_of(replace(order, if_match='"5"')).seal() != http.seal()
     alias = Order("id", "ann", "AssignAlias", {"model": "m", "alias": "a"}, body='{"version": "1"}', if_none_match="*")
     assert request_of(alias).command == c.AssignAlias("m", "a", "1", None)
+
+
+def test_what_led_to_an_order_is_kept_and_is_no_part_of_what_it_says() -> None:
+    plain, caused = (request_of(replace(model("fraud"), cause=cause)) for cause in (None, "endpoint/prod/fraud@12"))
+    assert caused.cause == "endpoint/prod/fraud@12"
+    assert caused.seal() == plain.seal()
+    with pytest.raises(Invalid) as refused:
+        request_of(replace(model("fraud"), cause="model/fraud"))
+    assert refused.value.code == "bad_cause"
 
 
 async def test_commands_of_a_queue_are_decided_in_their_order_in_one_transaction(one: Running) -> None:

@@ -16,7 +16,7 @@ from regista.client.settings import Settings, default_actor
 from regista.client.writes import Writes
 from regista.domain.errors import Invalid, Unavailable
 from regista.domain.identifiers import new_id
-from regista.wire.orders import CommandResult, Order
+from regista.wire.orders import BODILESS, CommandResult, Order
 
 if TYPE_CHECKING:
     from regista.bus.commands.channel import Channel
@@ -151,15 +151,17 @@ class CommandPublisher(Writes, AsyncDriver):
         command_id: str | None = None,
         if_match: int | str | None = None,
         expires_in: timedelta | None = None,
+        cause: str | None = None,
     ) -> Published:
         """Publish a command of any type: ``target`` and ``parameters`` are what the API has in path and query.
 
-        ``expires_in``: a registrar that first sees it later refuses it.
+        ``expires_in``: a registrar that first sees it later refuses it. ``cause``: the event that led to it, as
+        ``<stream>@<sequence>``.
 
         Raises:
             RegistaError: as ``publish``.
         """
-        has_body = type not in {"RetireModel", "RemoveAlias"}
+        has_body = type not in BODILESS
         return await self.publish(
             Order(
                 command_id=command_id or new_id(),
@@ -171,6 +173,7 @@ class CommandPublisher(Writes, AsyncDriver):
                 reason=reason,
                 if_match=f'"{if_match}"' if isinstance(if_match, int) else if_match,
                 expires_at=None if expires_in is None else datetime.now(UTC) + expires_in,
+                cause=cause,
             )
         )
 

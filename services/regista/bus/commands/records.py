@@ -12,7 +12,13 @@ from typing import Any
 
 from regista.bus.commands.mark import MARK
 from regista.domain.errors import Damaged, Invalid, Malformed, TooLarge
-from regista.domain.references import model_stream
+from regista.domain.references import (
+    endpoint_stream,
+    environment_stream,
+    model_stream,
+    subscription_stream,
+    target_stream,
+)
 from regista.schemas.codec import Codec, Decoded, command_codec
 from regista.schemas.errors import NotEncodable, SchemaError
 from regista.schemas.errors import TooLarge as TooLargeValue
@@ -53,10 +59,24 @@ def decode_order(value: bytes | None) -> Order:
 
 def key_of(order: Order) -> bytes:
     """The key of an order: the stream it writes to. Where that cannot be told, for the order is wrong, its type."""
+    named = order.target or _of_body(order)
     try:
-        return model_stream(order.target.get("model") or _name(order)).encode()
+        match named:
+            case {"model": str(model)}:
+                stream = model_stream(model)
+            case {"environment": str(environment), "endpoint": str(endpoint)}:
+                stream = endpoint_stream(environment, endpoint)
+            case {"environment": str(environment)}:
+                stream = environment_stream(environment)
+            case {"target": str(target)}:
+                stream = target_stream(target)
+            case {"subscription": str(subscription)}:
+                stream = subscription_stream(subscription)
+            case _:
+                return order.type.encode("utf-8", "replace")
     except Invalid:
         return order.type.encode("utf-8", "replace")
+    return stream.encode()
 
 
 def encode_result(result: CommandResult) -> bytes:
@@ -107,14 +127,17 @@ def parse_source(header: bytes) -> tuple[str, int]:
     return source, int(offset)
 
 
-def _name(order: Order) -> str:
-    """The model that a registration names in its body; empty where it names none."""
+def _of_body(order: Order) -> dict[str, Any]:
+    """What is created by an order whose path names nothing: a model, or an endpoint, by the name in its body."""
     try:
         body = json.loads(order.body or "null")
     except ValueError:
-        return ""
-    name = body.get("name") if isinstance(body, dict) else None
-    return name if isinstance(name, str) else ""
+        return {}
+    if not isinstance(body, dict):
+        return {}
+    if "environment" in body:
+        return {"environment": body["environment"], "endpoint": body.get("name")}
+    return {"model": body.get("name")}
 
 
 def _encode(codec: Codec, name: str, record: dict[str, Any]) -> bytes:

@@ -61,5 +61,6 @@ def order_of(method: str, path: str, parameters: Mapping[str, str], headers: Map
                 if_match=headers.get("if-match"),
                 if_none_match=headers.get("if-none-match"),
                 traceparent=headers.get("traceparent"),
+                cause=headers.get("regista-cause"),
             )
     raise Malformed(f"{method} {path} is no command that can be published", code="unknown_route")
