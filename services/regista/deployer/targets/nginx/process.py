@@ -6,11 +6,11 @@ import asyncio
 import os
 import shutil
 import signal
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from regista.deployer.targets.base import TargetFailed
 from regista.domain.errors import Invalid
@@ -95,21 +95,27 @@ class Nginx:
         return {int(child) for child in children}
 
     async def _run(self, *arguments: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            self.program,
-            "-p",
-            f"{self.prefix}/",
-            *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-        )
-        try:
-            said, _ = await asyncio.wait_for(process.communicate(), _TEST_WITHIN)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise TargetFailed("nginx did not come to an end", code="nginx_hangs", retryable=True) from None
+        # Into a file: what nginx starts goes on and may keep a pipe open, whose end would then not come.
+        with TemporaryFile() as output:
+            process = await asyncio.create_subprocess_exec(
+                self.program,
+                "-p",
+                f"{self.prefix}/",
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            try:
+                async with asyncio.timeout(_TEST_WITHIN):
+                    await process.wait()
+            except TimeoutError:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+                raise TargetFailed("nginx did not come to an end", code="nginx_hangs", retryable=True) from None
+            output.seek(0)
+            said = output.read()
         if process.returncode:
             text = " ".join(said.decode(errors="replace").split())[-600:]
             raise TargetFailed(
