@@ -91,6 +91,11 @@ class Deployer:
         """What tells the registry of deployments."""
         return self._reports
 
+    @property
+    def follows(self) -> Sender:
+        """What lets endpoints follow."""
+        return self._follows
+
     def start(self, tasks: Tasks, *, following: bool = True) -> None:
         """Run everything; with ``following`` false somebody else brings the events to ``consumers``."""
         if following:

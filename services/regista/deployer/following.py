@@ -45,7 +45,10 @@ def of_endpoint(before: Follower | None, logged: Logged) -> tuple[Follower | Non
 
 
 def moved(event: e.Event | None) -> tuple[Moved, ...]:
-    """What names another version since an event. The version that came says so; of what it left, who holds it now is asked."""
+    """What names another version since an event.
+
+    The version that came is known; who holds the stage that it left is asked. A removed alias names nothing to follow.
+    """
     match event:
         case e.VersionPromoted(model=model, version=version, from_stage=left, to_stage=entered, displaced=displaced):
             return _stages(model, version, entered, (left, *(gone.to_stage for gone in displaced)))
@@ -55,8 +58,6 @@ def moved(event: e.Event | None) -> tuple[Moved, ...]:
             return _stages(model, version, "archived", (left,))
         case e.AliasAssigned(model=model, alias=alias, version=version):
             return (Moved(model, f"@{alias}", version),)
-        case e.AliasRemoved(model=model, alias=alias):
-            return (Moved(model, f"@{alias}", None),)
         case _:
             return ()
 
