@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.experimenting import ERRORS, STEPS, Trial, trial
 
+from regista.client.inference import InferenceRecorder
 from regista.domain.errors import PreconditionFailed
 
 
@@ -194,3 +195,24 @@ async def test_gauges_and_status_tell_of_variants(tmp_path: Path) -> None:
         assert f"regista_variant_error_ratio{labels} 0.01" in text
         shown = (await endpoint.http.get("/v1/status")).json()["components"]["experiments"]
         assert (shown["state"], shown["endpoints"], shown["commands_waiting"]) == ("judging", 1, 0)
+
+
+async def test_who_serves_counts_with_the_recorder_and_reports_by_the_sdk(tmp_path: Path) -> None:
+    async with trial(tmp_path) as endpoint:
+        await endpoint.furnish(guardrails=[])
+        await endpoint.effective(await newest(endpoint))
+        recorder = InferenceRecorder("1.0.0", endpoint.digests["1.0.0"], reporter="replica-7")
+        for took in (0.0, 1e-9, *[0.01] * 90, *[0.2] * 10, 10_000.0):
+            recorder.observe(took, error=took == 0.2, revenue=2.0)
+        taken = recorder.take()
+        for _ in range(2):
+            assert (await endpoint.client.report_inference("prod", "fraud", [taken])).taken == 1
+        [variant] = (await endpoint.client.endpoint_metrics("prod", "fraud")).variants
+        assert (variant.requests, variant.errors) == (103, 10)
+        found = {metric.metric: metric.value for metric in variant.metrics}
+        assert found["latency_p50"] == pytest.approx(0.01, rel=0.091)
+        assert found["latency_p95"] == pytest.approx(0.2, rel=0.091)
+        assert found["revenue"] == 2.0
+        empty = recorder.take()
+        assert (empty["requests"], empty["latency"], empty["business"]) == (0, {}, {})
+        assert (await endpoint.client.report_inference("prod", "fraud", [empty])).via == "database"

@@ -1,4 +1,4 @@
-"""The two clients: every operation from ``Reads``, ``Writes``, ``Models`` and ``Administration``, blocking or awaited."""
+"""The two clients: every operation from ``Reads``, ``Writes``, ``Models``, ``LiveMetrics``, ``Administration``, blocking or awaited."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 
 from regista.client.administration import Administration
 from regista.client.drivers import AsyncDriver, SyncDriver
+from regista.client.inference import LiveMetrics
 from regista.client.models import Models
 from regista.client.reads import Reads
 from regista.client.session import Session
@@ -17,7 +18,7 @@ from regista.client.settings import Settings, from_environment
 from regista.client.writes import Writes
 
 
-class Operations(Reads, Writes, Models, Administration):
+class Operations(Reads, Writes, Models, LiveMetrics, Administration):
     """All operations, and what both clients know about themselves."""
 
     _session: Session
