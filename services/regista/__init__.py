@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from regista.bus.subscriber.parking import Parked, ParkingFile
     from regista.bus.subscriber.positions import FilePositions, MemoryPositions, Positions
     from regista.bus.subscriber.subscriber import Subscriber
-    from regista.client import AsyncClient, Client, Unreachable, capture
+    from regista.client import AsyncClient, Client, InferenceRecorder, Unreachable, capture
     from regista.domain.errors import (
         AtUnsupported,
         BeyondLog,
@@ -55,6 +55,7 @@ __all__ = [
     "Damaged",
     "FilePositions",
     "Forbidden",
+    "InferenceRecorder",
     "Internal",
     "Invalid",
     "KafkaSettings",
@@ -84,7 +85,7 @@ __all__ = [
     "capture",
 ]
 
-_HOMES = dict.fromkeys(("AsyncClient", "Client", "Unreachable", "capture"), "regista.client") | {
+_HOMES = dict.fromkeys(("AsyncClient", "Client", "InferenceRecorder", "Unreachable", "capture"), "regista.client") | {
     "Bookmark": "regista.bus.subscriber.logged",
     "CommandPublisher": "regista.bus.commands.publisher",
     "CommandResult": "regista.wire.orders",

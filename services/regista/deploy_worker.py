@@ -1,4 +1,4 @@
-"""``regista deploy``: deployments by a process of its own, from Kafka where there is one, else from the log's store."""
+"""``regista deploy``: deployments and experiments by a process of its own, from Kafka where there is one, else from the log's store."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from regista.domain.chain import Head as LogHead
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
 from regista.http.parts import Part
+from regista.measuring import Judging
 from regista.projections.feed import Feed
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_private, wakeups
 from regista.store.feed import StoreFeed
 from regista.tasks import CANCELLING
+from regista.work.consumer import Consumer
 from regista.work.database import Work
 from regista.work.taking import Taking
 from regista.workers import Worker
@@ -42,11 +44,13 @@ class DeployWorker(Worker):
         work = Work.open(settings)
         self._opened.callback(work.close)
         token = None if settings.token is None else settings.token.get_secret_value()
+        clients = clients_outside(settings)
+        self._judging = Judging(settings, work, self._feed, clients, self.metrics.registry, hindering=True)
         self._deployer = make_deployer(
             settings,
             work,
             self._feed,
-            clients_outside(settings),
+            clients,
             registry=lambda: Registry(settings.url, token),
             secrets=private,
         )
@@ -69,8 +73,13 @@ class DeployWorker(Worker):
 
     @property
     def parts(self) -> Sequence[Part]:
-        """Deployments, and what endpoints follow: both are all that it does."""
-        return self._deployer.parts_of(hindering=True)
+        """Deployments, what endpoints follow, experiments: that is all that it does."""
+        return (*self._deployer.parts_of(hindering=True), *self._judging.parts)
+
+    @property
+    def _consumers(self) -> tuple[Consumer, ...]:
+        """What follows the log."""
+        return (*self._deployer.consumers, self._judging.consumer)
 
     async def start(self) -> None:
         """Check the topics and deploy."""
@@ -78,11 +87,13 @@ class DeployWorker(Worker):
             for wakeup in wakeups(self.settings, self._grown):
                 self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
             self._deployer.start(self._tasks)
+            self._judging.start(self._tasks)
             return
         from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
         await check_topics_at_start(self.settings)
         self._deployer.start(self._tasks, following=False)
+        self._judging.start(self._tasks, following=False, reading=False)
         self._tasks.start("the events", self._follow_topic())
 
     async def stop(self) -> None:
@@ -91,8 +102,10 @@ class DeployWorker(Worker):
         if self._app is not None:
             await self._app.close()
         await self._deployer.close()
+        await self._judging.close()
         await self._close_feed()
         await self._deployer.release()
+        await self._judging.release()
 
     def log_id(self) -> str:
         """The log that it follows."""
@@ -116,11 +129,13 @@ class DeployWorker(Worker):
                 code="extra_missing",
                 hint="pip install 'regista[server,kafka,deployer]'",
             ) from error
-        for consumer in self._deployer.consumers:
+        for consumer in self._consumers:
             await consumer.catch_up()
         if self._leaving.is_set():
             return
-        self._app = EventsApp(self.settings, self.settings.data, self._take, self._deployer.runner.wake)
+        self._app = EventsApp(
+            self.settings, self.settings.data, self._take, self._deployer.runner.wake, self._judging.count
+        )
         await self._app.run()
 
     async def _take(self, log_id: str, rows: Sequence[Row]) -> None:
@@ -136,7 +151,7 @@ class DeployWorker(Worker):
                 code="log_replaced",
                 hint="The next start follows it anew.",
             )
-        for consumer in self._deployer.consumers:
+        for consumer in self._consumers:
             await self._patiently(consumer.taking, rows)
 
     async def _patiently(self, taking: Taking, rows: Sequence[Row]) -> None:

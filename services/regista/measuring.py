@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from regista.client import AsyncClient
-from regista.domain.errors import Reason
+from regista.domain.errors import Reason, Unavailable
 from regista.http.parts import Part, PartState
 from regista.metrics.checks import check_report
 from regista.metrics.commands import NAME
@@ -30,10 +31,14 @@ from regista.work.database import Work
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from regista.bus.metrics.intake import ReportIntake
+    from regista.bus.metrics.intake import Placed, ReportIntake
     from regista.bus.metrics.publisher import ReportPublisher
     from regista.bus.metrics.reader import ReportReader
     from regista.settings import Settings
+
+
+PATIENCE = 30.0
+_AGAIN = 0.5
 
 
 class Reporting:
@@ -132,6 +137,22 @@ class Judging:
         if self.intake is not None:
             await self.intake.close()
         await self._client.aclose()
+
+    async def count(self, records: Sequence[Placed]) -> None:
+        """Count records that Faust brings, through an outage of up to ``PATIENCE`` seconds.
+
+        Raises:
+            RegistaError: the work database, or Kafka, is away for too long.
+        """
+        assert self.intake is not None  # Faust is on Kafka
+        until = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await self.intake.take(records)
+            except Unavailable:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(_AGAIN)
 
     def _read_state(self) -> dict[str, Any]:
         return {} if self._reader is None or not self._reads else asdict(self._reader.state())

@@ -7,6 +7,7 @@
     calls       an operation as a value             bind      an operation as a method of both clients
     reads, writes, models, administration           the operations
     deployment_reads, deployments, subscriptions    those on what serves models, and on webhooks
+    inference   live metrics of what is served
     register, push, pull, verify, follow                    those that take several requests
     drivers     the two ways to perform them        clients   Client and AsyncClient
     training/   what a training run can tell about itself
@@ -14,6 +15,7 @@
 
 from regista.client.clients import AsyncClient, Client
 from regista.client.errors import Unreachable
+from regista.client.inference import InferenceRecorder
 from regista.client.pull import Pulled
 from regista.client.push import Pushed
 from regista.client.settings import Settings
@@ -26,6 +28,7 @@ __all__ = [
     "ArtifactChecked",
     "AsyncClient",
     "Client",
+    "InferenceRecorder",
     "Pulled",
     "Pushed",
     "Run",

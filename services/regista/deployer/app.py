@@ -24,6 +24,7 @@ from faust.types.auth import CredentialsT
 
 from regista.bus.connection import client_options
 from regista.bus.events.envelope import received
+from regista.bus.metrics.intake import Placed
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.rights import deployer_id
 from regista.bus.topics.topology import Topics
@@ -42,15 +43,20 @@ logger = logging.getLogger("regista.deployer")
 
 Take = Callable[[str, Sequence[Row]], Awaitable[None]]
 """Record what follows from rows of a log, durably, before it returns."""
+Count = Callable[[Sequence[Placed]], Awaitable[None]]
+"""Count reports of what is measured, durably, before it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as Faust hands it out, in the form that the envelope reads."""
+    """A record as Faust hands it out, in the form that the envelope reads, and where it lay."""
 
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+    topic: str = ""
+    partition: int = 0
+    offset: int = 0
 
 
 class _Thread(driver.AIOKafkaConsumerThread):
@@ -80,9 +86,12 @@ class CommittedApp(faust.App):
 class EventsApp:
     """The application of one process. ``failed`` is set when it met what it cannot go on with: end the process then."""
 
-    def __init__(self, settings: KafkaSettings, data: Path, take: Take, tick: Callable[[], None]) -> None:
-        """``take`` gets the rows in the order of the log; ``tick`` is called once a second."""
+    def __init__(
+        self, settings: KafkaSettings, data: Path, take: Take, tick: Callable[[], None], count: Count | None = None
+    ) -> None:
+        """``take`` gets the rows in the order of the log, ``count`` what is measured; ``tick`` is called once a second."""
         self._take = take
+        self._count = count
         self._tick = tick
         self._stopped = asyncio.Event()
         self.failed = asyncio.Event()
@@ -132,13 +141,21 @@ class EventsApp:
         events = app.topic(Topics(settings.kafka_prefix).events, key_type=bytes, value_type=bytes)
         app.agent(events, concurrency=1, name="events")(self._follow)
         app.timer(TICK)(self._ticks)
-        # A second agent, for regista.inference-metrics.v1, is declared here.
+        if self._count is not None:
+            measured = app.topic(Topics(settings.kafka_prefix).metrics, key_type=bytes, value_type=bytes)
+            app.agent(measured, concurrency=1, name="metrics")(self._measure)
         return app
 
     async def _ticks(self) -> None:
         self._tick()
 
     async def _follow(self, stream: Any) -> None:  # noqa: ANN401 - Faust's streams are not typed to be used
+        await self._in_steps(stream, self._record)
+
+    async def _measure(self, stream: Any) -> None:  # noqa: ANN401 - as above
+        await self._in_steps(stream, self._count_reports)
+
+    async def _in_steps(self, stream: Any, step: Callable[[Sequence[Any]], Awaitable[None]]) -> None:  # noqa: ANN401
         """Take what lies ready in one step, and acknowledge it when it was taken."""
         taken: list[Any] = []
         async for event in stream.noack().events():
@@ -146,7 +163,7 @@ class EventsApp:
             if len(taken) < BATCH and not stream.channel.queue.empty():
                 continue
             try:
-                await self._record(taken)
+                await step(taken)
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not be acknowledged
                 await self._fail(error)
             for done in taken:
@@ -166,6 +183,10 @@ class EventsApp:
             log_id = found.log_id
             rows.append(found.row)
         await self._take(log_id, rows)
+
+    async def _count_reports(self, events: Sequence[Any]) -> None:
+        assert self._count is not None  # else there is no such agent
+        await self._count([_record(event.message) for event in events])
 
     async def _fail(self, error: BaseException) -> None:
         """Stand still, so that nothing is acknowledged, until the process has ended."""
@@ -199,4 +220,4 @@ def credentials(settings: KafkaSettings) -> CredentialsT | None:
 def _record(message: Any) -> Record:  # noqa: ANN401 - Faust's messages hold anything
     headers = message.headers
     pairs = headers.items() if isinstance(headers, dict) else headers or ()
-    return Record(message.key, message.value, tuple(pairs))
+    return Record(message.key, message.value, tuple(pairs), message.topic, message.partition, message.offset)
