@@ -52,6 +52,7 @@ class Consumer:
         self._log_id = ""
         self._trouble: Exception | None = None
         self._failures = 0
+        self._runs = False
 
     @property
     def is_leading(self) -> bool:
@@ -60,11 +61,13 @@ class Consumer:
 
     async def run(self) -> None:
         """Follow until ``close``. What goes wrong is in ``status``, and is tried again."""
+        self._runs = True
         try:
             while not self._pause.is_over:
                 if await self._attempt() is False:
                     await self._pause.until(self._feed.wait(self.taking.mark.position, POLL))
         finally:
+            self._runs = False
             await self._leave()
 
     async def catch_up(self) -> None:
@@ -83,7 +86,7 @@ class Consumer:
     async def close(self) -> None:
         """End ``run`` after the batch in hand; after ``catch_up`` let another one work."""
         self._pause.end()
-        if self._state == "following":
+        if self._state == "following" and not self._runs:  # what runs leaves by itself, behind the batch in hand
             await self._leave()
 
     def status(self) -> ConsumerStatus:
