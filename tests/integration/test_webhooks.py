@@ -271,6 +271,7 @@ async def test_deliveries_are_listed_inspected_and_sent_again(client: httpx.Asyn
         second = (await client.get(f"{read}&limit=2&page={first['next']}")).json()
         assert [one["delivery"] for one in first["items"] + second["items"]] == written[::-1]
         assert second["next"] is None
+        await receiver.until_told(2)
         receiver.answering = take
         await until_settled(client, 3)
         detail = (await client.get(f"/v1/subscriptions/one/deliveries/{written[0]}")).json()
