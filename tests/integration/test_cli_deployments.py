@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from regista.cli.app import build
 from regista.client import Client
+from regista.wire.inference import Inference
 
 WHY = ("--reason", "because")
 
@@ -231,6 +233,12 @@ def test_what_is_served_can_be_looked_at_from_all_sides(regista: Regista, model:
     said = regista("log", "--stream", f"endpoint/{endpoint}")
     assert f"changed the traffic of {endpoint} to 1.1.0 100 %" in said
     assert f"{endpoint}: changed" not in said
+    assert re.search(rf"{endpoint} +deployed +1\.1\.0", regista("show", model))
+    assert endpoint in regista("show", model, "2")
+    assert endpoint not in regista("show", model, "3")
+    assert endpoint in regista("show", model, "1", "--at", str(first["position"]))
+    assert endpoint in regista("endpoint", "ls", "--target", f"{model}-a", "--state", "deployed")
+    assert regista.json("endpoint", "ls", model, "--state", "failed") == []
     served = regista("production", model)
     assert endpoint in served
 
@@ -311,3 +319,28 @@ def test_an_environment_goes_back_to_a_moment_as_one(regista: Regista, model: st
     assert sorted(one["stream"] for one in back["events"]) == [f"endpoint/{endpoint}", f"endpoint/{model}/other"]
     assert {one["state"] for one in back["deployments"]} == {"succeeded"}
     assert len(back["deployments"]) == 3
+
+
+def test_what_is_measured_is_told_for_each_variant(regista: Regista, client: Client, endpoint: str) -> None:
+    regista("endpoint", "update", endpoint, "--guardrail", "errors<=0.02 min=50")
+    regista("traffic", endpoint, "1=50", "2=50", *WHY, "--wait")
+    environment, name = endpoint.split("/")
+    now = datetime.now(UTC)
+    for number in (1, 2):
+        served = client.version(environment, str(number))
+        report = Inference(
+            id=f"{environment}-{number}",
+            version=served.version,
+            artifact_digest=served.artifact.digest,
+            started_at=now,
+            ended_at=now + timedelta(seconds=5),
+            requests=10,
+            errors=number,
+        )
+        assert [client.report_inference(environment, name, [report]).taken for _ in range(2)] == [1, 1]
+    found = client.endpoint_metrics(environment, name)
+    assert [(one.version, one.requests, one.errors) for one in found.variants] == [("1.0.0", 10, 1), ("1.1.0", 10, 2)]
+    said = regista("endpoint", "metrics", endpoint)
+    assert re.search(r"1\.1\.0 challenger +10 +2 ", said)
+    assert "watched further" in said
+    assert regista.json("endpoint", "metrics", endpoint)["change"]["change"] == found.change.change  # type: ignore[union-attr]  # there is one

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from regista.cli.shell import Shell
     from regista.wire import deployment_views as v
     from regista.wire import deployments as d
+    from regista.wire import inference as i
 
 NOTHING = "nothing"
 
@@ -27,6 +28,11 @@ def variant(one: d.Variant | d.Observed) -> str:
     role = "" if one.role in {"champion", "unknown"} else f" {one.role}"
     part = f"mirrored {share(one.mirror)}" if one.role == "shadow" else share(one.weight)
     return f"{name}{role} {part}" + (f" in {one.region}" if one.region else "")
+
+
+def measured(one: i.VariantMetrics) -> str:
+    """A variant that is measured: ``1.5.0 canary in eu``."""
+    return f"{one.version} {one.role}" + (f" in {one.region}" if one.region else "")
 
 
 def variants(found: Sequence[d.Variant | d.Observed]) -> str:
@@ -144,6 +150,20 @@ def print_endpoints(shell: Shell, found: Iterable[v.Endpoint], *, empty: str) ->
         for e in found
     )
     shell.out.table(("endpoint", "model", "state", "wanted", "follows", "pending", "since"), rows, empty=empty)
+
+
+def print_serving(shell: Shell, endpoints: Iterable[v.Endpoint], version: str | None) -> None:
+    """Where a model, or one version of it, is to be served; nothing where it is not."""
+    found = [
+        (one, wanted)
+        for one in endpoints
+        if not one.retired
+        if (wanted := [v for v in one.wanted.variants if version in {None, v.version}]) or version is None
+    ]
+    if found:
+        shell.out.line()
+        rows = ((f"{one.environment}/{one.endpoint}", one.state, variants(wanted), one.follow) for one, wanted in found)
+        shell.out.table(("endpoint", "state", "wanted", "follows"), rows)
 
 
 def _requests(count: int) -> str:

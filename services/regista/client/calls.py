@@ -7,11 +7,12 @@ join in through ``Performable`` and ``Plannable``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from regista.client.exchange import Emit, Steps
-from regista.client.session import Session
+from regista.client.retry import send
+from regista.client.session import Session, parse
 from regista.wire.base import Resource
 from regista.wire.resources import Page, Plan
 
@@ -136,6 +137,25 @@ class Write(Generic[R]):
             cause=self.cause,
         )
         return session.ask(request, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[R]):
+    """Something that is asked for and makes no event: it is sent once, for no key would tell that it came twice."""
+
+    answer: type[R]
+    path: str
+    body: Mapping[str, object]
+
+    def perform(self, session: Session) -> Steps[R]:
+        """Ask for it.
+
+        Raises:
+            Unreachable: it may have been taken all the same: look before asking again.
+        """
+        patience = replace(session.patience, attempts=1)
+        response = yield from send(session.writing("POST", self.path, self.body), patience)
+        return parse(self.answer, response.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,43 +7,18 @@ or topic has them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from regista.client.bind import listing, read, write
-from regista.client.calls import IfMatch, List, Read, Write
-from regista.client.exchange import Steps
-from regista.client.retry import send
-from regista.client.session import Session, given, parse, path
-from regista.wire.base import Resource
+from regista.client.calls import Ask, IfMatch, List, Read, Write
+from regista.client.session import given, path
 from regista.wire.resources import Page
 
 if TYPE_CHECKING:
     from regista.wire import deliveries as w  # a tenth of the SDK's loading time, for types alone
     from regista.wire import deployment_views as v
     from regista.wire import subscriptions as s
-
-R = TypeVar("R", bound=Resource)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[R]):
-    """Something that is asked of whoever delivers: no event, so it has no idempotency key, and is sent once."""
-
-    answer: type[R]
-    path: str
-    body: Mapping[str, object]
-
-    def perform(self, session: Session) -> Steps[R]:
-        """Ask for it.
-
-        Raises:
-            Unreachable: it may have been taken all the same: look before asking again.
-        """
-        request = session.writing("POST", self.path, self.body)
-        response = yield from send(request, replace(session.patience, attempts=1))
-        return parse(self.answer, response.content)
 
 
 class SubscriptionWrites:

@@ -47,6 +47,7 @@ def add_to(app: typer.Typer) -> None:
     command(endpoint, "ls")(ls)
     command(endpoint, "show")(show)
     command(endpoint, "log")(log)
+    command(endpoint, "metrics")(metrics)
     command(endpoint, "update", writes=True)(update)
     command(endpoint, "retire", writes=True)(retire)
     app.add_typer(endpoint, name="endpoint", rich_help_panel=PANEL)
@@ -146,9 +147,18 @@ def ls(
         str | None, typer.Argument(metavar="ENVIRONMENT", help="Of one; left out: of all.", show_default=False)
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Those that serve this model.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="TARGET", help="Those that are deployed to this target.")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            "--state", metavar="STATE", help="deployed, pending, drifting, failed, idle, untargeted, retired."
+        ),
+    ] = None,
 ) -> None:
     """List endpoints: what each is to serve, and how far that has come."""
-    found = list(shell.client.endpoints(environment=environment, model=model))
+    found = list(shell.client.endpoints(environment=environment, model=model, target=target, state=state))
     if shell.out.as_json:
         shell.out.json(found)
         return
@@ -194,3 +204,40 @@ def _print_deployments(shell: Shell, deployments: Iterable[v.Deployment]) -> Non
     rows = ((d.change, d.target, d.state, d.drifting, d.attempts, d.changed_at, d.at, d.detail) for d in found)
     columns = ("change", "target", "state", "drifts", "attempts", "wanted", "told", "detail")
     shell.out.table(columns, rows, empty="nothing was ever to be deployed there")
+
+
+def metrics(shell: Shell, endpoint: Name) -> None:
+    """What is measured of the variants since the newest change took effect, how guardrails stand, what follows."""
+    environment, name = parse_serving.endpoint(endpoint)
+    found = shell.client.endpoint_metrics(environment, name)
+    if shell.out.as_json:
+        shell.out.json(found)
+        return
+    change = found.change
+    shell.out.line(f"{found.environment}/{found.endpoint}", style="bold")
+    shell.out.fields(
+        [
+            ("change", change and f"{change.change}{f', step {change.step}' if change.step else ''}"),
+            ("in effect", change and (change.effective_at or "not yet")),
+            ("verdict", change and (change.verdict or "watched further").replace("_", " ")),
+            ("because", "\n".join(change.explanation) if change else None),
+            ("acted", change and change.acted),
+        ]
+    )
+    if not found.variants:
+        return
+    shell.out.line()
+    rows = (
+        (
+            served.measured(one),
+            one.requests,
+            one.errors,
+            [
+                f"{m.metric} {m.value:.4g} ({m.low:.4g} to {'?' if m.high is None else f'{m.high:.4g}'})"
+                for m in one.metrics
+            ],
+            "; ".join(f"{rail.metric} {rail.state}: {rail.said}" for rail in one.guardrails),
+        )
+        for one in found.variants
+    )
+    shell.out.table(("variant", "requests", "errors", "metrics", "guardrails"), rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regista.cli import parse
+from regista.cli import parse, served
 from regista.cli.arguments import At, Model
 from regista.cli.command import command
 from regista.cli.printer import cell, short
@@ -43,7 +43,7 @@ def show(
     ] = None,
     at: At = None,
 ) -> None:
-    """Show a model, or everything known of a version."""
+    """Show a model, or everything known of a version; and the endpoints where it is to be served."""
     moment = parse.moment(at)
     if ref is None:
         found = shell.client.model(model, at=moment)
@@ -51,6 +51,9 @@ def show(
     else:
         version = shell.client.version(model, ref, at=moment)
         shell.out.json(version) if shell.out.as_json else _show_version(shell, version)
+    if not shell.out.as_json:
+        serving = shell.client.endpoints(model=model, at=moment)
+        served.print_serving(shell, serving, None if ref is None else version.version)
 
 
 def _show_model(shell: Shell, model: r.Model) -> None:
