@@ -35,7 +35,7 @@ def version(**changes: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A request to a registry with ``fraud`` 1.0.0 (production), 1.1.0 (staging), 1.2.0 (candidate, failed check)."""
+    """A request to a registry with ``fraud`` 1.0.0 (production), 1.1.0 (staging), 1.2.0 (candidate, failed check), 1.4.0 (archived)."""
 
     name: str
     method: str
@@ -124,7 +124,7 @@ ROWS = [
     post(
         "a number that contradicts the signature",
         VERSIONS,
-        version(version="1.4.0", signature={"inputs": [*INPUTS, {"name": "z", "type": "int64"}], "outputs": OUTPUTS}),
+        version(version="1.5.0", signature={"inputs": [*INPUTS, {"name": "z", "type": "int64"}], "outputs": OUTPUTS}),
         409, "number_contradicts_signature",
     ),
     post("an unknown base", VERSIONS, version(base="9.9.9"), 404, "unknown_version"),
@@ -224,6 +224,31 @@ ROWS = [
         "weights_do_not_sum", "variants"),
     put("a weight of three decimals", f"{ENDPOINT}/traffic",
         {"variants": [{"version": "1.0.0", "weight": 99.999}], **WHY}, 422, "invalid", "variants.0.weight"),
+    put("an unknown version", f"{ENDPOINT}/traffic", {"variants": [{"version": "9.9.9", "weight": 100}], **WHY}, 409,
+        "unknown_version", "variants[0]"),
+    put("an archived version", f"{ENDPOINT}/traffic", {"variants": [{"version": "1.4.0", "weight": 100}], **WHY}, 409,
+        "version_archived", "variants[0]"),
+    put("a version of a stage that the environment does not serve", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.3.0", "weight": 100}], **WHY}, 409, "stage_not_allowed", "variants[0]"),
+    put("another digest than the version's", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.1.0", "weight": 100, "digest": "sha256:" + "1" * 64}], **WHY}, 409,
+        "digest_mismatch", "variants[0]"),
+    put("a version twice", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.0.0", "weight": 60}, {"version": "1", "weight": 40}], **WHY}, 409,
+        "variant_twice", "variants[1]"),
+    put("a shadow with weight", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.0.0", "weight": 90}, {"version": "1.1.0", "weight": 10, "role": "shadow"}], **WHY}, 409,
+        "traffic_refused", "variants[1]", "variants"),
+    put("a region that there is not", f"{ENDPOINT}/traffic",
+        {"variants": [{"version": "1.0.0", "weight": 100, "region": "eu"}], **WHY}, 409, "bad_region",
+        "variants[0]"),
+    put("promoting an archived version", f"{ENDPOINT}/traffic", {"promote": "1.4.0", **WHY}, 409, "version_archived",
+        "promote"),
+    Refusal("an unknown target", "PATCH", "/v1/endpoints/prod/fraud", {"targets": ["edge", "nowhere"]}, 409,
+            "unknown_target", ("targets",)),
+    post("an endpoint for an unknown target", "!endpoints",
+         {"environment": "prod", "name": "x", "model": "fraud", "targets": ["nowhere"]}, 409, "unknown_target",
+         "targets"),
     put(
         "every mistake in one change", f"{ENDPOINT}/traffic",
         {"variants": [
@@ -296,8 +321,9 @@ async def _furnish(client: httpx.AsyncClient) -> None:
 
     for name in ("fraud", "imported", "retired", "empty"):
         await do("POST", "", {"name": name}, **({"Idempotency-Key": "taken"} if name == "fraud" else {}))
-    for _ in range(4):
+    for _ in range(5):
         await do("POST", VERSIONS, version())
+    await do("POST", f"{VERSIONS}/1.4.0/archive", WHY)
     await do("POST", f"{VERSIONS}/1.0.0/promote", {"to": "staging", **WHY})
     await do("POST", f"{VERSIONS}/1.0.0/promote", {"to": "production", **WHY})
     await do("POST", f"{VERSIONS}/1.1.0/promote", {"to": "staging", **WHY})
@@ -330,6 +356,32 @@ async def test_refusal(client: httpx.AsyncClient, row: Refusal) -> None:
     if row.reasons:
         assert sorted(reason["field"] or reason["code"] for reason in problem["reasons"]) == sorted(row.reasons)
     assert await log_position(client) == before
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_everything_that_is_wrong_with_a_change_is_told_at_once_and_nothing_changes(
+    client: httpx.AsyncClient,
+) -> None:
+    before = (await client.get("/v1/endpoints/prod/fraud")).json()
+    variants = [
+        {"version": "9.9.9", "weight": 50},
+        {"version": "1.3.0", "weight": 20},
+        {"version": "1.4.0", "weight": 10},
+        {"version": "1.1.0", "weight": 5.5, "digest": "sha256:" + "1" * 64},
+        {"version": "1.0.0", "weight": 1, "mirror": 50},
+    ]
+    answer = await client.put("/v1/endpoints/prod/fraud/traffic", json={"variants": variants, **WHY})
+    assert (answer.status_code, answer.json()["code"]) == (409, "traffic_refused")
+    assert {(reason["field"], reason["code"]) for reason in answer.json()["reasons"]} == {
+        ("variants[0]", "unknown_version"),
+        ("variants[1]", "stage_not_allowed"),
+        ("variants[2]", "version_archived"),
+        ("variants[3]", "digest_mismatch"),
+        ("variants[4]", "mirror_without_shadow"),
+        ("variants", "weights_do_not_sum"),
+    }
+    assert all(reason["hint"] for reason in answer.json()["reasons"])
+    assert (await client.get("/v1/endpoints/prod/fraud")).json() == before
 
 
 @pytest.mark.parametrize("keys", [("a", "b"), ("a", "a")])
