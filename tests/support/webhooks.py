@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,10 @@ import httpx
 from tests.support.payloads import version_body
 from tests.support.receiver import KEY, Receiver
 
-ALLOWED = {"allow_private": True, "webhook_retries": "0.05," * 100}
+from regista.store.sqlite import SQLiteLogReader
+from regista.store.sqlite.store import LOG_FILE
+
+ALLOWED: dict[str, Any] = {"allow_private": True, "webhook_retries": "0.05," * 100}
 """Settings of a registry that may call receivers on this machine, and does so again soon."""
 
 
@@ -82,9 +84,7 @@ async def until(reached: Callable[[], Awaitable[bool]], within: float = 20.0) ->
             await asyncio.sleep(0.02)
 
 
-def positions_of(data: Path, *types: str) -> list[int]:
-    """The positions in the log, where the types are these."""
-    marks = ",".join("?" * len(types))
-    with closing(sqlite3.connect(data / "log.db")) as log:
-        rows = log.execute(f"SELECT position FROM events WHERE type IN ({marks}) ORDER BY position", types)
-        return [position for (position,) in rows]
+def positions_of(data: Path, type_: str) -> list[int]:
+    """The positions in the log where the type is this."""
+    with closing(SQLiteLogReader(data / LOG_FILE)) as log:
+        return [row.position for row in log.read(1, 1_000_000) if row.type == type_]
