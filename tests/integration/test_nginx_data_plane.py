@@ -240,7 +240,7 @@ async def test_real_models_are_started_switched_and_ended_when_nobody_needs_them
     settings = {name: value for name, value in subject.settings.items() if name != "upstream"}
     data = tmp_path / "real"
     data.mkdir()
-    context = TargetContext("t", settings, {}, data, Registry(registry.url), allow_private=True)
+    context = TargetContext("t", settings, {}, data, Registry(registry.url), allow_private=False)
     target = open_target("nginx", context)
 
     async def answers() -> set[tuple[float, str]]:

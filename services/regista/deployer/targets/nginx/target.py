@@ -43,7 +43,7 @@ class NginxTarget:
         self._folder = folder
         self._options = options
         self._plane = Plane(folder, options, program)
-        self._probe = Probe(context)
+        self._probe = Probe(context, options)
         self._upstreams = upstreams_of(context, options, self._probe)
         self._guard = Guard(folder / "newest")
         self._turn = asyncio.Lock()

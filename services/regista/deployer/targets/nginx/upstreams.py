@@ -104,10 +104,11 @@ class Started:
 
 
 class Probe:
-    """Asks servers what they run (``GET /model``)."""
+    """Asks servers what they run (``GET /model``). Those that were started here are on this machine by intent."""
 
-    def __init__(self, context: TargetContext) -> None:
-        self._caller = Caller(f"target {context.name}: a model server", allow_private=context.allow_private, within=5)
+    def __init__(self, context: TargetContext, options: NginxOptions) -> None:
+        allow_private = context.allow_private or options.upstream is None
+        self._caller = Caller(f"target {context.name}: a model server", allow_private=allow_private, within=5)
 
     async def digest(self, url: str) -> str | None:
         """The artifact that a server says it runs; None when it is none that says so.
