@@ -33,7 +33,8 @@ PATIENCE = 40.0
 
 async def dead_letters(settings: KafkaSettings, number: int) -> list[dict[str, bytes]]:
     """The headers and values of so many dead letters."""
-    topic, found = Topics(settings.kafka_prefix).dead_letters, []
+    topic = Topics(settings.kafka_prefix).dead_letters
+    found: list[dict[str, bytes]] = []
     partitions = [TopicPartition(topic, partition) for partition in range(3)]
     async with reading(settings, "test", *partitions) as consumer:
         await consumer.seek_to_beginning(*partitions)
