@@ -82,6 +82,8 @@ class Consumer:
         except BaseException:
             await self._leave()
             raise
+        if self._pause.is_over:
+            await self._leave()
 
     async def close(self) -> None:
         """End ``run`` after the batch in hand; after ``catch_up`` let another one work."""
