@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.crash import PowerCut, cut_after
 from tests.support.target_subjects import ENGINES, SUBJECTS, Subject, seen, variant, wanted
 
-from regista.deployer.targets import Target, TargetFailed
+from regista.deployer.targets import Applied, Target, TargetFailed
 from regista.domain.errors import Invalid
 
 KINDS = [
@@ -31,6 +32,14 @@ async def target(subject: Subject) -> AsyncIterator[Target]:
     await opened.aclose()
 
 
+async def split(target: Target, subject: Subject, change: int) -> Applied:
+    """Serve a champion and a canary; where that takes two changes, the champion alone comes just before."""
+    champion, canary = subject.versions()
+    if subject.champion_first:
+        await target.apply(wanted(change, replace(champion, weight=10_000)))
+    return await target.apply(wanted(change, champion, canary))
+
+
 async def observed_as(target: Target, subject: Subject, endpoint: str = "fraud") -> None:
     """What the target says is what its counterpart serves."""
     said = await target.observe("prod", endpoint)
@@ -44,7 +53,7 @@ async def observed_as(target: Target, subject: Subject, endpoint: str = "fraud")
 
 async def test_what_is_wanted_is_served_and_told(subject: Subject, target: Target) -> None:
     champion, canary = subject.versions()
-    applied = await target.apply(wanted(1, champion, canary))
+    applied = await split(target, subject, 1)
     assert await subject.served() == seen(champion, canary)
     assert set(applied.observed) == (seen(champion, canary) if subject.observable else set())
     await observed_as(target, subject)
@@ -57,15 +66,14 @@ async def test_nothing_is_served_before_anything_is_wanted(subject: Subject, tar
 
 async def test_the_same_change_again_is_no_change(subject: Subject, target: Target) -> None:
     champion, canary = subject.versions()
-    first = await target.apply(wanted(1, champion, canary))
-    again = await target.apply(wanted(1, champion, canary))
+    first = await split(target, subject, 1)
+    again = await split(target, subject, 1)
     assert set(again.observed) == set(first.observed)
     assert await subject.served() == seen(champion, canary)
 
 
 async def test_a_newer_change_replaces_all_of_the_older_one(subject: Subject, target: Target) -> None:
-    champion, canary = subject.versions()
-    await target.apply(wanted(1, champion, canary))
+    await split(target, subject, 1)
     await target.apply(wanted(2, ALL))
     assert await subject.served() == seen(ALL)
     await observed_as(target, subject)
@@ -73,7 +81,7 @@ async def test_a_newer_change_replaces_all_of_the_older_one(subject: Subject, ta
 
 async def test_an_older_change_is_refused_and_the_newer_one_stays(subject: Subject, target: Target) -> None:
     champion, canary = subject.versions()
-    await target.apply(wanted(5, champion, canary))
+    await split(target, subject, 5)
     with pytest.raises(TargetFailed) as refused:
         await target.apply(wanted(4, ALL))
     assert (refused.value.code, refused.value.retryable) == ("outdated", False)
@@ -82,14 +90,14 @@ async def test_an_older_change_is_refused_and_the_newer_one_stays(subject: Subje
 
 async def test_an_older_change_is_refused_after_a_restart_too(subject: Subject, target: Target) -> None:
     champion, canary = subject.versions()
-    await target.apply(wanted(5, champion, canary))
+    await split(target, subject, 5)
     await target.aclose()
     again = subject.open()
     try:
         with pytest.raises(TargetFailed) as refused:
             await again.apply(wanted(4, ALL))
         assert refused.value.code == "outdated"
-        await again.apply(wanted(5, champion, canary))
+        await split(again, subject, 5)
         assert await subject.served() == seen(champion, canary)
         await observed_as(again, subject)
     finally:
@@ -106,8 +114,7 @@ async def test_an_older_change_is_refused_after_everything_was_removed(subject: 
 
 async def test_a_change_of_another_log_is_not_compared(subject: Subject, target: Target) -> None:
     """A registry that was made anew counts from the beginning; it must not find its targets closed for ever."""
-    champion, canary = subject.versions()
-    await target.apply(wanted(5, champion, canary))
+    await split(target, subject, 5)
     await target.apply(wanted(1, ALL, log="another"))
     assert await subject.served() == seen(ALL)
 
@@ -124,8 +131,7 @@ async def test_without_variants_nothing_is_served(subject: Subject, target: Targ
 
 
 async def test_endpoints_do_not_touch_each_other(subject: Subject, target: Target) -> None:
-    champion, canary = subject.versions()
-    await target.apply(wanted(7, champion, canary))
+    await split(target, subject, 7)
     await target.apply(wanted(1, ALL, endpoint="Churn.v2"))
     await target.apply(wanted(8))
     assert await subject.served("churn.v2") == seen(ALL) or await subject.served("Churn.v2") == seen(ALL)
@@ -135,9 +141,9 @@ async def test_endpoints_do_not_touch_each_other(subject: Subject, target: Targe
 async def test_what_fails_for_a_while_may_be_tried_again(subject: Subject, target: Target) -> None:
     champion, canary = subject.versions()
     with subject.down(), pytest.raises(TargetFailed) as failed:
-        await target.apply(wanted(1, champion, canary))
+        await split(target, subject, 1)
     assert failed.value.retryable
-    await target.apply(wanted(1, champion, canary))
+    await split(target, subject, 1)
     assert await subject.served() == seen(champion, canary)
 
 
@@ -175,7 +181,11 @@ async def test_regions_and_shadows_keep_their_shares(subject: Subject, target: T
 async def test_a_crash_leaves_the_old_or_the_new(subject: Subject) -> None:
     """At every step on the disk in turn: what is served is whole, and the change goes on after the restart."""
     champion, canary = subject.versions()
-    old, new = seen(ALL), seen(champion, canary)
+    states = [
+        seen(ALL),
+        seen(champion, canary),
+        *([seen(replace(champion, weight=10_000))] if subject.champion_first else []),
+    ]
     change, steps, ended = 1, 0, False
     while not ended:
         target = subject.open()
@@ -184,16 +194,16 @@ async def test_a_crash_leaves_the_old_or_the_new(subject: Subject) -> None:
         crashing = subject.open()
         try:
             with cut_after(steps, subject.folder):
-                await crashing.apply(wanted(change + 1, champion, canary))
+                await split(crashing, subject, change + 1)
             ended = True
         except PowerCut:
             pass
         await crashing.aclose()
         restarted = subject.open()
         await restarted.observe("prod", "fraud")
-        assert await subject.served() in (old, new), f"after {steps} steps"
-        await restarted.apply(wanted(change + 1, champion, canary))
-        assert await subject.served() == new
+        assert await subject.served() in states, f"after {steps} steps"
+        await split(restarted, subject, change + 1)
+        assert await subject.served() == seen(champion, canary)
         await restarted.aclose()
         change, steps = change + 2, steps + 1
     assert steps > 1

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
+import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.support.inference_services import problems
+from tests.support.kubernetes_api import KubernetesApi
 from tests.support.model_doubles import Models, digest_of, free_port, models_served
 from tests.support.serving import serving
 
@@ -70,7 +73,8 @@ class Subject(ABC):
     kind: str
     observable = True
     shadows = True
-    regions = True
+    champion_first = False
+    """Whether a canary can only come beside a champion that was applied alone before."""
     files: Path | None = None
     """Where the counterpart is nothing but files: a crash can be had at every step."""
 
@@ -279,6 +283,170 @@ async def nginx(folder: Path) -> AsyncIterator[Nginx]:
                 await target.aclose()
 
 
-SUBJECTS: dict[str, Beside] = {"directory": directory, "templates": templates, "http": http, "nginx": nginx}
+class KServe(Subject):
+    """KServe splits whole percents between two revisions, and has no shadows."""
+
+    kind = "kserve"
+    shadows = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.settings = {
+            "storage_uri": "s3://models/{model}/{digest}",
+            "model_format": {"name": "sklearn"},
+            "ready_within": 5,
+        }
+
+    def versions(self) -> tuple[Variant, Variant]:
+        return variant(1, 8_700), variant(2, 1_300, "canary")
+
+
+class Cluster(KServe):
+    """Beside an API that keeps to Kubernetes' rules; there is no cluster here."""
+
+    def __init__(self, folder: Path, api: KubernetesApi, url: str) -> None:
+        super().__init__(folder)
+        self.api = api
+        self.settings["server"] = url
+        self.secrets = {"token": "for-the-cluster"}
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        name = f"prod-{endpoint}".lower().replace(".", "-")
+        shares = self.api.served(name)
+        annotations = self.api.objects[name].value["metadata"]["annotations"] if shares else {}
+        told = [json.loads(annotations[f"regista.dev/{key}"] or "{}") for key in ("latest", "stable") if annotations]
+        roles = {one["digest"]: one["role"] for one in told if one}
+        return {ObservedVariant(digest, roles[digest], share * 100) for digest, share in shares.items()}
+
+    @contextmanager
+    def _answering(self, status: int) -> Iterator[None]:
+        self.api.failing = status
+        yield
+        self.api.failing = None
+
+    def down(self) -> AbstractContextManager[None]:
+        return self._answering(503)
+
+    def refusing(self) -> AbstractContextManager[None]:
+        return self._answering(403)
+
+
+class GitOps(KServe):
+    """Files of InferenceServices. A canary comes beside a champion that the file before rolled out alone."""
+
+    observable = False
+    champion_first = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.files = folder / "data" / "gitops"
+        self.settings["path"] = "gitops"
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        assert self.files is not None
+        place = self.files / "default" / f"prod-{endpoint}.yaml".lower().replace(".v2", "-v2")
+        if not place.exists():
+            return set()
+        value = yaml.safe_load(place.read_bytes())
+        assert problems(value) == []
+        percent = value["spec"]["predictor"].get("canaryTrafficPercent")
+        latest = json.loads(value["metadata"]["annotations"]["regista.dev/latest"])
+        stable = json.loads(value["metadata"]["annotations"]["regista.dev/stable"] or "null")
+        shares = [(latest, 100 if percent is None else percent), *([(stable, 100 - percent)] if stable else [])]
+        return {ObservedVariant(one["digest"], one["role"], share * 100) for one, share in shares if share}
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        assert self.files is not None
+        self.files.write_text("in the way")
+        yield
+        self.files.unlink()
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """A name that somebody else has."""
+        assert self.files is not None
+        place = self.files / "default" / "prod-fraud.yaml"
+        place.parent.mkdir(parents=True)
+        place.write_text("kind: InferenceService")
+        yield
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[Cluster]:
+    api = KubernetesApi()
+    with serving(api.app, Settings()) as served:
+        subject = Cluster(folder, api, served.url)
+        try:
+            yield subject
+        finally:
+            for target in subject.opened:
+                await target.aclose()
+
+
+@asynccontextmanager
+async def gitops(folder: Path) -> AsyncIterator[GitOps]:
+    yield GitOps(folder)
+
+
+class GitHub(Subject):
+    """An API that takes dispatches by GitHub's rules."""
+
+    kind = "github"
+    observable = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.secrets = {"token": "ghp_x"}
+        self.answer: Response | None = None
+        self.received: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.app = Starlette(routes=[Route("/repos/acme/models/dispatches", self._dispatch, methods=["POST"])])
+
+    async def _dispatch(self, request: Request) -> Response:
+        if self.answer is not None:
+            return self.answer
+        if request.headers["authorization"] != "Bearer ghp_x":
+            return JSONResponse({"message": "Bad credentials"}, 401)
+        body = json.loads(await request.body())
+        if len(body["client_payload"]) > 10:
+            return JSONResponse({"message": "No more than 10 properties are allowed"}, 422)
+        self.received.append((dict(request.headers), body))
+        return Response(status_code=204)
+
+    async def served(self, endpoint: str = "fraud") -> set[ObservedVariant]:
+        documents = [body["client_payload"]["deployment"] for _, body in self.received]
+        newest = [document for document in documents if document["endpoint"] == endpoint][-1:]
+        return read_variants(newest[0]["variants"]) if newest else set()
+
+    @contextmanager
+    def _answering(self, status: int) -> Iterator[None]:
+        self.answer = Response(status_code=status)
+        yield
+        self.answer = None
+
+    def down(self) -> AbstractContextManager[None]:
+        return self._answering(502)
+
+    def refusing(self) -> AbstractContextManager[None]:
+        return self._answering(404)
+
+
+@asynccontextmanager
+async def github(folder: Path) -> AsyncIterator[GitHub]:
+    subject = GitHub(folder)
+    with serving(subject.app, Settings()) as served:
+        subject.settings = {"repository": "acme/models", "api_url": served.url}
+        yield subject
+
+
+SUBJECTS: dict[str, Beside] = {
+    "directory": directory,
+    "templates": templates,
+    "http": http,
+    "nginx": nginx,
+    "kserve": cluster,
+    "gitops": gitops,
+    "github": github,
+}
 ENGINES: dict[str, str] = {"nginx": "nginx"}
 """What a machine may lack, by subject."""

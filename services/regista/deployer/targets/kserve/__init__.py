@@ -1,0 +1,1 @@
+"""The kind ``kserve``: :mod:`.plan` decides, :mod:`.cluster` and :mod:`.gitops` carry it out."""
