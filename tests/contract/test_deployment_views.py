@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.contract.test_views import folded
 from tests.support.deployment_histories import DeploymentHistory, roam
-from tests.support.projecting import Place, Places, folded_at, memory_feed, running
+from tests.support.projecting import Place, Places, folded_at, memory_feed, open_views, running
 from tests.support.querying import everything, get
 
 from regista.domain import endpoint, environment
@@ -17,6 +23,10 @@ from regista.domain.endpoint import EndpointState
 from regista.domain.environment import EnvironmentState
 from regista.domain.records import from_record
 from regista.projections.api.standing import STATES
+from regista.projections.catalogue import Entry
+from regista.projections.digest import view_digest
+from regista.projections.member import Member, apply
+from regista.projections.views.catalogue import VIEWS
 from regista.schemas.codec import decode
 
 
@@ -35,6 +45,27 @@ def history() -> DeploymentHistory:
 @pytest.fixture(scope="module")
 def place(history: DeploymentHistory, shared_places: Places) -> Place:
     return folded_at(shared_places(), history.sets)
+
+
+def folded_in(path: Path, history: DeploymentHistory, cuts: Sequence[int]) -> dict[str, str]:
+    """The digests after folding in parts that end behind so many sets."""
+    rest, parts = list(history.sets), []
+    for start, end in pairwise((0, *cuts)):
+        parts.append([row for rows in rest[start:end] for row in rows])
+    parts.append([row for rows in rest[cuts[-1] if cuts else 0 :] for row in rows])
+    database = open_views(path)
+    members = []
+    for view in VIEWS:
+        entry = Entry(view.name, view.version, 1, "building")
+        database.create(view, entry)
+        members.append(Member(view, entry))
+    for part in parts:
+        members = apply(database, members, part) if part else members
+    reader = database.reader()
+    digests = {view.name: view_digest(reader, view, 1) for view in VIEWS}
+    reader.close()
+    database.close()
+    return digests
 
 
 class Told(dict[tuple[str, str], tuple[int, str]]):
@@ -207,3 +238,21 @@ def test_the_digest_does_not_depend_on_how_events_are_batched(seed: int, places:
     whole = folded(places("whole"), history, 10_000)
     assert whole == folded(places("single"), history, 1)
     assert whole == folded(places("mixed"), history, 40, random.Random(seed))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.sets(st.integers(1, 80), max_size=12))
+def test_a_fold_divided_anywhere_writes_the_same(seed: int, cuts: set[int]) -> None:
+    history = random_history(seed, 60)
+    with TemporaryDirectory() as folder:
+        whole = folded(Path(folder) / "whole.db", history, 10_000)
+        assert whole == folded_in(Path(folder) / "parts.db", history, sorted(cuts))
+
+
+async def test_a_rebuild_gives_equal_digests(history: DeploymentHistory, places: Places) -> None:
+    late = history.sets[-60:]
+    async with running(memory_feed(history.sets[:-60]), places()) as projection:
+        await projection.append(late)
+        compared = await projection.projector.rebuild()
+        assert {view.view: view.equal for view in compared} == {view.name: True for view in VIEWS}
+        assert await projection.projector.digests() == folded(places("again"), history, 17)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.histories import MOVES, History, digest
 
 from regista.domain import commands as mc
-from regista.domain import endpoint, environment, target
+from regista.domain import endpoint, environment, subscription, target
 from regista.domain import events as e
 from regista.domain.chain import Row
 from regista.domain.context import Context, State
@@ -18,7 +18,15 @@ from regista.domain.endpoint import EndpointState
 from regista.domain.endpoint import commands as c
 from regista.domain.environment.commands import DefineEnvironment
 from regista.domain.errors import RegistaError
-from regista.domain.references import endpoint_stream, environment_stream, model_stream, target_stream
+from regista.domain.references import (
+    endpoint_stream,
+    environment_stream,
+    model_stream,
+    subscription_stream,
+    target_stream,
+)
+from regista.domain.secrets import GivenSecret
+from regista.domain.subscription import commands as s
 from regista.domain.target.commands import PutTarget, RemoveTarget
 
 UNKNOWN = digest("what somebody copied there by hand")
@@ -93,6 +101,8 @@ class DeploymentHistory(History):
 
 def _rules_of(command: Any) -> tuple[str, ModuleType]:
     match command:
+        case s.CreateSubscription() | s.UpdateSubscription() | s.RemoveSubscription():
+            return subscription_stream(command.subscription), subscription
         case DefineEnvironment():
             return environment_stream(command.environment), environment
         case PutTarget() | RemoveTarget():
@@ -231,6 +241,19 @@ def _put(history: DeploymentHistory, rng: random.Random) -> None:
     history.deploy(PutTarget(rng.choice(("Edge", "west", "spare")), "nginx", f'{{"port": {rng.randint(1, 9)}}}'))
 
 
+def _subscribe(history: DeploymentHistory, rng: random.Random) -> None:
+    name, types = f"s{rng.randint(1, 5)}", (rng.choice(("version.*", "endpoint.*")),)
+    match rng.randrange(4):
+        case 0:
+            history.deploy(s.RemoveSubscription(name))
+        case 1:
+            history.deploy(s.UpdateSubscription(name, types=types, disabled=rng.random() < 0.5))
+        case _:
+            kept = {key: e.SecretRef(key, f"{name}-{key}", "ab12") for key in ("url", "signing")}
+            given = tuple(GivenSecret(key, "ab12") for key in kept)
+            history.deploy(s.CreateSubscription(name, "https://x.example", types, secrets=given), kept=kept)
+
+
 _MOVES: tuple[tuple[Callable[[DeploymentHistory, random.Random], object], int], ...] = (
     (_create, 3),
     (_change, 8),
@@ -245,4 +268,5 @@ _MOVES: tuple[tuple[Callable[[DeploymentHistory, random.Random], object], int], 
     (_define, 1),
     (_put, 1),
     (lambda h, _: h.deploy(RemoveTarget("spare")), 1),
+    (_subscribe, 2),
 )

@@ -48,6 +48,7 @@ _UNREAD_OF: Final[Mapping[str, frozenset[str]]] = {
     "EndpointRolledBack": _BEFORE,
     "EndpointRetired": _BEFORE,
     "FollowRefused": frozenset({"variants"}),
+    "SubscriptionChanged": frozenset({"previous"}),
     "AliasAssigned": frozenset({"artifact_digest"}),
     "VersionPromoted": frozenset({"artifact_digest", "keep_existing"}),
     "VersionRolledBack": frozenset({"artifact_digest"}),

@@ -265,7 +265,7 @@ class Production(Resource):
 
 
 class Subscription(Resource):
-    """``GET /v1/subscriptions/{subscription}``. Of secrets the fingerprints alone, the newest first.
+    """``GET /v1/subscriptions/{subscription}``. Of secrets the fingerprints alone, of ``url`` the scheme and the host.
 
     Empty filters let everything through. One that was removed is as it was before.
     """

@@ -6,8 +6,7 @@ the look-up. OpenAPI describes them all the same.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,20 +17,18 @@ from starlette.responses import Response
 from regista.domain.references import DEFAULT_STAGES, check_name
 from regista.projections.api import (
     comparing,
-    deployments,
-    endpoints,
-    environments,
     events,
     holders,
     lineage,
     models,
     production,
-    standing,
     versions,
 )
 from regista.projections.api import parameters as p
 from regista.projections.api.answers import Answer
-from regista.projections.api.queries import Queries, Read
+from regista.projections.api.deployment_routes import DEPLOYMENT_ROUTES
+from regista.projections.api.queries import Queries
+from regista.projections.api.route import LIST, Route
 from regista.wire import deployment_views as d
 from regista.wire import relations as r
 from regista.wire import resources as w
@@ -48,21 +45,6 @@ class PlainRoute(APIRoute):
         return self.endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One read: where, what, with which parameters, and whether it may run on the event loop."""
-
-    path: str
-    name: str
-    summary: str
-    read: Read
-    model: Any
-    parameters: tuple[p.Parameter, ...] = ()
-    quick: bool = False
-    media: Mapping[str, Any] | None = None
-
-
-_LIST = (p.LIMIT, p.PAGE)
 _ORDER = p.choice("order", "By ordinal.", "desc", "asc")
 _EVENT_PARAMETERS = (
     p.integer("after", "Events behind this position (before it, in descending order)."),
@@ -78,16 +60,6 @@ _EVENT_PARAMETERS = (
     p.Parameter("until", "Up to this moment: a position, or a time (RFC 3339)."),
     p.choice("order", "By position.", "asc", "desc"),
 )
-_ENDPOINT_FILTERS = (
-    p.Parameter("environment", "Of this environment."),
-    p.Parameter("model", "That serve versions of this model."),
-    p.Parameter("target", "That are deployed to this target."),
-    p.words(
-        "state",
-        "That are in this state; of failed, drifting and pending also those with a target that is.",
-        *standing.STATES,
-    ),
-)
 _LINEAGE_PARAMETERS = (
     p.Parameter(
         "node",
@@ -100,7 +72,7 @@ _LINEAGE_PARAMETERS = (
 )
 
 ROUTES = (
-    Route("/v1/models", "list_models", "All models, by name", models.listed, w.Page[w.Model], _LIST),
+    Route("/v1/models", "list_models", "All models, by name", models.listed, w.Page[w.Model], LIST),
     Route("/v1/models/{model}", "get_model", "A model, now or at a moment", models.model, w.Model, (p.AT,)),
     Route(
         "/v1/models/{model}/versions",
@@ -108,7 +80,7 @@ ROUTES = (
         "Versions of a model, the newest first",
         versions.versions_of,
         w.Page[w.VersionSummary],
-        (*_LIST, p.FILTER, _ORDER),
+        (*LIST, p.FILTER, _ORDER),
     ),
     Route(
         "/v1/models/{model}/versions/{ref}",
@@ -125,7 +97,7 @@ ROUTES = (
         "Aliases of a model, now or at a moment",
         holders.aliases,
         w.Page[w.Alias],
-        (*_LIST, p.AT),
+        (*LIST, p.AT),
     ),
     Route(
         "/v1/models/{model}/aliases/{alias}",
@@ -142,7 +114,7 @@ ROUTES = (
         "What held a stage when, the newest first; at a moment, only its holders",
         holders.stage,
         w.Page[w.StageTenure],
-        (*_LIST, p.AT),
+        (*LIST, p.AT),
     ),
     Route(
         "/v1/versions",
@@ -150,7 +122,7 @@ ROUTES = (
         "Versions of all models",
         versions.search,
         w.Page[w.VersionSummary],
-        (*_LIST, p.FILTER),
+        (*LIST, p.FILTER),
     ),
     Route(
         "/v1/production",
@@ -159,62 +131,13 @@ ROUTES = (
         production.production,
         w.Page[d.Production],
         (
-            *_LIST,
+            *LIST,
             p.AT,
             p.Parameter("model", "Of this model only."),
             p.Parameter("environment", "With the endpoints of this environment only."),
         ),
     ),
-    Route(
-        "/v1/environments",
-        "list_environments",
-        "All environments, by name, now or at a moment",
-        environments.environments,
-        w.Page[d.Environment],
-        (*_LIST, p.AT),
-    ),
-    Route(
-        "/v1/environments/{environment}",
-        "get_environment",
-        "An environment, now or at a moment",
-        environments.environment,
-        d.Environment,
-        (p.AT,),
-    ),
-    Route("/v1/targets", "list_targets", "All targets, by name", environments.targets, w.Page[d.Target], _LIST),
-    Route("/v1/targets/{target}", "get_target", "A target; of secrets the fingerprints", environments.target, d.Target),
-    Route(
-        "/v1/endpoints",
-        "list_endpoints",
-        "Endpoints with what is wanted and what runs, now or at a moment",
-        endpoints.endpoints,
-        w.Page[d.Endpoint],
-        (*_LIST, p.AT, *_ENDPOINT_FILTERS),
-    ),
-    Route(
-        "/v1/endpoints/{environment}/{endpoint}",
-        "get_endpoint",
-        "An endpoint: what is wanted, pending and actual, now or at a moment",
-        endpoints.endpoint,
-        d.Endpoint,
-        (p.AT,),
-    ),
-    Route(
-        "/v1/endpoints/{environment}/{endpoint}/changes",
-        "list_endpoint_changes",
-        "What was to be served from when to when, the newest first",
-        deployments.changes,
-        w.Page[d.EndpointChange],
-        _LIST,
-    ),
-    Route(
-        "/v1/endpoints/{environment}/{endpoint}/deployments",
-        "list_deployments",
-        "What became of every change on every target, the newest first",
-        deployments.deployments,
-        w.Page[d.Deployment],
-        (*_LIST, p.Parameter("target", "On this target only.")),
-    ),
+    *DEPLOYMENT_ROUTES,
     Route("/v1/events", "list_events", "Events, by position", events.events, w.EventPage, _EVENT_PARAMETERS),
     Route(
         "/v1/lineage",
@@ -251,7 +174,9 @@ ROUTES = (
 )
 
 
-_TAGGED = frozenset({"get_model", "get_version", "get_alias", "get_environment", "get_target", "get_endpoint"})
+_TAGGED = frozenset(
+    {"get_model", "get_version", "get_alias", "get_environment", "get_target", "get_endpoint", "get_subscription"}
+)
 """Those that answer with an ETag."""
 
 

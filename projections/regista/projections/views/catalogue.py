@@ -11,6 +11,7 @@ from regista.projections.views import (
     lineage,
     models,
     stages,
+    subscriptions,
     targets,
     versions,
 )
@@ -25,5 +26,6 @@ VIEWS = (
     targets.VIEW,
     endpoints.VIEW,
     deployments.VIEW,
+    subscriptions.VIEW,
     events.VIEW,
 )
