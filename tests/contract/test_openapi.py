@@ -21,6 +21,7 @@ _OPERATIONS = """
     createEndpoint updateEndpoint changeTraffic rollBackEndpoint followVersion reportDeployment concludeExperiment
     retireEndpoint
     reportInference getEndpointMetrics
+    listDeliveries getDelivery redeliver replayEvents listReplays
     getCommand listEvents streamEvents getLineage compareVersions getDiff
     uploadArtifact verifyArtifact getArtifact headArtifact getArtifactFile headArtifactFile
     getStatus getHealth getReadiness getMetrics
