@@ -161,14 +161,14 @@ class Http(Subject):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.answer: int | None = None
+        self.response: Response | None = None
         self.received: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.states: dict[str, dict[str, Any]] = {}
         self.app = Starlette(routes=[Route("/apply", self._apply, methods=["POST"]), Route("/observe", self._observe)])
 
     async def _apply(self, request: Request) -> Response:
-        if self.answer is not None:
-            return JSONResponse({"detail": "not now"}, self.answer)
+        if self.response is not None:
+            return self.response
         document = json.loads(await request.body())
         self.received.append((dict(request.headers), document))
         self.states[document["endpoint"]] = document
@@ -183,9 +183,9 @@ class Http(Subject):
 
     @contextmanager
     def _answering(self, status: int) -> Iterator[None]:
-        self.answer = status
+        self.response = JSONResponse({"detail": "not now"}, status)
         yield
-        self.answer = None
+        self.response = None
 
     def down(self) -> AbstractContextManager[None]:
         return self._answering(503)
