@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 import regista
-from regista.bus.commands.records import decode_order, encode_order
+from regista.bus.commands.records import decode_order, encode_order, key_of
 from regista.bus.commands.transport import OverKafka
 from regista.client import AsyncClient
 from regista.domain.commands import UNSET
 from regista.domain.endpoint import commands as c
 from regista.domain.environment import commands as environments
 from regista.domain.events import CanaryStep, Guardrail, Measured
+from regista.domain.subscription import commands as subscriptions
 from regista.domain.target import commands as targets
 from regista.registrar.commands import Command
 from regista.registrar.orders import request_of
@@ -48,7 +49,8 @@ async def said(write: str, *args: object, **kwargs: object) -> Command:
             await getattr(client, write)(*args, **kwargs)
     [order] = registry.orders
     request = request_of(order)
-    assert request.reason == kwargs.get("reason")
+    assert (request.reason, request.cause) == (kwargs.get("reason"), kwargs.get("cause"))
+    assert key_of(order).decode().partition("/")[0] in {"environment", "target", "endpoint", "subscription"}
     return request.command
 
 
@@ -107,7 +109,7 @@ async def test_what_is_served() -> None:
         (CanaryStep(500, 600, 500),),
         expect_change=4,
     )
-    assert await said("change_traffic", "prod", "fraud", promote="2", reason="r") == (
+    assert await said("change_traffic", "prod", "fraud", promote="2", reason="r", cause="model/fraud@3") == (
         c.ChangeTraffic("prod", "fraud", promote="2")
     )
     assert await said("change_traffic", "prod", "fraud", advance=True, reason="r") == (
@@ -150,3 +152,23 @@ async def test_what_is_told() -> None:
     assert conclusion == c.ConcludeExperiment(
         "prod", "fraud", 4, "roll_back", (Measured("2.0.0", None, "errors", 0.5, 9, 0.1),), ("e",), 2
     )
+
+
+async def test_subscriptions_but_for_what_has_a_secret() -> None:
+    filters = {"types": ["version.*"], "models": ["fraud"], "streams": [], "environments": ["prod"], "actors": ["ci"]}
+    changed = await said(
+        "update_subscription", "crm", **filters, template="slack", description="d", disabled=True, reason="r"
+    )
+    assert changed == subscriptions.UpdateSubscription(
+        "crm", None, ("version.*",), ("fraud",), (), ("prod",), ("ci",), "slack", "d", True
+    )
+    assert await said("remove_subscription", "crm", reason="r") == subscriptions.RemoveSubscription("crm")
+    for write, arguments in (
+        ("create_subscription", {"url": "https://example.org/hook"}),
+        ("update_subscription", {"subscription": "crm", "url": "https://example.org/hook"}),
+        ("rotate_subscription_secret", {"subscription": "crm"}),
+        ("put_target", {"target": "web", "kind": "nginx", "secrets": {"token": "t"}}),
+    ):
+        with pytest.raises(regista.Invalid) as caught:
+            await said(write, **arguments)
+        assert caught.value.code == "secret_over_kafka"
