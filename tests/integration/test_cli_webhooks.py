@@ -158,13 +158,20 @@ def test_a_subscription_is_changed_disabled_and_removed(regista: Regista, receiv
     changed = regista.json("webhook", "update", name, "--model", name, "--template", "slack", "--description", "d")
     assert (changed["models"], changed["template"], changed["secret"]) == ([name], "slack", None)
     assert "is disabled" in regista("webhook", "disable", name, *WHY)
+    shown = regista("webhook", "show", name)
+    assert shown.startswith(f"{name}   disabled\n")
+    assert receiver.url not in shown
+    [listed] = [one for one in regista.json("webhook", "ls") if one["subscription"] == name]
+    assert (listed["disabled"], listed["disabled_reason"], listed["models"]) == (True, "because", [name])
     position = regista.json("model", "create", name)["position"]
     assert "is enabled" in regista("webhook", "enable", name, *WHY)
     regista("webhook", "replay", name, "--from", str(position), *WHY)
     until(lambda: receiver.told)
     assert "text" in json.loads(receiver.told[0][1])
     assert regista.json("webhook", "update", name, "--all", "models")["models"] == []
+    assert "active" in next(line for line in regista("webhook", "ls").splitlines() if line.startswith(name))
     assert "is removed" in regista("webhook", "rm", name, *WHY)
+    assert regista("webhook", "show", name).startswith(f"{name}   removed\n")
     assert "would append nothing" not in regista("webhook", "add", receiver.url, "--dry-run")
 
 

@@ -15,6 +15,7 @@ from regista.cli.printer import cell
 from regista.cli.shell import Shell
 
 if TYPE_CHECKING:
+    from regista.wire.deployments import SecretKept
     from regista.wire.subscriptions import SubscriptionWritten
 
 PANEL = "Webhooks"
@@ -227,7 +228,7 @@ def show(shell: Shell, subscription: Id) -> None:
             ("actors", found.actors),
             ("template", found.template),
             ("disabled", found.disabled_reason),
-            ("secrets", [f"{secret.name} {secret.fingerprint}" for secret in found.secrets]),
+            ("secrets", "\n".join(map(_secret, found.secrets))),
             ("since", f"{cell(found.updated_at)} by {found.updated_by}"),
             ("why", found.reason),
         ]
@@ -260,6 +261,11 @@ def _filters(
 ) -> str:
     said = {"type": types, "model": models, "stream": streams, "environment": environments, "by": actors}
     return "; ".join(f"{name} {cell(names)}" for name, names in said.items() if names) or "all"
+
+
+def _secret(kept: SecretKept) -> str:
+    counts = f", counts until {cell(kept.expires_at)}" if kept.expires_at else ""
+    return f"{kept.name} {kept.fingerprint}{counts}"
 
 
 def _state(disabled: bool, removed: bool) -> str:
