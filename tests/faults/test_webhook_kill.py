@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.support.receiver import KEY, Receiver, Reply, Told, receiving
 from tests.support.server import RunningServer
-from tests.support.webhooks import ALLOWED, furnish, positions_of, subscribe
+from tests.support.webhooks import ALLOWED, furnish, move, positions_of, subscribe, until_settled
 
 ALIAS = "regista.alias.assigned.v1"
 MODELS = tuple(f"model-{number}" for number in range(8))
@@ -151,3 +151,31 @@ async def down_for(data: Path, seconds: float, per_model: int, retries: str) -> 
 async def test_nothing_is_lost_while_a_receiver_is_down(tmp_path: Path, seconds: float, retries: str) -> None:
     receiver = await down_for(tmp_path, seconds, 3, retries)
     check(receiver, tmp_path)
+
+
+async def test_another_process_takes_over_what_a_killed_one_had_still_to_deliver(tmp_path: Path) -> None:
+    """`regista up` leads and `regista notify` stands by, until the first is killed."""
+    first = await asyncio.to_thread(lambda: RunningServer(tmp_path, **ALLOWED))
+    second = await asyncio.to_thread(lambda: RunningServer(tmp_path, "notify", **ALLOWED))
+    try:
+        async with receiving() as receiver:
+            async with httpx.AsyncClient(base_url=first.url, headers={"Regista-Actor": "tester"}) as client:
+                await furnish(client, *MODELS[:2])
+                await subscribe(client, receiver, types=["alias.assigned"])
+                await move(client, MODELS[0], 0)
+                await receiver.until_taken(1)
+                await receiver.stop()
+                for number in range(1, 6):
+                    await asyncio.gather(*(move(client, model, number) for model in MODELS[:2]))
+            await asyncio.to_thread(first.kill)
+            await receiver.start()
+            await receiver.until_taken(11, within=30)
+            async with httpx.AsyncClient(base_url=second.url) as client:
+                await until_settled(client, 11)
+                shown = (await client.get("/v1/status")).json()["components"]["notifier"]
+    finally:
+        await asyncio.to_thread(first.close)
+        await asyncio.to_thread(second.close)
+
+    check(receiver, tmp_path)
+    assert shown["state"] == "following"
