@@ -14,7 +14,9 @@ import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import httpcore
@@ -28,6 +30,7 @@ _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:
 _HINT = "Register an address on the public network, or allow private ones in the settings of the process that calls it."
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 _KEEP_ALIVE = 30.0
+_RESOLVERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,8 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._inner = httpcore.AnyIOBackend()
+        # Names that nobody answers for take half a minute each: they are not to hold the threads of everybody else.
+        self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolve")
 
     async def connect_tcp(
         self,
@@ -155,8 +160,9 @@ class _GuardedNetwork(httpcore.AsyncNetworkBackend):
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         loop = asyncio.get_running_loop()
+        resolve = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = resolve() if _is_literal(host) else await loop.run_in_executor(self._resolvers, resolve)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} has no address: {error}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,10 +44,10 @@ async def answering(answer: bytes, *, then_drip: bool = False) -> AsyncIterator[
 def resolving(monkeypatch: pytest.MonkeyPatch, answers: Callable[[], list[str]]) -> None:
     """Names resolve to this from now on."""
 
-    async def getaddrinfo(_host: str, port: int, **_options: Any) -> list[Any]:
+    def getaddrinfo(_host: str, port: int, **_options: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in answers()]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 @pytest.mark.parametrize(
@@ -141,3 +142,21 @@ async def test_of_an_endless_answer_the_beginning_is_read() -> None:
     async with answering(head + b"y" * 100_000, then_drip=True) as (port, _), outbound_client(allow_private=True) as c:
         answer = await send(c, c.build_request("GET", f"http://127.0.0.1:{port}/"), within=5, limit=1000)
     assert (answer.status, answer.body, answer.whole) == (200, b"y" * 1000, False)
+
+
+async def test_names_that_nobody_answers_for_hold_no_thread_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+
+    def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        silent.wait(20)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with outbound_client(allow_private=True, timeout=10) as client:
+        asking = [asyncio.create_task(client.get(f"http://host{number}.example")) for number in range(30)]
+        await asyncio.wait(asking, timeout=0.2)
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "free") == "free"
+        silent.set()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(one, httpx.ConnectError) for one in found)
