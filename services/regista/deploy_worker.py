@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0
 """Seconds that the work database may be away before the process ends, for whoever watches it to start it anew."""
 _AGAIN = 0.5
+logger = logging.getLogger("regista.workers")
 
 
 class DeployWorker(Worker):
@@ -133,10 +135,21 @@ class DeployWorker(Worker):
             await consumer.catch_up()
         if self._leaving.is_set():
             return
+        await self._place_group()
         self._app = EventsApp(
             self.settings, self.settings.data, self._take, self._deployer.runner.wake, self._judging.count
         )
         await self._app.run()
+
+    async def _place_group(self) -> None:
+        from regista.bus.events.group import begin_behind  # noqa: PLC0415 - an extra of its own
+        from regista.bus.topics.rights import deployer_id  # noqa: PLC0415 - as above
+
+        known = min(consumer.taking.mark.position for consumer in self._consumers)
+        try:
+            await begin_behind(self.settings, "deployer", deployer_id(self.settings), known)
+        except Unavailable as error:
+            logger.warning("the group is not placed, it reads what is known already: %s", error.detail)
 
     async def _take(self, log_id: str, rows: Sequence[Row]) -> None:
         """What Faust brings, to each that follows.

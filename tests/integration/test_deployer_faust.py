@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,19 @@ from tests.support.working import ScriptedLog
 
 from regista.bus.clients import looking
 from regista.bus.events.envelope import received
+from regista.bus.events.group import begin_behind
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.rights import deployer_id
 from regista.bus.topics.topology import Topics
+from regista.deployer.effects import Deployments
 from regista.domain import events as e
+from regista.work import outbox
+from regista.work.database import Work
+from regista.work.taking import Taking
 
 pytestmark = pytest.mark.engine("kafka")
 ENDPOINT = "endpoint/prod/fraud"
+INTENTS = "SELECT position, stream, target, intent FROM deployer_actions ORDER BY position, stream, target"
 PATIENCE = 40.0
 
 
@@ -83,13 +89,16 @@ class Story:
     def serves(self, number: int) -> None:
         eventually(lambda: self.served() == variant(number).artifact_digest, self.served)
 
-    def actions(self) -> list[tuple[int, str]]:
+    def actions(self) -> list[tuple[Any, ...]]:
         """What was recorded: the position of each action, and what became of it."""
+        return self.asked("SELECT position, state FROM deployer_actions ORDER BY position")
+
+    def asked(self, query: str) -> list[tuple[Any, ...]]:
+        """What the work database of the process holds."""
         engine = create_engine(f"sqlite:///{self.data / 'work.db'}")
         try:
             with engine.connect() as connection:
-                found = connection.execute(text("SELECT position, state FROM deployer_actions ORDER BY position"))
-                return [(row.position, row.state) for row in found]
+                return [tuple(row) for row in connection.execute(text(query))]
         finally:
             engine.dispose()
 
@@ -147,3 +156,30 @@ def test_after_a_kill_the_next_process_goes_on_where_it_was(story: Story) -> Non
         last = story.change(3)
         story.serves(3)
     assert [position for position, _ in story.actions()] == [first, away, last]
+
+
+async def test_the_group_begins_behind_what_is_known_and_never_goes_back(story: Story) -> None:
+    last = [story.change(number) for number in range(3)][-1]
+    for known, begins in ((last - 1, last - 1), (1, last - 1), (last, last)):
+        await begin_behind(story.settings, "test", deployer_id(story.settings), known)
+        assert await story.acknowledged() == begins
+
+
+async def test_the_same_story_gives_the_same_actions_from_the_store_and_through_faust(
+    story: Story, tmp_path: Path
+) -> None:
+    before = story.log.position
+    with story.deploying() as process:
+        story.change(1)
+        story.log.append(ENDPOINT, e.EndpointRetired("prod", "fraud", "fraud", (variant(1),), None, 2))
+        story.log.append("target/edge", e.TargetChanged("edge", "directory", "", "{}", (), "directory", "", "{}", ()))
+        story.writer.publish(*([row] for row in story.log.feed.rows[-2:]))
+        story.taken(process, story.log.position)
+    with closing(Work.at(tmp_path / "embedded.db")) as work:
+        work.migrate(outbox.COMPONENT)
+        taking = Taking(work, Deployments(lambda: None))
+        await taking.claim(story.log.log_id, before)
+        await taking.take(story.log.feed.rows)
+        embedded = await work.run(lambda c: [tuple(row) for row in c.execute(text(INTENTS))])
+    assert story.asked(INTENTS) == embedded
+    assert len(embedded) == 2
