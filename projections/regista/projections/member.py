@@ -15,7 +15,7 @@ from regista.projections.catalogue import Entry
 from regista.projections.changes import Change, Statement, Values, Write
 from regista.projections.decoding import CannotDecode, Item, Progress, advanced, decode_row, decode_rows
 from regista.projections.storage import ViewsStorage
-from regista.projections.views.base import View
+from regista.projections.views.base import Fold, View
 from regista.schemas.atomic import atomic_sets
 
 
@@ -44,17 +44,20 @@ class _Prepared:
 
 
 class _Attempt:
-    """A fold whose errors are its view's failure, and not that of the batch."""
+    """A fold whose errors are its view's failure, and not that of the batch. It begins with what concerns the view."""
 
     def __init__(self, view: View) -> None:
-        self._kinds = view.kinds
-        self._fold = view.begin()
+        self._view = view
+        self._fold: Fold | None = None
         self._error: Exception | None = None
 
     def add(self, items: Sequence[Item], kinds: frozenset[str]) -> None:
         """Take the items, which are of these kinds of streams, unless it failed before or none concerns the view."""
-        if self._error is None and (self._kinds is None or not self._kinds.isdisjoint(kinds)):
+        concerns = self._view.kinds
+        if self._error is None and (concerns is None or not concerns.isdisjoint(kinds)):
             try:
+                if self._fold is None:
+                    self._fold = self._view.begin()
                 self._fold.add(items)
             except Exception as error:  # noqa: BLE001 - whatever a fold raises
                 self._error = error
@@ -63,7 +66,7 @@ class _Attempt:
         """The changes, or what it raised."""
         if self._error is None:
             try:
-                return self._fold.changes()
+                return [] if self._fold is None else self._fold.changes()
             except Exception as error:  # noqa: BLE001 - whatever a fold raises
                 self._error = error
         return self._error
@@ -113,12 +116,13 @@ def _smoothly(database: ViewsStorage, members: Sequence[Member], rows: Sequence[
             for member, changes, later in zip(members, prepared.changes, late, strict=True):
                 if isinstance(changes, Exception):
                     raise _Failed(member)
-                _write(database, member, [change for change in changes if not _put_off(change, later)])
+                if changes:
+                    _write(database, member, [change for change in changes if not _put_off(change, later)])
             after = prepared.progress
         for member, later in zip(members, late, strict=True):
-            _write(
-                database, member, [Write(statement, sorted(values, key=tuple)) for statement, values in later.items()]
-            )
+            if later:
+                puts = [Write(statement, sorted(values, key=tuple)) for statement, values in later.items()]
+                _write(database, member, puts)
         moved = [Member(m.view, m.entry.at(after)) for m in members]
         database.advance_together([m.entry for m in members], [m.entry for m in moved])
     return moved
