@@ -167,6 +167,9 @@ def test_what_is_wrong_with_traffic_is_told_in_the_words_of_the_command_line(reg
         regista.refused("rollback", *arguments, *WHY, code=2)
     assert "/v1/" not in regista.refused("traffic", "nowhere/fraud", "1=100", *WHY)
     assert "regista endpoint ls" in regista.refused("rollback", "nowhere/fraud", *WHY)
+    unknown = [("endpoint", "show", "nowhere/fraud"), ("target", "show", "none"), ("environment", "show", "none")]
+    for arguments in [*unknown, ("endpoint", "metrics", "nowhere/fraud")]:
+        assert "/v1/" not in regista.refused(*arguments)
 
 
 def test_waiting_ends_when_every_target_has_told(regista: Regista, endpoint: str) -> None:

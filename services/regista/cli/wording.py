@@ -26,6 +26,13 @@ _COMMANDS: Final = tuple(
         (r"PATCH /v1/endpoints/… with other targets", "`regista endpoint update … --target …`"),
         (r"PATCH /v1/endpoints/\{environment\}/\{name\}", "`regista endpoint update ENVIRONMENT/NAME --target …`"),
         (r"PATCH /v1/endpoints/([^ /,]+/[^ /,.]+)", r"`regista endpoint update \1`"),
+        (r"GET /v1/targets\b", "`regista target ls`"),
+        (
+            r"GET /v1/subscriptions lists them; POST creates one",
+            "`regista webhook ls` lists them; `webhook add` creates one",
+        ),
+        (r"GET /v1/subscriptions\b", "`regista webhook ls`"),
+        (r"POST /v1/subscriptions\b", "`regista webhook add`"),
         (r"POST /v1/endpoints\b", "`regista endpoint create`"),
         (r"GET /v1/endpoints\b", "`regista endpoint ls`"),
         (r"PATCH /v1/models/([^ /]+)/versions/(\S+?)(?=\.?$)", r"`regista update \1 \2`"),

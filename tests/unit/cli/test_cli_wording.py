@@ -44,6 +44,12 @@ from regista.cli.wording import in_options
             "POST /v1/endpoints creates it; GET /v1/endpoints lists those there are.",
             "`regista endpoint create` creates it; `regista endpoint ls` lists those there are.",
         ),
+        ("GET /v1/targets lists them.", "`regista target ls` lists them."),
+        (
+            "GET /v1/subscriptions lists them; POST creates one.",
+            "`regista webhook ls` lists them; `webhook add` creates one.",
+        ),
+        ("POST /v1/subscriptions creates another.", "`regista webhook add` creates another."),
         ("POST /v1/models with name 'fraud' registers it.", "`regista model create fraud` registers it."),
         ("Promote it to staging first.", "Promote it to staging first."),
     ],
