@@ -43,7 +43,7 @@ class NotifyWorker(Worker):
             metrics=self.metrics.registry,
             hindering=True,
         )
-        self.asgi = self.answering(delivery_routes(work, wake=self._notifier.wake))
+        self.asgi = self.answering(delivery_routes(work, end=self._log.max_position, wake=self._notifier.wake))
         self.metrics.observe(self.end, self.views)
 
     def _open_feed(self) -> Feed:

@@ -200,7 +200,7 @@ class Application:
                 artifact_routes(self._blobs, max_bytes=settings.max_upload),
                 status_routes(condition, Readiness(condition), self.metrics),
                 admin_routes(administrator, settings.data),
-                delivery_routes(self._work, wake=self._wake_notifier),
+                delivery_routes(self._work, end=self._store.max_position, wake=self._wake_notifier),
                 self._reporting.router,
             ],
         )

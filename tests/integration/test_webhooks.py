@@ -304,6 +304,7 @@ async def test_what_is_asked_for_in_vain_is_a_problem_that_says_why(client: http
             ("GET", f"{base}/one/deliveries/999", None, 404, "unknown_delivery"),
             ("POST", f"{base}/one/deliveries/999/redeliver", None, 404, "unknown_delivery"),
             ("GET", f"{base}/one/deliveries?page=x", None, 400, "bad_page"),
+            ("GET", f"{base}/one/deliveries?min_position=99999", None, 400, "beyond_log"),
             ("GET", f"{base}/one/deliveries/{2**63}", None, 422, "invalid"),
             ("POST", f"{base}/one/replay", {"from": 999}, 422, "bad_range"),
             ("POST", f"{base}/one/replay", {"from": 2, "to": 1}, 422, "bad_range"),

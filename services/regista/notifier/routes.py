@@ -16,7 +16,7 @@ from fastapi import APIRouter, Path, Query
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 
-from regista.domain.errors import Invalid, RegistaError, Unavailable
+from regista.domain.errors import BeyondLog, Invalid, RegistaError, Unavailable
 from regista.domain.references import is_identifier
 from regista.notifier import acts, ledger
 from regista.notifier.acts import Asked
@@ -44,9 +44,16 @@ Least: TypeAlias = Annotated[
 
 
 def delivery_routes(
-    database: Database, *, wake: Callable[[], None] = lambda: None, clock: Clock = utc_now
+    database: Database,
+    *,
+    end: Callable[[], int],
+    wake: Callable[[], None] = lambda: None,
+    clock: Clock = utc_now,
 ) -> APIRouter:
-    """The routes. ``wake`` is called when something may be sent at once, where this process sends."""
+    """The routes. ``end`` gives the log's newest position, and may block.
+
+    ``wake`` is called when something may be sent at once, where this process sends.
+    """
     router = APIRouter(prefix="/v1/subscriptions/{subscription}", tags=["deliveries"])
 
     def asked(request: Request, reason: str | None) -> Asked:
@@ -63,7 +70,7 @@ def delivery_routes(
         min_position: Least = None,
     ) -> Page[w.Delivery]:
         """Deliveries of a subscription, that of the newest event first."""
-        await _reached(database, min_position)
+        await _reached(database, min_position, end)
         query = query_id("deliveries", subscription, state)
         before: int | None = _behind(page, query, int)
         rows = await database.run(
@@ -77,7 +84,7 @@ def delivery_routes(
         subscription: Subscription, delivery: DeliveryId, min_position: Least = None
     ) -> w.DeliveryDetail:
         """A delivery with what is sent and every attempt."""
-        await _reached(database, min_position)
+        await _reached(database, min_position, end)
         return await database.run(partial(_detail, subscription=_known(subscription), position=delivery))
 
     @router.post("/deliveries/{delivery}/redeliver")
@@ -208,14 +215,17 @@ def _position(connection: Connection) -> int:
     return connection.execute(select(CONSUMERS.c.position).where(CONSUMERS.c.name == NAME)).scalar() or 0
 
 
-async def _reached(database: Database, position: int | None) -> None:
+async def _reached(database: Database, position: int | None, end: Callable[[], int]) -> None:
     """Return when the notifier has read the log up to a position.
 
     Raises:
+        BeyondLog: the log ends before it.
         Unavailable: ``deliveries_behind``: it has not, for two seconds.
     """
-    if position is None:
+    if position is None or await database.run(_position) >= position:
         return
+    if position > (newest := await asyncio.to_thread(end)):
+        raise BeyondLog(f"the log ends at {newest}, before position {position}")
     deadline = monotonic() + WITHIN
     while (reached := await database.run(_position)) < position:
         if monotonic() > deadline:
