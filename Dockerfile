@@ -1,4 +1,5 @@
-# One image for every process of Regista; which one it is says the command: serve, relay, project, or up for all in one.
+# One image for every process of Regista; which one it is says the command: serve, relay, project, deploy,
+# notify, or up for all in one.
 # Packages are pinned and their hashes checked. It runs without root, and needs nothing writable but /data and /tmp.
 ARG PYTHON_IMAGE=python:3.12-slim
 

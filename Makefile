@@ -14,7 +14,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up up-kafka test compose-test soak demo demo-kafka bench check format build lock newcomer clean
+.PHONY: help up up-kafka test compose-test soak demo demo-kafka demo-deploy bench check format build lock newcomer clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -40,6 +40,9 @@ demo: $(VENV)/.dev  ## train, register, promote, roll back; then verify the log 
 
 demo-kafka: $(VENV)/.dev  ## the same, then Kafka is added: every act is a record, and the views come from there
 	PYTHONPATH=tools $(BIN)/python examples/demo_kafka.py
+
+demo-deploy: $(VENV)/.dev  ## train, register, canary on nginx, promote, roll back by itself; embedded and on Kafka
+	PYTHONPATH=tools $(BIN)/python examples/demo_deploy.py
 
 bench: $(VENV)/.dev  ## measure, each figure with its floor in the same run
 	$(BIN)/python -m tests.bench.run

@@ -27,7 +27,7 @@ from walkthrough import REPLACED, SERVERS, Mismatch, Reader, Step, steps
 ROOT = Path(__file__).resolve().parents[1]
 HEALTHY_WITHIN = 300
 """Seconds for all services, once the images are there."""
-OWN = ("api", "relay", "projector")
+OWN = ("api", "relay", "projector", "deployer", "notifier")
 
 
 class Failed(Exception):

@@ -1,4 +1,4 @@
-"""What docker-compose.yml starts, as processes of this machine: Kafka, ``regista serve``, ``relay`` and ``project``.
+"""What docker-compose.yml starts, as processes of this machine: Kafka, and each service of ``regista``.
 
 ``python tools/up_kafka.py`` keeps everything in ./.regista-kafka and goes on with it the next time; log and views are
 files there. Ctrl+C ends all. For a look without Docker: the broker's settings are those of tests.
@@ -102,8 +102,9 @@ def run(folder: Path, port: int, kafka_port: int, version: str) -> None:
         environment = inherited | {"REGISTA_DATA": str(folder / "data"), "REGISTA_KAFKA": cluster.bootstrap}
         services: list[Service] = []
         stack.callback(stop, services)
-        for name, at in {"serve": port, "relay": free_port(), "project": free_port()}.items():
-            service = start(name, folder, at, environment)
+        environment["REGISTA_URL"] = f"http://127.0.0.1:{port}"
+        for name in ("serve", "relay", "project", "deploy", "notify"):
+            service = start(name, folder, port if name == "serve" else free_port(), environment)
             services.append(service)
             # The first one makes the log that the others read; it is ready only with them.
             await_all([service], "/healthz")
@@ -114,12 +115,11 @@ def run(folder: Path, port: int, kafka_port: int, version: str) -> None:
 
 def tell(services: Sequence[Service], bootstrap: str) -> None:
     """What is there now, and what to do with it."""
-    serve, relay, project = services
+    serve, *others = services
+    beside = "".join(f"\n  {service.name:<8} {service.url}/v1/status" for service in others)
     print(f"""
 Regista is ready: {serve.url}
-  Kafka    {bootstrap}
-  relay    {relay.url}/v1/status
-  project  {project.url}/v1/status
+  Kafka    {bootstrap}{beside}
 
 In another terminal:
   . {Path(sys.executable).parent}/activate

@@ -27,7 +27,7 @@ from tests.support.compose import ROOT, SECRETS, Service
 
 import regista
 
-OWN = {"api": "serve", "relay": "relay", "projector": "project"}
+OWN = {"api": "serve", "relay": "relay", "projector": "project", "deployer": "deploy", "notifier": "notify"}
 START_WITHIN = 60.0
 REGISTA = Path(sys.executable).with_name("regista")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -100,13 +100,20 @@ def test_state_lies_on_volumes(services: dict[str, Service]) -> None:
         for name, service in services.items()
         if "volumes" in service
     }
-    assert mounted == {"api": {"/data"}, "postgres": {"/var/lib/postgresql/data"}, "kafka": {"/var/lib/kafka/data"}}
+    assert mounted == {
+        "api": {"/data"},
+        "deployer": {"/data"},
+        "postgres": {"/var/lib/postgresql/data"},
+        "kafka": {"/var/lib/kafka/data"},
+    }
     assert services["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
 
 
 def test_the_api_starts_while_kafka_is_away(services: dict[str, Service]) -> None:
     assert set(services["api"]["depends_on"]) == {"postgres"}
     assert set(services["relay"]["depends_on"]) == set(services["projector"]["depends_on"]) == {"kafka", "postgres"}
+    assert set(services["deployer"]["depends_on"]) == set(services["notifier"]["depends_on"])
+    assert set(services["deployer"]["depends_on"]) == {"api", "kafka", "postgres"}
 
 
 def test_the_image_is_built_from_pinned_packages_and_runs_without_root() -> None:
@@ -175,11 +182,12 @@ class Process:
 
 @contextmanager
 def running(services: dict[str, Service], exchanged: dict[str, str], folder: Path) -> Iterator[dict[str, Process]]:
-    """The services of the file, all started at once; what they said stands beside a failure."""
+    """The services of the file, those behind the api told where it is; what they said stands beside a failure."""
     processes: dict[str, Process] = {}
     try:
         for name in OWN:
-            processes[name] = Process(name, services[name], exchanged, folder)
+            here = exchanged if "api" not in processes else {**exchanged, "REGISTA_URL": said(processes["api"])}
+            processes[name] = Process(name, services[name], here, folder)
         yield processes
     except BaseException as error:
         for name, process in processes.items():
@@ -188,6 +196,15 @@ def running(services: dict[str, Service], exchanged: dict[str, str], folder: Pat
     finally:
         for process in processes.values():
             process.close()
+
+
+def said(process: Process) -> str:
+    """The address of a process, once it says it."""
+    until = time.monotonic() + START_WITHIN
+    while (url := process.url()) is None:
+        assert time.monotonic() < until, process.output
+        time.sleep(0.05)
+    return url
 
 
 def all_ready(processes: dict[str, Process]) -> dict[str, str]:

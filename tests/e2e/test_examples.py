@@ -17,15 +17,15 @@ SYSTEM = "/usr/bin:/bin"
 """A PATH without this environment, as it is for whoever has not activated it."""
 
 
-def run(example: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(example: str, folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, EXAMPLES / example],
+        [sys.executable, EXAMPLES / example, *arguments],
         cwd=folder,
         env={"PATH": SYSTEM, "HOME": str(folder), "REGISTA_ACTOR": "m.rossi", **environment},
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 
@@ -43,6 +43,17 @@ def test_the_demonstration_with_kafka_holds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kcat -t regista.events.v1" in done.stdout
     assert done.stdout.rstrip().endswith("Everything held.")
+
+
+@pytest.mark.engine("nginx")
+@pytest.mark.parametrize("way", ["embedded", pytest.param("kafka", marks=pytest.mark.engine("kafka-native"))])
+def test_the_demonstration_of_deployments_holds(way: str, tmp_path: Path) -> None:
+    tools, cache = str(EXAMPLES.parent / "tools"), os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    done = run("demo_deploy.py", tmp_path, way, TMPDIR=str(tmp_path), PYTHONPATH=tools, XDG_CACHE_HOME=cache)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("Everything held.")
+    chart = tmp_path / "build" / "demo-deploy" / f"{way}.svg"
+    assert "share of requests" in chart.read_text()
 
 
 def test_the_demonstration_holds(tmp_path: Path) -> None:

@@ -79,7 +79,13 @@ def test_what_the_api_does_not_know_is_refused(path: tuple[str | int, ...], wron
 
 def test_there_is_a_deployment_for_every_process_and_two_of_each_survive_a_node() -> None:
     commands = {name: pod(found)["containers"][0]["args"] for name, found in DEPLOYMENTS.items()}
-    assert commands == {"regista-api": ["serve"], "regista-relay": ["relay"], "regista-projector": ["project"]}
+    assert commands == {
+        "regista-api": ["serve"],
+        "regista-relay": ["relay"],
+        "regista-projector": ["project"],
+        "regista-deployer": ["deploy"],
+        "regista-notifier": ["notify"],
+    }
     assert [name for name, found in DEPLOYMENTS.items() if found["spec"]["replicas"] < 2] == []
     budgets = [found["spec"]["selector"]["matchLabels"] for found in of_kind("PodDisruptionBudget")]
     assert sorted(map(str, budgets)) == sorted(
