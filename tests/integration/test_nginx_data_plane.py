@@ -12,6 +12,7 @@ from time import monotonic
 
 import httpx
 import pytest
+from tests.support.model_doubles import free_port
 from tests.support.server import RunningServer, running_server
 from tests.support.small_models import linear_json
 from tests.support.steady_load import drawn, steady_load
@@ -176,7 +177,8 @@ async def test_a_server_that_was_exchanged_is_observed_with_the_digest_that_it_t
 async def test_nginx_that_was_killed_is_started_again_with_what_it_served(subject: Nginx) -> None:
     target = subject.open()
     await target.apply(wanted(1, variant(1, 10_000)))
-    kill_nginx(subject.folder / "data" / "nginx" / "nginx.pid")
+    killed = kill_nginx(subject.folder / "data" / "nginx" / "nginx.pid")
+    await until(lambda: not any(map(running, killed)))
     with pytest.raises(TargetFailed, match="does not run"):
         await target.observe("prod", "fraud")
     await target.apply(wanted(1, variant(1, 10_000)))
@@ -192,7 +194,7 @@ async def test_an_nginx_of_somebody_elses_is_reloaded_and_left_running(subject: 
     include = subject.folder / "data" / "http.conf"
     include.parent.mkdir(exist_ok=True)
     include.write_text("")
-    own = subject.models.port + 1 if subject.models.port < 65_000 else subject.models.port - 1
+    own = free_port()
     temporary = "".join(f"{n}_temp_path {folder}/{n}; " for n in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (folder / "nginx.conf").write_text(
         f"{'user root; ' if os.geteuid() == 0 else ''}pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
@@ -203,6 +205,7 @@ async def test_an_nginx_of_somebody_elses_is_reloaded_and_left_running(subject: 
         "/usr/sbin/nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), stderr=asyncio.subprocess.DEVNULL
     )
     assert await started.wait() == 0
+    await until(lambda: (folder / "nginx.pid").exists() and (folder / "nginx.pid").read_text().strip() != "")
     pid = int((folder / "nginx.pid").read_text())
     try:
         subject.settings["existing"] = {
@@ -267,12 +270,20 @@ async def test_real_models_are_started_switched_and_ended_when_nobody_needs_them
     await again.aclose()
 
 
-def kill_nginx(pid_file: Path) -> None:
-    """The master and its workers, at once."""
+def kill_nginx(pid_file: Path) -> list[int]:
+    """The master and its workers, at once: their ids."""
     pid = int(pid_file.read_text())
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for process in (pid, *map(int, workers)):
+    processes = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    for process in processes:
         os.kill(process, signal.SIGKILL)
+    return processes
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def servers_of(data: Path) -> set[int]:

@@ -53,7 +53,8 @@ class NginxOptions(Options):
     ``upstream`` is the address of a variant's model server, with the fields environment, endpoint, model, version,
     ordinal, digest (its hexadecimal digits) and region in braces; without it, servers are started on this machine.
     ``region``: this nginx serves that one alone; else the header ``region_header`` names it, and without the header
-    it is ``default_region``. ``keep_running``: nginx goes on when the deployer ends.
+    it is ``default_region``. ``keep_running``: nginx goes on when the deployer ends. A change waits for connections that
+    are idle, for ``keepalive_timeout`` seconds at the longest.
     """
 
     listen: str = "127.0.0.1:8088"
@@ -65,7 +66,7 @@ class NginxOptions(Options):
     default_region: Annotated[str, Field(max_length=128)] | None = None
     keep_running: bool = False
     workers: Annotated[int, Field(ge=1, le=256)] = 2
-    keepalive_timeout: Annotated[float, Field(ge=1, le=300)] = 15.0
+    keepalive_timeout: Annotated[float, Field(ge=1, le=300)] = 5.0
     proxy_timeout: Seconds = 60.0
     shadow_timeout: Seconds = 2.0
     start_within: Seconds = 120.0
@@ -112,6 +113,11 @@ class NginxOptions(Options):
         assert found
         host = _WILDCARDS.get(found["host"], found["host"])
         return f"http://{host}:{found['port']}"
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.listen.rpartition(":")[2])
 
     @property
     def host(self) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -21,15 +19,14 @@ from regista.artifacts.local_files import in_thread
 from regista.deployer.targets import files
 from regista.deployer.targets.base import TargetFailed
 from regista.deployer.targets.nginx.options import NginxOptions
-from regista.deployer.targets.nginx.process import Nginx, gone, leaving
-from regista.deployer.targets.nginx.render import CONNECTIONS, GENERATION, Site, Upstreams, render
+from regista.deployer.targets.nginx.process import Nginx, connections, gone, leaving
+from regista.deployer.targets.nginx.render import GENERATION, Site, Upstreams, render
 from regista.deployer.targets.nginx.state import State, States
 
 _POLL = 0.02
 _SWITCH_WITHIN = 30.0
 LEAVE_WITHIN = 60.0
 """Seconds after which a worker that leaves drops what it still has."""
-_WAITING = re.compile(r"Waiting: (\d+)")
 
 
 class Plane:
@@ -124,16 +121,17 @@ class Plane:
             await asyncio.sleep(_POLL)
 
     async def _drained(self, generation: int) -> None:
-        """Have every answer close its connection, until none is idle or each idle one has come to its timeout."""
-        place = self._drain(generation)
-        await in_thread(files.replace, place, b"", self._folder)
+        """Have every answer close its connection, until all connections of before are closed.
+
+        What was asked before the file was there may still be answered with keep-alive, so that no connection is idle
+        at the moment proves nothing. One that stays idle comes to its timeout.
+        """
+        await in_thread(files.replace, self._drain(generation), b"", self._folder)
+        before = await in_thread(connections, self._options.port)
         deadline = asyncio.get_running_loop().time() + self._options.keepalive_timeout + 1
-        while asyncio.get_running_loop().time() < deadline:
-            with suppress(httpx.HTTPError):
-                found = _WAITING.search((await self._client.get(CONNECTIONS)).text)
-                if found is None or found[1] == "0":
-                    return
+        while before and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_POLL)
+            before &= await in_thread(connections, self._options.port)
 
     async def _told(self) -> tuple[int, str] | None:
         try:

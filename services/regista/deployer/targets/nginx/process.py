@@ -16,6 +16,8 @@ from regista.deployer.targets.base import TargetFailed
 from regista.domain.errors import Invalid
 
 _POLL = 0.02
+_OPEN = frozenset({"01", "08"})
+"""ESTABLISHED, and CLOSE_WAIT: the other side has closed."""
 _TEST_WITHIN = 30.0
 _LATER = ("host not found in upstream", "Address already in use", "bind()")
 
@@ -131,6 +133,21 @@ def leaving(pid: int) -> bool:
         return b"shutting down" in (line := Path(f"/proc/{pid}/cmdline").read_bytes()) or not line
     except OSError:
         return True
+
+
+def connections(port: int) -> set[str]:
+    """The connections to a port of this machine that its program has not closed, by their addresses (``proc_net_tcp``)."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            _, local, remote, state, *_ = line.split()
+            if state in _OPEN and local.endswith(f":{port:04X}"):
+                found.add(f"{local} {remote}")
+    return found
 
 
 async def gone(pids: Iterable[int], within: float) -> bool:

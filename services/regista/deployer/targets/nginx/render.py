@@ -6,7 +6,7 @@ Shadows get a copy of a request by ``mirror``, whose answer nginx throws away; t
 
 A worker that is told to leave closes idle connections, and a request may be on its way on one of them. So before it is
 told, a file appears, and from then on every answer says ``Connection: close``: location by location, since only there
-can keep-alive be chosen. When no connection is idle any more, nothing can be lost.
+can keep-alive be chosen. When all connections that there were have gone, nothing can be lost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from regista.deployer.targets.nginx.state import Entry, State, first_line
 from regista.domain.events import Variant
 
 GENERATION = "/regista/generation"
-CONNECTIONS = "/regista/connections"
 Upstreams = Mapping[tuple[str, str, str | None], str]
 """The address of a variant's server, by endpoint, digest and region."""
 _AWAY = "127.0.0.1:9"
@@ -106,7 +105,6 @@ def _server(site: Site, locations: Sequence[str]) -> Iterator[str]:
     yield f"    proxy_read_timeout {options.proxy_timeout:g}s;"
     yield "    proxy_connect_timeout 5s;"
     yield f"    location = {GENERATION} {{ {allowed}deny all; keepalive_timeout 0; default_type application/json; return 200 '{told}'; }}"
-    yield f"    location = {CONNECTIONS} {{ {allowed}deny all; keepalive_timeout 0; stub_status; }}"
     yield from (f"    {line}" for line in locations)
     yield '    location / { default_type application/json; return 404 \'{"code":"unknown_endpoint"}\'; }'
     yield "}"
