@@ -35,6 +35,7 @@ ACTOR: Final = "system:experiments"
 MOST_QUEUED: Final = 20_000
 """Reports in memory, until they are committed."""
 JUDGE_EVERY: Final = 1.0
+FIGURES_EVERY: Final = 5.0
 TIDY_EVERY: Final = 60.0
 _LONGEST_BACK_OFF: Final = 15.0
 logger = logging.getLogger("regista.metrics")
@@ -121,7 +122,7 @@ class Experiments(Counting):
         self._failures = 0
         self._trouble: Exception | None = None
         self._counts: dict[str, int] = {}
-        self._tidied = 0.0
+        self._tidied = self._figured = float("-inf")
         self.figures: tuple[VariantFigures, ...] = ()
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
@@ -160,7 +161,9 @@ class Experiments(Counting):
         def judge(connection: Connection) -> int:
             counting.settle(connection)
             verdicts = judge_all(connection, now)
-            self.figures = figures(connection, now)
+            if loop.time() - self._figured > FIGURES_EVERY:
+                self.figures = figures(connection, now)
+                self._figured = loop.time()
             self._counts = _counts(connection)
             if loop.time() - self._tidied > TIDY_EVERY:
                 counting.tidy(connection, now)
