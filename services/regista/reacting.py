@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from regista.deployer.targets import Registry
@@ -87,6 +89,16 @@ class Reacting:
         self._deployer.start(tasks)
         tasks.start("the notifier", self.notifier.run())
         self.judging.start(tasks)
+
+    async def begun(self, within: float) -> None:
+        """Return when it is known from where on events have effects, after so many seconds at the latest.
+
+        What is written to a new registry before that would have none. Where another process works, that is known.
+        """
+        claimed = (consumer.claimed.wait() for consumer in (*self._deployer.consumers, self.notifier.consumer))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.gather(*claimed)
 
     async def close(self) -> None:
         """End everything; what is under way is finished, while the registry still answers."""

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 SNAPSHOTS_FILE = "snapshots.db"
 VIEWS_WITHIN = 1.0
 """Seconds that the start waits for the views."""
+EFFECTS_WITHIN = 1.0
+"""Seconds that the start waits for those who follow events with effects, where another process works instead."""
 
 
 class _StoredArtifacts:
@@ -234,6 +236,8 @@ class Application:
             self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
         # A registry of moderate size answers from its first request on; a large rebuild is not waited for.
         await self._projection.wait_for(self._store.max_position(), VIEWS_WITHIN)
+        if self._reacting is not None:
+            await self._reacting.begun(EFFECTS_WITHIN)
         return self
 
     async def __aexit__(

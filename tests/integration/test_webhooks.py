@@ -377,3 +377,15 @@ async def test_without_its_work_database_nothing_old_is_sent(tmp_path: Path) -> 
             await until_settled(client, 1)
 
     assert told_of(receiver)[1:] == [after]
+
+
+async def test_the_first_event_of_a_new_registry_is_told(tmp_path: Path) -> None:
+    """Effects begin at the log's end as it was at the start, not as it is when the notifier first looks."""
+    async with receiving() as receiver, application(tmp_path, **ALLOWED) as registry, client_of(registry) as client:
+        assert registry._reacting is not None
+        assert registry._reacting.notifier.consumer.claimed.is_set()
+        await subscribe(client, receiver)
+        (await client.post("/v1/models", json={"name": "fraud"})).raise_for_status()
+        await receiver.until_taken(1)
+
+    assert receiver.taken[0].document["subject"] == "model/fraud"

@@ -53,6 +53,8 @@ class Consumer:
         self._trouble: Exception | None = None
         self._failures = 0
         self._runs = False
+        self.claimed = asyncio.Event()
+        """Set once it has worked at all: from where on events have effects is known then."""
 
     @property
     def is_leading(self) -> bool:
@@ -127,6 +129,7 @@ class Consumer:
         self._state = "catching up"
         self._log_id = await self._feed.log_id()
         await self.taking.claim(self._log_id, await self._feed.newest(), self._start)
+        self.claimed.set()
 
     async def _step(self) -> bool:
         """Whether there was something to take."""
