@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from regista.domain.errors import Reason
 from regista.domain.events import (
@@ -18,6 +19,8 @@ from regista.domain.events import (
     TargetRemoved,
 )
 
+DISPLACING: Final = frozenset({TargetChanged, TargetRemoved, SubscriptionChanged, SubscriptionRemoved})
+"""The events after which a secret may not count any more."""
 MAX_SECRETS = 100
 """Of one target or subscription."""
 

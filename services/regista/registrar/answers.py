@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from regista.domain import events as e
-from regista.domain.chain import Row, event_hash
+from regista.domain.chain import Row
 from regista.domain.context import State
 from regista.domain.model import ModelState
 from regista.domain.records import to_json, to_record
@@ -30,7 +30,9 @@ _OfVersion: TypeAlias = (
     | e.VersionArchived
 )
 
-CREATING = (e.ModelRegistered, e.VersionRegistered, e.EvaluationRecorded, e.CheckReported, *of_deployments.CREATING)
+CREATING = frozenset(
+    {e.ModelRegistered, e.VersionRegistered, e.EvaluationRecorded, e.CheckReported, *of_deployments.CREATING}
+)
 """Events whose command is answered with 201."""
 
 
@@ -43,11 +45,11 @@ class Outcome:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An event of a command that is in the log, and the state right after it."""
+class Written(NamedTuple):
+    """An event of a command that is in the log, its hash, and the state right after it."""
 
     row: Row
+    hash: bytes
     event: e.Event
     state: State
 
@@ -59,25 +61,24 @@ def written(whole: Sequence[Written], command_id: str, *, replayed: bool) -> Out
     """
     last = whole[-1]
     row, event = last.row, last.event
-    place = {**_place(row), "command_id": command_id, "replayed": replayed}
+    place = {**_place(last), "command_id": command_id, "replayed": replayed}
     resource = RESOURCES[type(event)](event, last.state)
     if len(whole) > 1 and any(one.row.stream != row.stream for one in whole):
-        resource = {"events": [{**_place(one.row), "type": one.event.TYPE} for one in whole]}
+        resource = {"events": [{**_place(one), "type": one.event.TYPE} for one in whole]}
     return Outcome(201 if _creates(event) and not replayed else 200, row.position, {**resource, **place})
 
 
 def _creates(event: e.Event) -> bool:
-    return isinstance(event, CREATING) or (
-        isinstance(event, e.EnvironmentDefined) and event.previous_description is None
-    )
+    return type(event) in CREATING or (isinstance(event, e.EnvironmentDefined) and event.previous_description is None)
 
 
-def _place(row: Row) -> Answer:
+def _place(written: Written) -> Answer:
+    row = written.row
     return {
         "stream": row.stream,
         "sequence": row.sequence,
         "position": row.position,
-        "hash": event_hash(row.stream, row.sequence, row.value).hex(),
+        "hash": written.hash.hex(),
     }
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from regista.domain import commands as c
 from regista.domain.chain import Row
@@ -13,7 +12,7 @@ from regista.domain.context import State
 from regista.domain.events import EndpointRolledBack, Event, Meta, TrafficChanged, VersionPromoted, VersionRolledBack
 from regista.domain.model import KnownArtifact, ModelState, VersionState
 from regista.domain.references import model_stream
-from regista.domain.secrets import displaced
+from regista.domain.secrets import DISPLACING, displaced
 from regista.registrar.answers import Outcome, Written, planned, written
 from regista.registrar.artifacts import is_stored
 from regista.registrar.commands import Command
@@ -29,13 +28,12 @@ class Stale(Exception):
     """A state left memory between loading and deciding: load it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
+class _Decided(NamedTuple):
     """The events of a command with their streams, as they are stored, and the state right after each."""
 
     events: Sequence[StreamEvent]
     stored: Sequence[StoredEvent]
-    states: Sequence[State]
+    states: Sequence[StreamState]
 
 
 class Attempt:
@@ -113,13 +111,13 @@ class Attempt:
         given = Given(request.reason, self.missing, self.known, self._plain, self.then, request.kept, now)
         events = self._subject.decide(states, given)
         self._check_looked_up(states, events)
-        meta, after, stored, passed = self._meta(now), dict[str, StreamState](), list[StoredEvent](), list[State]()
+        after, stored, passed = dict[str, StreamState](), list[StoredEvent](), list[StreamState]()
         for stream, event in events:
             last = after.get(stream) or before[stream]
-            recorded = Recorded(stream, last.state.sequence + 1, replace(meta, previous_hash=last.last_hash), event)
+            recorded = Recorded(stream, last.state.sequence + 1, self._meta(now, last.last_hash), event)
             stored.append(self._mapper.to_stored_event(recorded))
             after[stream] = advanced(last, stream, event, stored[-1].state)
-            passed.append(after[stream].state)
+            passed.append(after[stream])
         self._decided = _Decided(events, stored, passed)
         if request.dry_run:
             return None
@@ -134,7 +132,11 @@ class Attempt:
         """The secrets that count no more once the events are in the log, by their ids."""
         if self._decided is None or self._request.dry_run:
             return frozenset()
-        return frozenset().union(*(displaced(event) for _, event in self._decided.events))
+        found: frozenset[str] = frozenset()
+        for _, event in self._decided.events:
+            if type(event) in DISPLACING:
+                found |= displaced(event)
+        return found
 
     def plan(self) -> Outcome:
         """The answer of a dry run."""
@@ -145,16 +147,16 @@ class Attempt:
     def outcome(self, position: int) -> Outcome:
         """The answer, once the events are in the log, the first of them at ``position``."""
         decided = self._last()
-        return written(
-            [
-                Written(Row(position + i, stream, stored.originator_version, stored.topic, stored.state), event, state)
-                for i, ((stream, event), stored, state) in enumerate(
-                    zip(decided.events, decided.stored, decided.states, strict=True)
-                )
-            ],
-            self._key.command_id,
-            replayed=False,
-        )
+        whole = [
+            Written(
+                Row(position + i, stream, stored.originator_version, stored.topic, stored.state),
+                after.last_hash,
+                event,
+                after.state,
+            )
+            for i, ((stream, event), stored, after) in enumerate(zip(*decided, strict=True))
+        ]
+        return written(whole, self._key.command_id, replayed=False)
 
     def _check_looked_up(self, states: Mapping[str, State], events: Sequence[StreamEvent]) -> None:
         """Whether the bytes of what is to be served were looked for; another may have come into its place."""
@@ -181,7 +183,7 @@ class Attempt:
             raise Stale(stream)
         return held
 
-    def _meta(self, now: datetime) -> Meta:
+    def _meta(self, now: datetime, previous_hash: bytes) -> Meta:
         request = self._request
         origin = request.command.origin if isinstance(request.command, c.RegisterVersion) else None
         return Meta(
@@ -194,7 +196,7 @@ class Attempt:
             cause=request.cause,
             origin=origin,
             traceparent=request.caller.traceparent,
-            previous_hash=b"",
+            previous_hash=previous_hash,
         )
 
 

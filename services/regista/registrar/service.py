@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from regista.domain import commands as c
-from regista.domain.chain import Row
+from regista.domain.chain import Row, event_hash
 from regista.domain.context import State
 from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
@@ -198,7 +198,8 @@ class Registrar:
         if request.dry_run:
             return attempt.plan()
         self._committed(committed.position)
-        await self.forget([attempt])
+        if displaced := attempt.displaced:
+            await self._erase(displaced)
         return attempt.outcome(committed.position)
 
     async def _load(self, attempt: Attempt) -> None:
@@ -241,7 +242,7 @@ class Registrar:
         known = self._states.get(row.stream)
         if known is None or needs_past(row, event, known.state):
             known = await asyncio.to_thread(self._states.at, row.stream, row.sequence)
-        return Written(row, event, known.state)
+        return Written(row, event_hash(row.stream, row.sequence, row.value), event, known.state)
 
     async def _rows(self, found: CommandFound) -> list[Row]:
         return await ask(self._log, self._log.rows_of_command, found)

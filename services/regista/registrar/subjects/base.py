@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from regista.domain.context import State
 from regista.domain.events import Event, SecretRef
@@ -15,12 +15,12 @@ Held: TypeAlias = Callable[[str], State | None]
 """The state of a stream, where it is in memory."""
 StreamEvent: TypeAlias = tuple[str, Event]
 """An event, with the stream that it goes to."""
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 LOOKAHEAD = 20
 """How many earlier holders, or changes, are looked up in the artifact store for one rollback."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What a decision knows beside the states of its streams.
 
     ``known`` is what the artifact store says of the artifact to register, ``missing`` which stored ones are gone;
@@ -32,8 +32,8 @@ class Given:
     missing: frozenset[str]
     known: KnownArtifact
     plain: bool
-    then: Mapping[str, State] = field(default_factory=dict)
-    kept: Mapping[str, SecretRef] = field(default_factory=dict)
+    then: Mapping[str, State] = _NOTHING
+    kept: Mapping[str, SecretRef] = _NOTHING
     now: datetime | None = None
 
 
