@@ -389,3 +389,19 @@ async def test_the_first_event_of_a_new_registry_is_told(tmp_path: Path) -> None
         await receiver.until_taken(1)
 
     assert receiver.taken[0].document["subject"] == "model/fraud"
+
+
+@pytest.mark.engine("postgres")
+async def test_on_postgresql_it_is_the_same(tmp_path: Path, postgres_database: str) -> None:
+    async with app_client(tmp_path, database=postgres_database, **ALLOWED) as client, receiving() as receiver:
+        await furnish(client, "fraud", "churn")
+        await subscribe(client, receiver, types=["alias.assigned"])
+        written = [await move(client, model, number) for number in range(10) for model in ("fraud", "churn")]
+        await receiver.until_taken(20)
+        found = await until_settled(client, 20)
+        [told] = [told for told in receiver.taken if told.document["position"] == str(written[0])]
+
+    told.verify(KEY)
+    assert sorted(told_of(receiver)) == written
+    assert in_order(receiver)
+    assert {one["state"] for one in found} == {"delivered"}
