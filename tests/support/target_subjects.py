@@ -73,6 +73,8 @@ class Subject(ABC):
     kind: str
     observable = True
     shadows = True
+    stride = 1
+    """Where to crash: after every so many steps on the disk."""
     champion_first = False
     """Whether a canary can only come beside a champion that was applied alone before."""
     files: Path | None = None
@@ -219,6 +221,7 @@ class Nginx(Subject):
     """A real nginx in front of three servers that say what they are."""
 
     kind = "nginx"
+    stride = 7
 
     def __init__(self, folder: Path, models: Models) -> None:
         super().__init__(folder)
