@@ -55,6 +55,7 @@ class DeployWorker(Worker):
             clients,
             registry=lambda: Registry(settings.url, token),
             secrets=private,
+            metrics=self.metrics.registry,
         )
         self._leaving = asyncio.Event()
         self._app: EventsApp | None = None

@@ -9,6 +9,7 @@ import httpx
 
 from regista.client import AsyncClient
 from regista.deployer.deployer import Deployer, Tempo
+from regista.deployer.gauges import DeploymentGauges
 from regista.deployer.opening import Secrets, Surroundings
 from regista.deployer.runner import Pace
 from regista.deployer.targets import Registry, open_target
@@ -16,6 +17,7 @@ from regista.projections.feed import Feed
 from regista.work.database import Work
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp
 
     from regista.settings import Settings
@@ -32,6 +34,7 @@ def make_deployer(
     *,
     registry: Callable[[], Registry],
     secrets: Secrets,
+    metrics: CollectorRegistry,
 ) -> Deployer:
     """The deployer of a process. ``registry``: where targets fetch artifacts from."""
     pace = Pace(attempt=settings.deploy_timeout, late=settings.deploy_late)
@@ -44,7 +47,16 @@ def make_deployer(
         roots=settings.target_roots,
     )
     tempo = Tempo(pace, settings.deploy_look)
-    return Deployer(work, feed, clients, around, tempo=tempo, start=settings.effects_from)
+    deployer = Deployer(work, feed, clients, around, tempo=tempo, start=settings.effects_from)
+    [deploying, _] = deployer.consumers
+    metrics.register(
+        DeploymentGauges(
+            lambda: deployer.runner.counts,
+            lambda: deploying.taking.mark.position,
+            lambda: deployer.reports.status().waiting,
+        )
+    )
+    return deployer
 
 
 def clients_inside(settings: Settings, asgi: ASGIApp) -> Callable[[str], AsyncClient]:

@@ -60,6 +60,7 @@ class Reacting:
                 clients,
                 registry=lambda: Registry(self.url, token),
                 secrets=private,
+                metrics=metrics,
             )
             self.notifier = make_notifier(
                 settings,

@@ -19,6 +19,7 @@ BENCHES = {
     "restart": "After a restart",
     "kafka": "Over Kafka",
     "spread": "A registry spread over processes",
+    "deploy": "Deployments",
 }
 
 

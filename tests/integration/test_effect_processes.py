@@ -72,5 +72,6 @@ def test_they_follow_the_store_of_a_registry_and_call_it(tmp_path: Path, stores:
             assert [v["version"] for v in json.loads(place.read_bytes())["variants"]] == ["1.0.0"]
             end = send("PUT", "environments/prod", {"stages": ["staging", "production"]})["position"]
             eventually(lambda: part(notify, "notifier")["position"] >= end, lambda: notify.errors)
+            assert 'regista_deployments{state="failed"} 0.0' in httpx.get(f"{deploy.url}/metrics").text
             assert (deploy.terminate(), notify.terminate()) == (0, 0)
             assert (deploy.errors, notify.errors) == ("", "")
