@@ -21,7 +21,7 @@ from regista.store.feed import StoreFeed
 from regista.tasks import CANCELLING
 from regista.work.consumer import Consumer
 from regista.work.database import Work
-from regista.work.taking import Taking
+from regista.work.taking import take_together
 from regista.workers import Worker
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DeployWorker(Worker):
         self._feed = self._open_feed()
         private = open_private(settings)
         self._opened.callback(private.close)
-        work = Work.open(settings)
+        self._work = work = Work.open(settings)
         self._opened.callback(work.close)
         token = None if settings.token is None else settings.token.get_secret_value()
         clients = clients_outside(settings)
@@ -165,18 +165,17 @@ class DeployWorker(Worker):
                 code="log_replaced",
                 hint="The next start follows it anew.",
             )
-        for consumer in self._consumers:
-            await self._patiently(consumer.taking, rows)
-
-    async def _patiently(self, taking: Taking, rows: Sequence[Row]) -> None:
         until = asyncio.get_running_loop().time() + _PATIENCE
+        takings = [consumer.taking for consumer in self._consumers]
         while True:
             try:
-                if not taking.is_claimed:
-                    await taking.claim(self.log_id(), 0)
-                await taking.take(rows)
+                for taking in takings:
+                    if not taking.is_claimed:
+                        await taking.claim(log_id, 0)
+                await take_together(self._work, takings, rows)
             except Unavailable:
-                taking.release()  # whether the commit came through is known only to the database
+                for taking in takings:
+                    taking.release()  # whether the commit came through is known only to the database
                 if asyncio.get_running_loop().time() > until:
                     raise
                 await asyncio.sleep(_AGAIN)

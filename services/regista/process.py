@@ -59,7 +59,7 @@ S = TypeVar("S", bound=Served)
 def running(settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Run until it is done; the exit code: 0 when everything was finished, 1 when it could not start or had to end."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for talkative in ("aiokafka", "httpx", "uvicorn"):
+    for talkative in ("aiokafka", "faust", "httpx", "mode", "regista.deployer.app", "uvicorn"):
         logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewRepeats("aiokafka"))

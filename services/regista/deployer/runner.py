@@ -10,10 +10,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
@@ -21,7 +22,7 @@ from regista.deployer import ledger
 from regista.deployer.effects import definition
 from regista.deployer.ledger import Action, Counts, Key
 from regista.deployer.opening import OpenTargets
-from regista.deployer.reactions import Intent
+from regista.deployer.reactions import Intent, TargetDefinition
 from regista.deployer.targets.base import Applied, TargetFailed, Wanted
 from regista.domain.errors import Invalid, RegistaError, Unavailable
 from regista.work.database import Work
@@ -34,6 +35,10 @@ _IDLE: Final = 5.0
 _PRUNE_EVERY: Final = 3_600.0
 logger = logging.getLogger("regista.deployer")
 T = TypeVar("T")
+_Found: TypeAlias = tuple[int, TargetDefinition] | None
+"""What a target is, and the position of the event that said so; None: there is none."""
+_Concluded: TypeAlias = tuple[Action, Callable[[Connection], object]]
+"""An attempt that has ended, and how to write down what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,11 @@ class Pace:
     late: float = 60.0
     grace: float = 10.0
     kept: float = 90 * 86_400.0
+
+
+def _write_down(connection: Connection, concluded: Sequence[_Concluded]) -> None:
+    for _, conclude in concluded:
+        conclude(connection)
 
 
 class Runner:
@@ -74,6 +84,7 @@ class Runner:
         self._clock = clock
         self._waking = Waking()
         self._busy: dict[Key, asyncio.Task[None]] = {}
+        self._concluded: list[_Concluded] = []
         self._epoch: str | None = None
         self._pruned = 0.0
         self.counts = Counts()
@@ -105,36 +116,40 @@ class Runner:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        concluded, self._concluded = self._concluded, []
+        if concluded:
+            with suppress(Overtaken, Unavailable):  # the next process does them again
+                await self._fenced(partial(_write_down, concluded=concluded))
 
     async def _round(self) -> float:
-        """Start what is due; the seconds until there may be more."""
+        """Write down what became of attempts and start what is due, in one transaction; seconds until there may be more."""
         if not self._taking.is_claimed:
             return _STANDING_BY
+        concluded, self._concluded = self._concluded, []
         try:
             await self._recover()
-            busy = frozenset(self._busy)
-            started, due, late = await self._fenced(partial(self._look, busy=busy))
+            busy = frozenset(self._busy) - {action.key for action, _ in concluded}
+            started, due, late = await self._fenced(partial(self._look, busy=busy, concluded=concluded))
         except Overtaken:
+            self._free(concluded)  # whoever works now finds them under way, and does them again
             return _STANDING_BY
         except Unavailable as error:
+            self._concluded = concluded + self._concluded
             self._complain(error)
-            return 1.0
+            return self._pause(2)
         self.trouble = None
-        for action in late:
-            logger.error(
-                "%s/%s is not on %s yet, %.0f s after position %d",
-                action.intent.environment, action.intent.endpoint, action.intent.target,
-                self._clock() - action.created, action.intent.position,
-            )  # fmt: skip
-        if late:
+        self._free(concluded)
+        self._tell(late)
+        if late or concluded:
             self._reported()
-        for action in started:
-            task = asyncio.create_task(self._carry_out(action))
-            self._busy[action.key] = task
-            task.add_done_callback(partial(self._free, action.key))
+        for action, found in started:
+            self._busy[action.key] = asyncio.create_task(self._carry_out(action, found))
         return _IDLE if due is None else min(max(due - self._clock(), 0.01), _IDLE)
 
-    def _look(self, connection: Connection, busy: frozenset[Key]) -> tuple[list[Action], float | None, list[Action]]:
+    def _look(
+        self, connection: Connection, busy: frozenset[Key], concluded: Sequence[_Concluded]
+    ) -> tuple[list[tuple[Action, _Found]], float | None, list[Action]]:
+        _write_down(connection, concluded)
         now = self._clock()
         started = ledger.start(connection, now, busy, AT_ONCE - len(busy)) if len(busy) < AT_ONCE else []
         late = ledger.escalate(connection, now - self._pace.late)
@@ -143,45 +158,42 @@ class Runner:
             self._pruned = now
         self.counts = ledger.count(connection)
         busy |= {action.key for action in started}
-        full = len(busy) >= AT_ONCE
-        return started, None if full else ledger.next_due(connection, busy), late
+        due = None if len(busy) >= AT_ONCE else ledger.next_due(connection, busy)
+        return [(action, definition(connection, action.key[1])) for action in started], due, late
+
+    def _tell(self, late: Sequence[Action]) -> None:
+        for action in late:
+            logger.error(
+                "%s/%s is not on %s yet, %.0f s after position %d",
+                action.intent.environment, action.intent.endpoint, action.intent.target,
+                self._clock() - action.created, action.intent.position,
+            )  # fmt: skip
 
     async def _recover(self) -> None:
         """Once for each time that this process became the one that works."""
         epoch = self._taking.epoch
-        if epoch == self._epoch or self._busy:
+        if epoch == self._epoch or self._busy:  # what this process has under way is no remainder of another one
             return
         left = await self._fenced(ledger.recover)
         self._epoch = epoch
         if left:
             logger.warning("%d deployments were under way when the process before ended: tried again", left)
 
-    def _free(self, key: Key, _: asyncio.Task[None]) -> None:
-        self._busy.pop(key, None)
+    def _free(self, concluded: Sequence[_Concluded]) -> None:
+        for action, _ in concluded:
+            self._busy.pop(action.key, None)
+
+    async def _carry_out(self, action: Action, found: _Found) -> None:
+        """Give it to the target; what became of it is written down in the next round."""
+        conclude = await self._attempt(action, found)
+        self._concluded.append((action, conclude))
         self._waking.wake()
 
-    async def _carry_out(self, action: Action) -> None:
-        """Give it to the target, and write down what became of it; what cannot be written is done again later."""
-        conclude = await self._attempt(action)
-        while True:
-            try:
-                await self._fenced(conclude)
-            except Overtaken:
-                return  # whoever works now finds it under way, and does it again
-            except Unavailable as error:
-                self._complain(error)
-                if self._waking.is_over:
-                    return
-                await asyncio.sleep(self._pause(1))
-            else:
-                self._reported()
-                return
-
-    async def _attempt(self, action: Action) -> Callable[[Connection], object]:
+    async def _attempt(self, action: Action, found: _Found) -> Callable[[Connection], object]:
         """What is to be written down of one attempt."""
         try:
             async with asyncio.timeout(self._pace.attempt):
-                applied = await self._apply(action)
+                applied = await self._apply(action, found)
         except TargetFailed as error:
             return self._failed(action, error)
         except Invalid as error:
@@ -196,8 +208,7 @@ class Runner:
             return self._again(action, "defect", repr(error), None)
         return partial(ledger.succeed, action=action, observed=applied.observed, detail=applied.detail)
 
-    async def _apply(self, action: Action) -> Applied:
-        found = await self._work.run(lambda connection: definition(connection, action.key[1]))
+    async def _apply(self, action: Action, found: _Found) -> Applied:
         if found is None:
             raise TargetFailed(f"there is no target {action.intent.target}", code="unknown_target", retryable=False)
         target = await self._targets.get(action.key[1], *found)

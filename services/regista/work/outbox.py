@@ -12,8 +12,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func, select
@@ -35,6 +35,7 @@ State: TypeAlias = Literal["pending", "done", "refused"]
 FIRST_CEILING: Final = 0.25
 HIGHEST_CEILING: Final = 30.0
 AT_ONCE: Final = 16
+TIDY_EVERY: Final = 600.0
 KEPT: Final = 7 * 86_400.0
 """Seconds that an answered command is remembered."""
 logger = logging.getLogger("regista.work")
@@ -95,6 +96,10 @@ class _Due:
     order: Order
 
 
+_Answer: TypeAlias = tuple[_Due, dict[str, Any]]
+"""What was sent, and what is to be written down of it."""
+
+
 def enqueue(connection: Connection, sender: str, orders: Sequence[Order]) -> None:
     """Keep commands to be sent, in this order; one whose key is known already is left as it is."""
     for order in orders:
@@ -143,6 +148,8 @@ class Sender:
         self._clock = clock
         self._waking = Waking()
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._answers: list[_Answer] = []
+        self._tidied = 0.0
         self._status = SenderStatus(0, 0)
         self._trouble: RegistaError | None = None
         work.migrate(COMPONENT)
@@ -162,41 +169,55 @@ class Sender:
     async def run(self) -> None:
         """Send until ``close``."""
         while not self._waking.is_over:
-            pause = 1.0
-            try:
-                pause = await self._start_due()
-            except Unavailable as error:
-                logger.warning("%s cannot look for what is to be sent: %s", self._name, error.detail)
-            await self._waking.wait(pause)
+            await self._waking.wait(await self._round())
         if self._lanes:
             await asyncio.wait(self._lanes.values(), timeout=5.0)
             for task in self._lanes.values():
                 task.cancel()
             await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+        with suppress(Unavailable):  # what is not written down is sent again, and answered as before
+            answers = self._answers
+            await self._work.run(lambda connection: self._write_down(connection, answers))
 
     async def close(self) -> None:
         """End ``run``; what was not answered is sent again by the next."""
         self._waking.end()
 
-    async def _start_due(self) -> float:
-        """Start sending what may be sent; the seconds until there may be more."""
-        busy = frozenset(self._lanes)
-        due, next_due = await self._work.run(lambda connection: self._look(connection, busy))
-        for each in due[: max(AT_ONCE - len(busy), 0)]:
-            task = asyncio.create_task(self._send(each))
-            self._lanes[each.order.lane] = task
-            task.add_done_callback(partial(self._free, each.order.lane))
+    async def _round(self) -> float:
+        """Write down answers and start sending what may be sent, in one transaction; seconds until there may be more."""
+        answers, self._answers = self._answers, []
+        busy = frozenset(self._lanes) - {due.order.lane for due, _ in answers}
+
+        def look(connection: Connection) -> tuple[list[_Due], float | None]:
+            self._write_down(connection, answers)
+            return self._look(connection, busy)
+
+        try:
+            found, next_due = await self._work.run(look)
+        except Unavailable as error:
+            logger.warning("%s cannot look for what is to be sent: %s", self._name, error.detail)
+            self._answers = answers + self._answers
+            return 1.0
+        for due, _ in answers:
+            self._lanes.pop(due.order.lane, None)
+        for due in found[: max(AT_ONCE - len(busy), 0)]:
+            self._lanes[due.order.lane] = asyncio.create_task(self._send(due))
         return 5.0 if next_due is None else min(max(next_due - self._clock(), 0.01), 5.0)
 
-    def _free(self, lane: str, _: asyncio.Task[None]) -> None:
-        self._lanes.pop(lane, None)
-        self._waking.wake()
+    def _write_down(self, connection: Connection, answers: Sequence[_Answer]) -> None:
+        for due, values in answers:
+            connection.execute(ORDERS.update().where(ORDERS.c.number == due.number), values)
+        if answers and self._clock() - self._tidied > TIDY_EVERY:
+            self._tidied = self._clock()
+            old = (ORDERS.c.sender == self._name, ORDERS.c.answered < self._tidied - KEPT)
+            connection.execute(ORDERS.delete().where(*old))
 
     def _look(self, connection: Connection, busy: frozenset[str]) -> tuple[list[_Due], float | None]:
         """The first of each lane that is due, and when the next one will be."""
         columns, now = ORDERS.c, self._clock()
         mine = columns.sender == self._name
-        states = connection.execute(select(columns.state, func.count()).where(mine).group_by(columns.state))
+        shown = columns.state.in_(("pending", "refused"))
+        states = connection.execute(select(columns.state, func.count()).where(mine, shown).group_by(columns.state))
         counted: dict[str, int] = {row[0]: row[1] for row in states}
         self._status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
         first = select(func.min(columns.number)).where(mine, columns.state == "pending").group_by(columns.lane)
@@ -213,52 +234,37 @@ class Sender:
         return due, next_due
 
     async def _send(self, due: _Due) -> None:
+        values = await self._answer(due)
+        self._answers.append((due, {**values, "tries": due.tries + 1}))
+        self._waking.wake()
+
+    async def _answer(self, due: _Due) -> dict[str, Any]:
+        """What is to be written down of one attempt."""
         order = due.order
         call = getattr(self._client, order.operation)
         try:
             answer = await call(**order.arguments, command_id=order.key, cause=order.cause)
         except RegistaError as error:
-            await self._answered(due, error)
+            return self._refused(due, error)
         except Exception as error:
             logger.exception("%s: %s could not be sent", self._name, order.key)
-            await self._answered(due, Unavailable(repr(error), code="defect"))
-        else:
-            self._trouble = None
-            await self._keep(due, {"state": "done", "position": getattr(answer, "position", None)})
+            return self._refused(due, Unavailable(repr(error), code="defect"))
+        self._trouble = None
+        return {"state": "done", "position": getattr(answer, "position", None), "answered": self._clock()}
 
-    async def _answered(self, due: _Due, error: RegistaError) -> None:
+    def _refused(self, due: _Due, error: RegistaError) -> dict[str, Any]:
+        said = {"code": error.code, "error": error.detail}
         if passes(error):
             self._trouble = error
             if due.tries == 0:
                 logger.warning("%s: %s is sent again later: %s", self._name, due.order.key, error.detail)
             pause = random.uniform(0.5, 1.0) * min(HIGHEST_CEILING, FIRST_CEILING * 2 ** min(due.tries, 16))  # noqa: S311
-            await self._keep(due, {"due": self._clock() + pause, "code": error.code, "error": error.detail})
-            return
+            return {**said, "due": self._clock() + pause}
         self._trouble = None
         good = error.code in self._nothing_to_do
         if not good:
             logger.warning("%s: the registry refuses %s: %s", self._name, due.order.key, error)
-        state = "done" if good else "refused"
-        await self._keep(due, {"state": state, "code": error.code, "error": error.detail})
-
-    async def _keep(self, due: _Due, values: dict[str, Any]) -> None:
-        now = self._clock()
-        values = {**values, "tries": due.tries + 1}
-        if "state" in values:
-            values["answered"] = now
-
-        def write(connection: Connection) -> None:
-            connection.execute(ORDERS.update().where(ORDERS.c.number == due.number), values)
-            old = (ORDERS.c.sender == self._name, ORDERS.c.answered < now - KEPT)
-            if due.number % 100 == 0:
-                connection.execute(ORDERS.delete().where(*old))
-
-        try:
-            await self._work.run(write)
-        except Unavailable as error:
-            logger.warning(
-                "%s: the answer to %s is lost, it is sent again: %s", self._name, due.order.key, error.detail
-            )
+        return {**said, "state": "done" if good else "refused", "answered": self._clock()}
 
 
 def passes(error: RegistaError) -> bool:

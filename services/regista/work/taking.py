@@ -7,9 +7,10 @@ nothing. What is done outside comes later, from what was recorded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Protocol
 
@@ -65,6 +66,14 @@ class Cursor:
     mark: Mark
     effects_from: int
     epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``write`` belongs into a transaction and says whether it had effects; ``committed`` is told so after it."""
+
+    write: Callable[[Connection], bool]
+    committed: Callable[[bool], None]
 
 
 class Taking:
@@ -147,17 +156,25 @@ class Taking:
 
         Raises:
             Overtaken: another one took meanwhile: ``claim`` first.
-            Damaged: a value cannot be read; ``log_diverged``: the row at the cursor is another one.
+            Damaged: a value cannot be read.
             Unavailable: ``work_unavailable``: whether they were taken is not known; ``claim`` first.
             Exception: what the effects raise; nothing was taken.
+        """
+        await take_together(self._work, (self,), rows)
+
+    def step(self, rows: Sequence[Row], decode: Callable[[Row, str], Logged]) -> Step | None:
+        """What taking rows comes to; None where there is nothing to take.
+
+        Raises:
+            Overtaken, Damaged: as ``take``.
         """
         cursor = self._cursor
         if cursor is None:
             raise _overtaken(self.name)
         following = [row for row in rows if row.position > cursor.mark.position]
         if not following:
-            return
-        events = [decoded(row, cursor.log_id) for row in following]
+            return None
+        events = [decode(row, cursor.log_id) for row in following]
         moved = replace(cursor, mark=Mark.of(following[-1]))
 
         def write(connection: Connection) -> bool:
@@ -177,10 +194,12 @@ class Taking:
                 raise _overtaken(self.name)
             return loud
 
-        loud = await self._work.run(write)
-        self._cursor = moved
-        if loud:
-            self._effects.taken()
+        def committed(loud: bool) -> None:
+            self._cursor = moved
+            if loud:
+                self._effects.taken()
+
+        return Step(write, committed)
 
     def _pass_on(self, connection: Connection, events: Sequence[Logged], effects_from: int) -> bool:
         """Whether some of them have effects."""
@@ -236,6 +255,21 @@ class Taking:
             .limit(1)
         ).first()
         return last is not None and tuple(last) == (start, "told")
+
+
+async def take_together(work: Work, takings: Iterable[Taking], rows: Sequence[Row]) -> None:
+    """Let several take the same rows, in one transaction: one commit costs as much as one of them alone.
+
+    Raises:
+        Overtaken, Damaged, Unavailable, Exception: as ``Taking.take``; none of them took anything.
+    """
+    decode = lru_cache(maxsize=None)(decoded)
+    steps = [step for taking in takings if (step := taking.step(rows, decode)) is not None]
+    if not steps:
+        return
+    loud = await work.run(lambda connection: [step.write(connection) for step in steps])
+    for step, was_loud in zip(steps, loud, strict=True):
+        step.committed(was_loud)
 
 
 def is_at(mark: Mark, row: Row) -> bool:
