@@ -16,6 +16,11 @@ from regista.work import outbox
 from regista.work.logged import Logged
 
 NAME: Final = "deployer"
+_TELLING: Final = (
+    e.EndpointCreated, e.EndpointUpdated, e.TrafficChanged, e.EndpointRolledBack, e.EndpointRetired, e.TargetCreated,
+    e.TargetChanged, e.TargetRemoved,
+)  # fmt: skip
+"""Events that say something new of endpoints and targets: reports are many more."""
 _CHANGING: Final = (
     e.EndpointUpdated, e.TrafficChanged, e.EndpointRolledBack, e.EndpointRetired, e.TargetChanged,
 )  # fmt: skip
@@ -59,10 +64,9 @@ class Deployments:
 
 
 def _known(connection: Connection, logged: Logged) -> tuple[Intent, ...]:
-    kind = logged.stream.partition("/")[0]
-    if logged.event is None or kind not in {"endpoint", "target"}:
+    if not isinstance(logged.event, _TELLING):
         return ()
-    if kind == "target":
+    if logged.stream.startswith("target/"):
         return _target(connection, logged)
     found = connection.execute(select(ENDPOINTS.c.known).where(ENDPOINTS.c.stream == logged.stream)).scalar()
     before = None if found is None else endpoint_of(found)

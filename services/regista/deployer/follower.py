@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from regista.deployer.following import Follower, moved, of_endpoint
 from regista.deployer.reports import printable
+from regista.domain import events as e
 from regista.work import outbox
 from regista.work.database import Component
 from regista.work.logged import Logged
@@ -80,7 +81,7 @@ class Followers:
 
 
 def _known(connection: Connection, logged: Logged) -> tuple[Follower | None, bool]:
-    if not logged.stream.startswith("endpoint/"):
+    if not isinstance(logged.event, (e.EndpointCreated, e.EndpointUpdated, e.EndpointRetired)):
         return None, False
     mine = _FOLLOWERS.c.stream == logged.stream
     found = connection.execute(select(_FOLLOWERS).where(mine)).first()

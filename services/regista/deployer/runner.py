@@ -32,6 +32,7 @@ from regista.work.waking import Waking
 AT_ONCE: Final = 16
 _STANDING_BY: Final = 0.5
 _IDLE: Final = 5.0
+_COUNT_EVERY: Final = 0.25
 _PRUNE_EVERY: Final = 3_600.0
 logger = logging.getLogger("regista.deployer")
 T = TypeVar("T")
@@ -87,6 +88,8 @@ class Runner:
         self._concluded: list[_Concluded] = []
         self._epoch: str | None = None
         self._pruned = 0.0
+        self._counted = 0.0
+        self._moved = 0.0
         self.counts = Counts()
         self.trouble: RegistaError | None = None
 
@@ -144,7 +147,8 @@ class Runner:
             self._reported()
         for action, found in started:
             self._busy[action.key] = asyncio.create_task(self._carry_out(action, found))
-        return _IDLE if due is None else min(max(due - self._clock(), 0.01), _IDLE)
+        idle = _IDLE if self._counted_all(started, concluded) else _COUNT_EVERY
+        return idle if due is None else min(max(due - self._clock(), 0.01), idle)
 
     def _look(
         self, connection: Connection, busy: frozenset[Key], concluded: Sequence[_Concluded]
@@ -156,10 +160,19 @@ class Runner:
         if now - self._pruned > _PRUNE_EVERY:
             ledger.prune(connection, now - self._pace.kept)
             self._pruned = now
-        self.counts = ledger.count(connection)
+        if now - self._counted > _COUNT_EVERY:
+            self.counts = ledger.count(connection)
+            self._counted = now
         busy |= {action.key for action in started}
         due = None if len(busy) >= AT_ONCE else ledger.next_due(connection, busy)
         return [(action, definition(connection, action.key[1])) for action in started], due, late
+
+    def _counted_all(self, started: Sequence[object], concluded: Sequence[object]) -> bool:
+        """Whether ``counts`` are those of now: they are not counted in each of many rounds."""
+        moved = bool(started or concluded)
+        if moved:
+            self._moved = self._clock()
+        return self._counted > self._moved
 
     def _tell(self, late: Sequence[Action]) -> None:
         for action in late:

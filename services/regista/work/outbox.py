@@ -34,7 +34,7 @@ Operation: TypeAlias = Literal[
 State: TypeAlias = Literal["pending", "done", "refused"]
 FIRST_CEILING: Final = 0.25
 HIGHEST_CEILING: Final = 30.0
-AT_ONCE: Final = 16
+AT_ONCE: Final = 8
 TIDY_EVERY: Final = 600.0
 KEPT: Final = 7 * 86_400.0
 """Seconds that an answered command is remembered."""
