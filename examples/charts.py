@@ -6,12 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from traffic import Answered
-
-mpl.use("Agg")
-mpl.rcParams["svg.fonttype"] = "none"  # text stays text
-from matplotlib import pyplot as plt  # the way of drawing is chosen before
 
 WINDOW = 1.0
 """Seconds."""
@@ -25,7 +22,8 @@ def draw(answered: Sequence[Answered], marks: Sequence[tuple[float, str]], file:
         windows[int((one.at - start) / WINDOW)][one.version].append(one)
     versions = sorted({one.version for one in answered})
     times = sorted(windows)
-    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(10, 6), layout="constrained")
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
     shares = [[100 * len(windows[t][v]) / sum(map(len, windows[t].values())) for t in times] for v in versions]
     upper.stackplot(times, shares, labels=versions, step="post", alpha=0.8)
     upper.set(ylabel="share of requests, %", ylim=(0, 100), title=title)
@@ -40,8 +38,8 @@ def draw(answered: Sequence[Answered], marks: Sequence[tuple[float, str]], file:
     for at, name in marks:
         lower.annotate(name, (at - start, 4), rotation=90, fontsize=7, va="bottom", ha="right")
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
-    plt.close(figure)
+    with rc_context({"svg.fonttype": "none"}):  # text stays text
+        figure.savefig(file)
 
 
 def _accuracy(answered: Sequence[Answered]) -> float:

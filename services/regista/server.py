@@ -32,34 +32,34 @@ from regista.http.metrics import Metrics
 from regista.http.parts import Part
 from regista.http.sse import EventStreams, stream_routes
 from regista.http.status import Readiness, status_routes
-from regista.measuring import Reporting
 from regista.notifier.effects import COMPONENT
 from regista.notifier.routes import delivery_routes
-from regista.orphans import OrphanCollector
-from regista.process import running, serve_until_signal
+from regista.processes.measuring import Reporting
+from regista.processes.orphans import OrphanCollector
+from regista.processes.process import running, serve_until_signal
+from regista.processes.reacting import Reacting
+from regista.processes.secret_upkeep import SecretUpkeep
+from regista.processes.tasks import CANCELLING, Tasks
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
 from regista.projections.desk import ViewsSource
 from regista.projections.follower import ViewsFollower
 from regista.projections.projection import Projection
 from regista.projections.runner import Projector
-from regista.reacting import Reacting
 from regista.registrar.acknowledge import Acknowledged, Executor
 from regista.registrar.artifacts import Artifacts, Described
 from regista.registrar.routes import command_routes
 from regista.registrar.secrets import Keeping, Secrets
 from regista.registrar.service import Registrar
 from regista.registrar.snapshots import Snapshots
-from regista.secret_upkeep import SecretUpkeep
 from regista.settings import Settings
 from regista.storage import open_log, open_private, open_views, open_views_of_another, wakeups
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
-from regista.tasks import CANCELLING, Tasks
 from regista.work.database import Work
 
 if TYPE_CHECKING:
-    from regista.kafka_parts import KafkaSide
+    from regista.processes.kafka_parts import KafkaSide
     from regista.store.private import PrivateTable
 
 SNAPSHOTS_FILE = "snapshots.db"
@@ -176,7 +176,7 @@ class Application:
     def _kafka_side(self, *, publishes: bool) -> KafkaSide | None:
         if self.settings.kafka is None:
             return None
-        from regista.kafka_parts import KafkaSide  # noqa: PLC0415 - an extra of its own
+        from regista.processes.kafka_parts import KafkaSide  # noqa: PLC0415 - an extra of its own
 
         return KafkaSide(self.settings, self._store, self._registrar, self.metrics, publishes=publishes)
 

@@ -26,7 +26,7 @@ from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.http.metrics import Metrics
-from regista.kafka_parts import IntakePart
+from regista.processes.kafka_parts import IntakePart
 from regista.registrar.taking import Taker
 from regista.store.append import Append, Intake, Taken
 from regista.store.sqlite import SQLiteLogStore

@@ -17,7 +17,7 @@ from regista.domain import metadata as m
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
 from regista.domain.events import Origin
-from regista.orphans import NamedDigests
+from regista.processes.orphans import NamedDigests
 from regista.store.append import Append
 from regista.store.birth import Importer
 from regista.store.command_sets import command_of, command_sets

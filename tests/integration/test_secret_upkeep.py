@@ -11,12 +11,12 @@ import pytest
 from tests.support.registrar import Running, running
 from tests.support.server import application, client_of
 
-from regista import secret_upkeep
 from regista.domain.errors import Unavailable
 from regista.domain.events import SecretRef
 from regista.domain.secrets import GivenSecret
 from regista.domain.target.commands import PutTarget, RemoveTarget
-from regista.secret_upkeep import SecretUpkeep
+from regista.processes import secret_upkeep
+from regista.processes.secret_upkeep import SecretUpkeep
 from regista.store.sqlite.private import PRIVATE_FILE, SQLitePrivateTable
 
 DAY = timedelta(days=1)

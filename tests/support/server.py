@@ -26,10 +26,10 @@ PROGRAM = "import sys; from regista.{} import {}; from regista.settings import l
 PROCESSES = {
     "run": "server",
     "serve": "server",
-    "relay": "workers",
-    "project": "workers",
-    "deploy": "workers",
-    "notify": "workers",
+    "relay": "processes.workers",
+    "project": "processes.workers",
+    "deploy": "processes.workers",
+    "notify": "processes.workers",
 }
 START_WITHIN = 30.0
 

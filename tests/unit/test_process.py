@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from regista.process import FewRepeats
+from regista.processes.process import FewRepeats
 
 
 def record(name: str, message: str, *arguments: object) -> logging.LogRecord:

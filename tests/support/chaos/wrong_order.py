@@ -10,14 +10,14 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import regista.kafka_parts
+import regista.processes.kafka_parts
 from regista.bus.clients import looking
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.relay import Relay
 from regista.bus.relay.resuming import newest_checkpoint
+from regista.processes.workers import relay
 from regista.settings import load
-from regista.workers import relay
 
 PROGRAM = "import sys; from tests.support.chaos.wrong_order import main; sys.exit(main({}))"
 """What Python runs to be ``regista relay`` in the wrong order; the seconds that may lie between read and fence."""
@@ -57,5 +57,5 @@ def main(longest: float) -> int:
     async def wait(_: Any) -> None:
         await asyncio.sleep(random.uniform(0, longest))
 
-    setattr(regista.kafka_parts, "Relay", held(wait))  # noqa: B010 - not exported
+    setattr(regista.processes.kafka_parts, "Relay", held(wait))  # noqa: B010 - not exported
     return relay(load())

@@ -93,7 +93,7 @@ def relay(
 ) -> None:
     """Publish the log and the results of commands on Kafka. A second one stands by."""
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.workers", "relay", given)
+    _run(shell, "regista.processes.workers", "relay", given)
 
 
 def project(
@@ -107,7 +107,7 @@ def project(
 ) -> None:
     """Fold the log into the views, from Kafka where there is one. A second one stands by."""
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.workers", "project", given)
+    _run(shell, "regista.processes.workers", "project", given)
 
 
 def deploy(
@@ -125,7 +125,7 @@ def deploy(
     Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
     """
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.workers", "deploy", {**given, "effects_from": start, "url": shell.options.url})
+    _run(shell, "regista.processes.workers", "deploy", {**given, "effects_from": start, "url": shell.options.url})
 
 
 def notify(
@@ -143,7 +143,7 @@ def notify(
     Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
     """
     given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.workers", "notify", {**given, "effects_from": start, "url": shell.options.url})
+    _run(shell, "regista.processes.workers", "notify", {**given, "effects_from": start, "url": shell.options.url})
 
 
 def _run(shell: Shell, module: str, process: str, given: dict[str, Any]) -> None:

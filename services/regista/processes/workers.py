@@ -27,13 +27,13 @@ from regista.http.condition import view_statuses
 from regista.http.metrics import Metrics
 from regista.http.parts import Part
 from regista.http.status import Readiness, status_routes
-from regista.process import running, serve_until_signal
+from regista.processes.process import running, serve_until_signal
+from regista.processes.tasks import CANCELLING, Tasks
 from regista.projections.feed import Feed
 from regista.projections.runner import Projector
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_views, wakeups
 from regista.store.feed import StoreFeed
-from regista.tasks import CANCELLING, Tasks
 from regista.wire.resources import Head, Status, ViewStatus
 
 _LOOK_EVERY = 1.0
@@ -147,7 +147,7 @@ class RelayWorker(Worker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        from regista.kafka_parts import Acknowledging, Publishing  # noqa: PLC0415 - an extra of its own
+        from regista.processes.kafka_parts import Acknowledging, Publishing  # noqa: PLC0415 - an extra of its own
 
         self._log = open_log_reader(settings)
         self._opened.callback(self._log.close)
@@ -162,7 +162,7 @@ class RelayWorker(Worker):
 
     async def start(self) -> None:
         """Check the topics and relay."""
-        from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+        from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
         await check_topics_at_start(self.settings)
         self._acknowledging.start(self._tasks)
@@ -222,7 +222,7 @@ class ProjectWorker(Worker):
     async def start(self) -> None:
         """Check the topics and project."""
         if self.settings.kafka is not None:
-            from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+            from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
             await check_topics_at_start(self.settings)
         else:
@@ -270,14 +270,14 @@ def project(settings: Settings) -> int:
 
 def deploy(settings: Settings) -> int:
     """``regista deploy``: deploy until a signal; the exit code, 1 where it cannot go on."""
-    from regista.deploy_worker import DeployWorker  # noqa: PLC0415 - it is one of these
+    from regista.processes.deploy_worker import DeployWorker  # noqa: PLC0415 - it is one of these
 
     return running(settings, lambda: _work(settings, DeployWorker, "deploys"))
 
 
 def notify(settings: Settings) -> int:
     """``regista notify``: send webhooks until a signal; the exit code."""
-    from regista.notify_worker import NotifyWorker  # noqa: PLC0415 - it is one of these
+    from regista.processes.notify_worker import NotifyWorker  # noqa: PLC0415 - it is one of these
 
     return running(settings, lambda: _work(settings, NotifyWorker, "notifies"))
 

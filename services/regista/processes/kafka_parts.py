@@ -21,10 +21,10 @@ from regista.bus.topics.topology import Topics
 from regista.domain.errors import Reason, Unavailable
 from regista.http.metrics import Metrics
 from regista.http.parts import Part, PartState
+from regista.processes.tasks import Tasks
 from regista.registrar.service import Registrar
 from regista.settings import Settings
 from regista.store.log import LogReader, LogStore
-from regista.tasks import Tasks
 
 AT_START = 5.0
 """Seconds that a start waits for a word about the topics."""

@@ -8,14 +8,14 @@ from regista.domain.chain import Head as LogHead
 from regista.domain.errors import RegistaError
 from regista.http.parts import Part
 from regista.notifier.routes import delivery_routes
-from regista.notifying import make_notifier, registry_outside
+from regista.processes.notifying import make_notifier, registry_outside
+from regista.processes.tasks import CANCELLING
+from regista.processes.workers import Worker
 from regista.projections.feed import Feed
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_private, wakeups
 from regista.store.feed import StoreFeed
-from regista.tasks import CANCELLING
 from regista.work.database import Work
-from regista.workers import Worker
 
 
 class NotifyWorker(Worker):
@@ -63,7 +63,7 @@ class NotifyWorker(Worker):
     async def start(self) -> None:
         """Check the topics and notify."""
         if self.settings.kafka is not None:
-            from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+            from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
             await check_topics_at_start(self.settings)
         else:

@@ -8,21 +8,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from regista.deployer.targets import Registry
-from regista.deploying import clients_outside, make_deployer
 from regista.domain.chain import Head as LogHead
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
 from regista.http.parts import Part
-from regista.measuring import Judging
+from regista.processes.deploying import clients_outside, make_deployer
+from regista.processes.measuring import Judging
+from regista.processes.tasks import CANCELLING
+from regista.processes.workers import Worker
 from regista.projections.feed import Feed
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_private, wakeups
 from regista.store.feed import StoreFeed
-from regista.tasks import CANCELLING
 from regista.work.consumer import Consumer
 from regista.work.database import Work
 from regista.work.taking import take_together
-from regista.workers import Worker
 
 if TYPE_CHECKING:
     from regista.deployer.app import EventsApp
@@ -92,7 +92,7 @@ class DeployWorker(Worker):
             self._deployer.start(self._tasks)
             self._judging.start(self._tasks)
             return
-        from regista.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
+        from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
 
         await check_topics_at_start(self.settings)
         self._deployer.start(self._tasks, following=False)

@@ -8,12 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from regista.deployer.targets import Registry
-from regista.deploying import clients_inside, make_deployer
 from regista.http.parts import Part
-from regista.measuring import Judging
-from regista.notifying import make_notifier, registry_inside
+from regista.processes.deploying import clients_inside, make_deployer
+from regista.processes.measuring import Judging
+from regista.processes.notifying import make_notifier, registry_inside
+from regista.processes.tasks import Tasks
 from regista.projections.feed import Feed
-from regista.tasks import Tasks
 from regista.work.database import Work
 
 if TYPE_CHECKING:

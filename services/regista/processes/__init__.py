@@ -1,0 +1,1 @@
+"""The processes of a registry beside its API, and the parts that each is wired from by its settings."""
