@@ -203,7 +203,7 @@ class Application:
                 status_routes(condition, Readiness(condition), self.metrics),
                 admin_routes(administrator, settings.data),
                 delivery_routes(self._work, end=self._store.max_position, wake=self._wake_notifier),
-                self._reporting.router,
+                self._reporting.routes(self._store.max_position),
             ],
         )
 

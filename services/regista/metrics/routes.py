@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from regista.domain.errors import NotFound, Unavailable
@@ -20,17 +19,17 @@ from regista.metrics.live import endpoint_metrics
 from regista.wire.inference import EndpointMetrics, InferenceAccepted, ReportInference
 from regista.wire.resources import Problem
 from regista.work.database import Work
-from regista.work.tables import CONSUMERS
+from regista.work.reached import wait_for
 
 _PATH = "/v1/endpoints/{environment}/{endpoint}/metrics"
 _WAITS = "Answer for this position at least: waits up to 2 seconds, then 503."
-_FRESH_SECONDS = 2.0
-_LOOK = 0.02
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such endpoint."}}
 
 
-def metrics_routes(work: Work, ingestion: Ingestion, *, now: Callable[[], datetime] = now_utc) -> APIRouter:
-    """The routes, over the work database that experiments are kept in."""
+def metrics_routes(
+    work: Work, ingestion: Ingestion, *, end: Callable[[], int], now: Callable[[], datetime] = now_utc
+) -> APIRouter:
+    """The routes, over the work database that experiments are kept in. ``end``: the log's newest position."""
     router = APIRouter(tags=["endpoints"])
 
     @router.post(_PATH, status_code=202, responses=_UNKNOWN)
@@ -47,7 +46,7 @@ def metrics_routes(work: Work, ingestion: Ingestion, *, now: Callable[[], dateti
         min_position: Annotated[int, Query(ge=0, lt=2**63, description=_WAITS)] = 0,
     ) -> EndpointMetrics:
         """What is known of the variants that are served: since the newest change took effect, and lately."""
-        await _followed(work, min_position)
+        await wait_for(work, NAME, min_position, end, _behind)
 
         def look(connection: Connection) -> EndpointMetrics | None:
             return endpoint_metrics(connection, key_of(environment, endpoint), now())
@@ -64,25 +63,9 @@ def metrics_routes(work: Work, ingestion: Ingestion, *, now: Callable[[], dateti
     return router
 
 
-async def _followed(work: Work, position: int) -> None:
-    """Return when the experiments have followed the log to a position, whichever process they are in.
-
-    Raises:
-        Unavailable: ``not_visible_yet``, after two seconds.
-    """
-    if position == 0:
-        return
-
-    def reached(connection: Connection) -> int:
-        where = CONSUMERS.c.name == NAME
-        return connection.execute(select(CONSUMERS.c.position).where(where)).scalar() or 0
-
-    until = asyncio.get_running_loop().time() + _FRESH_SECONDS
-    while await work.run(reached) < position:
-        if asyncio.get_running_loop().time() > until:
-            raise Unavailable(
-                f"position {position} is not visible yet",
-                code="not_visible_yet",
-                hint="Ask again; GET /v1/status shows how far experiments have followed, where they run.",
-            )
-        await asyncio.sleep(_LOOK)
+def _behind(reached: int) -> Unavailable:
+    return Unavailable(
+        f"experiments have followed the log to position {reached}",
+        code="not_visible_yet",
+        hint="Ask again; GET /v1/status shows how far they are, where they run.",
+    )

@@ -5,18 +5,16 @@ What is asked for here is carried out by the notifier that leads, within about a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Annotated, Any, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Path, Query
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from starlette.requests import Request
 
-from regista.domain.errors import BeyondLog, Invalid, RegistaError, Unavailable
+from regista.domain.errors import Invalid, Unavailable
 from regista.domain.references import is_identifier
 from regista.notifier import acts, ledger
 from regista.notifier.acts import Asked
@@ -27,11 +25,8 @@ from regista.notifier.tables import FAILED, PENDING
 from regista.projections.api.paging import next_page, query_id, read_page
 from regista.wire import deliveries as w
 from regista.wire.resources import Page
-from regista.work.tables import CONSUMERS
+from regista.work.reached import position_of, wait_for
 
-WITHIN = 2.0
-"""Seconds that a read waits for the notifier to have read the log up to ``min_position``."""
-_LOOK_EVERY = 0.02
 _LIMIT = 100
 
 Subscription: TypeAlias = Annotated[str, Path(description="The subscription's id.")]
@@ -70,7 +65,7 @@ def delivery_routes(
         min_position: Least = None,
     ) -> Page[w.Delivery]:
         """Deliveries of a subscription, that of the newest event first."""
-        await _reached(database, min_position, end)
+        await wait_for(database, NAME, min_position or 0, end, _late)
         query = query_id("deliveries", subscription, state)
         before: int | None = _behind(page, query, int)
         rows = await database.run(
@@ -84,7 +79,7 @@ def delivery_routes(
         subscription: Subscription, delivery: DeliveryId, min_position: Least = None
     ) -> w.DeliveryDetail:
         """A delivery with what is sent and every attempt."""
-        await _reached(database, min_position, end)
+        await wait_for(database, NAME, min_position or 0, end, _late)
         return await database.run(partial(_detail, subscription=_known(subscription), position=delivery))
 
     @router.post("/deliveries/{delivery}/redeliver")
@@ -111,7 +106,7 @@ def delivery_routes(
         wanted = asked(request, body.reason)
 
         def write(connection: Connection) -> w.Resending:
-            read = _position(connection)
+            read = position_of(connection, NAME)
             last = read if body.to is None else min(body.to, read)
             if body.from_ > last:
                 raise Invalid(
@@ -210,33 +205,9 @@ def _resending(row: Any) -> w.Resending:  # noqa: ANN401 - a row by its columns
     )
 
 
-def _position(connection: Connection) -> int:
-    """How far the notifier has read the log."""
-    return connection.execute(select(CONSUMERS.c.position).where(CONSUMERS.c.name == NAME)).scalar() or 0
-
-
-async def _reached(database: Database, position: int | None, end: Callable[[], int]) -> None:
-    """Return when the notifier has read the log up to a position.
-
-    Raises:
-        BeyondLog: the log ends before it.
-        Unavailable: ``deliveries_behind``: it has not, for two seconds.
-    """
-    if position is None or await database.run(_position) >= position:
-        return
-    if position > (newest := await asyncio.to_thread(end)):
-        raise BeyondLog(f"the log ends at {newest}, before position {position}")
-    deadline = monotonic() + WITHIN
-    while (reached := await database.run(_position)) < position:
-        if monotonic() > deadline:
-            raise behind(reached, position)
-        await asyncio.sleep(_LOOK_EVERY)
-
-
-def behind(reached: int, position: int) -> RegistaError:
-    """The notifier has not come so far."""
+def _late(reached: int) -> Unavailable:
     return Unavailable(
-        f"the notifier has read the log up to position {reached}, not {position}",
+        f"the notifier has read the log up to position {reached}",
         code="deliveries_behind",
         hint="GET /v1/status shows how it stands; a registry that is spread out needs a `regista notify`.",
     )

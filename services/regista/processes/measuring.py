@@ -52,10 +52,9 @@ class Reporting:
         publish = None if self._publisher is None else self._publisher.publish
         self._ingestion = Ingestion(self._counting, publish)
 
-    @property
-    def router(self) -> APIRouter:
-        """The routes."""
-        return metrics_routes(self._work, self._ingestion)
+    def routes(self, end: Callable[[], int]) -> APIRouter:
+        """The routes. ``end`` gives the log's newest position, and may block."""
+        return metrics_routes(self._work, self._ingestion, end=end)
 
     async def close(self) -> None:
         """Finish what was taken in."""

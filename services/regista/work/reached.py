@@ -1,0 +1,57 @@
+"""Reads of the work database that wait until a consumer has followed the log far enough."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection, select
+
+from regista.domain.errors import BeyondLog, Unavailable
+from regista.work.tables import CONSUMERS
+
+WITHIN = 2.0
+"""Seconds that a read waits."""
+_LOOK_EVERY = 0.02
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """What runs a function in a transaction."""
+
+    async def run(self, function: Callable[[Connection], T]) -> T:
+        """Run it, and return what it returns."""
+
+
+def position_of(connection: Connection, name: str) -> int:
+    """How far a consumer has followed the log; 0 where it never began."""
+    return connection.execute(select(CONSUMERS.c.position).where(CONSUMERS.c.name == name)).scalar() or 0
+
+
+async def wait_for(
+    database: Database, name: str, position: int, end: Callable[[], int], behind: Callable[[int], Unavailable]
+) -> None:
+    """Return when the consumer has followed the log to a position, in whichever process it is.
+
+    ``end`` gives the log's newest position, and may block. ``behind`` makes the error of one that has come only to the
+    position it is given.
+
+    Raises:
+        BeyondLog: the log ends before it.
+        Unavailable: what ``behind`` made, after two seconds.
+    """
+
+    def reached(connection: Connection) -> int:
+        return position_of(connection, name)
+
+    if await database.run(reached) >= position:
+        return
+    if position > (newest := await asyncio.to_thread(end)):
+        raise BeyondLog(f"the log ends at {newest}, before position {position}")
+    clock = asyncio.get_running_loop().time
+    until = clock() + WITHIN
+    while (found := await database.run(reached)) < position:
+        if clock() > until:
+            raise behind(found)
+        await asyncio.sleep(_LOOK_EVERY)
