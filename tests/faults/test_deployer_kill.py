@@ -16,8 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import create_engine, text
+from tests.fixtures.kafka import MakeBroker
 from tests.support.deploying import WHY, version
 from tests.support.server import RunningServer, running_server
+from tests.support.topic_writer import TopicWriter
+from tests.support.working import ScriptedLog
 
 from regista.bus.settings import KafkaSettings
 
@@ -220,3 +223,20 @@ def test_a_deployer_on_kafka_killed_at_random(
 ) -> None:
     given: dict[str, Any] = {"kafka": kafka_settings.kafka, "kafka_prefix": kafka_settings.kafka_prefix}
     torment(tmp_path / "data", receiver, changes=500, endpoints=20, kills=20, **given)
+
+
+@pytest.mark.soak
+def test_a_deployer_whose_kafka_is_gone_ends_when_it_is_told_to(tmp_path: Path, own_broker: MakeBroker) -> None:
+    broker = own_broker()
+    settings = KafkaSettings(kafka=broker.bootstrap, kafka_prefix="gone")
+    log = ScriptedLog()
+    log.alias()
+    given = {"kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix}
+    with TopicWriter(settings) as writer:
+        writer.publish(log.feed.rows)
+        with running_server(tmp_path / "data", "deploy", ready=False, url="http://127.0.0.1:9", **given) as deploy:
+            log.alias()
+            writer.publish(log.feed.rows[-1:])
+            eventually(lambda: part(deploy)["position"] == log.position, lambda: deploy.errors)
+            broker.kill()
+            deploy.terminate(60.0)

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import faust
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
@@ -35,6 +35,8 @@ ROLE: Final = "deployer"
 FOLDER: Final = "faust"
 BATCH: Final = 500
 TICK: Final = 1.0
+STOP_WITHIN: Final = 15.0
+"""Seconds: a broker that is away keeps Faust from stopping for as long as it is."""
 _TIMEOUT: Final = 6.0
 """Seconds without a word after which the group takes a worker for dead: the default is a minute of silence."""
 _HEARTBEAT: Final = 1.5
@@ -43,6 +45,7 @@ logger = logging.getLogger("regista.deployer")
 
 Take = Callable[[str, Sequence[Row]], Awaitable[None]]
 """Record what follows from rows of a log, durably, before it returns."""
+TakeAll: TypeAlias = Callable[[Sequence[Any]], Awaitable[None]]
 Count = Callable[[Sequence[Placed]], Awaitable[None]]
 """Count reports of what is measured, durably, before it returns."""
 
@@ -93,6 +96,8 @@ class EventsApp:
         self._take = take
         self._count = count
         self._tick = tick
+        self._recording, self._measuring = asyncio.Lock(), asyncio.Lock()
+        self._steps: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self.failed = asyncio.Event()
         self.trouble: BaseException | None = None
@@ -108,9 +113,20 @@ class EventsApp:
         try:
             await self._stopped.wait()
         finally:
-            await self.app.stop()
+            await self._stop()
         if self.trouble is not None:
             raise self.trouble
+
+    async def _stop(self) -> None:
+        """Stop within a bound: what could not be acknowledged comes once more, and is left out by its position."""
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                await self.app.stop()
+        except TimeoutError:
+            logger.warning("Faust did not stop within %g s: it is left to itself", STOP_WITHIN)
+        for step in self._steps:
+            step.cancel()
+        await asyncio.gather(*self._steps, return_exceptions=True)
 
     async def close(self) -> None:
         """End ``run``."""
@@ -150,25 +166,36 @@ class EventsApp:
         self._tick()
 
     async def _follow(self, stream: Any) -> None:  # noqa: ANN401 - Faust's streams are not typed to be used
-        await self._in_steps(stream, self._record)
+        await self._in_steps(stream, self._record, self._recording)
 
     async def _measure(self, stream: Any) -> None:  # noqa: ANN401 - as above
-        await self._in_steps(stream, self._count_reports)
+        await self._in_steps(stream, self._count_reports, self._measuring)
 
-    async def _in_steps(self, stream: Any, step: Callable[[Sequence[Any]], Awaitable[None]]) -> None:  # noqa: ANN401
-        """Take what lies ready in one step, and acknowledge it when it was taken."""
-        taken: list[Any] = []
+    async def _in_steps(self, stream: Any, step: TakeAll, alone: asyncio.Lock) -> None:  # noqa: ANN401 - as above
+        """Take in one step whatever came while the step before was under way, and acknowledge it when it was taken."""
+        waiting: list[Any] = []
+        taking: asyncio.Task[None] | None = None
         async for event in stream.noack().events():
-            taken.append(event)
-            if len(taken) < BATCH and not stream.channel.queue.empty():
-                continue
-            try:
-                await step(taken)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must not be acknowledged
-                await self._fail(error)
-            for done in taken:
-                done.ack()
-            taken = []
+            waiting.append(event)
+            if taking is None or taking.done():
+                taking = asyncio.create_task(self._take_all(waiting, step, alone))
+                self._steps.add(taking)
+                taking.add_done_callback(self._steps.discard)
+            if len(waiting) >= BATCH:
+                await asyncio.wait([taking])
+
+    async def _take_all(self, waiting: list[Any], step: TakeAll, alone: asyncio.Lock) -> None:
+        """``alone``: after a rebalance an agent begins anew while what the one before it took is still being written."""
+        async with alone:
+            while waiting:
+                taken = waiting[:BATCH]
+                try:
+                    await step(taken)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it must not be acknowledged
+                    await self._fail(error)
+                del waiting[: len(taken)]
+                for done in taken:
+                    done.ack()
 
     async def _record(self, events: Sequence[Any]) -> None:
         rows: list[Row] = []

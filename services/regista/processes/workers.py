@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -37,6 +39,7 @@ from regista.store.feed import StoreFeed
 from regista.wire.resources import Head, Status, ViewStatus
 
 _LOOK_EVERY = 1.0
+_STUCK_AFTER = 2.0
 logger = logging.getLogger("regista.workers")
 
 
@@ -272,7 +275,9 @@ def deploy(settings: Settings) -> int:
     """``regista deploy``: deploy until a signal; the exit code, 1 where it cannot go on."""
     from regista.processes.deploy_worker import DeployWorker  # noqa: PLC0415 - it is one of these
 
-    return running(settings, lambda: _work(settings, DeployWorker, "deploys"))
+    code = running(settings, lambda: _work(settings, DeployWorker, "deploys"))
+    _leave_stuck_threads(code)
+    return code
 
 
 def notify(settings: Settings) -> int:
@@ -280,6 +285,18 @@ def notify(settings: Settings) -> int:
     from regista.processes.notify_worker import NotifyWorker  # noqa: PLC0415 - it is one of these
 
     return running(settings, lambda: _work(settings, NotifyWorker, "notifies"))
+
+
+def _leave_stuck_threads(code: int) -> None:
+    """End the process where a thread of Faust still waits for brokers that are away: nothing is left to be finished."""
+    for thread in threading.enumerate():
+        if thread is threading.current_thread() or thread.daemon:
+            continue
+        thread.join(_STUCK_AFTER)
+        if thread.is_alive():
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(code)
 
 
 async def _work(settings: Settings, kind: type[Worker], does: str) -> None:
