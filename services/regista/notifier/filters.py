@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from regista.domain.events import Event
+from regista.domain.subscription.filters import fits
 
 _PREFIX = "regista."
 _VERSION = re.compile(r"\.v\d+$")
@@ -66,10 +67,4 @@ def short_type(type_: str) -> str:
 def _any(patterns: Sequence[str], values: Sequence[str], *, fold: bool = False) -> bool:
     if not patterns:
         return True
-    flags = re.IGNORECASE if fold else re.NOFLAG
-    return any(value and _compiled(pattern, flags).fullmatch(value) for pattern in patterns for value in values)
-
-
-@lru_cache(4096)
-def _compiled(pattern: str, flags: re.RegexFlag) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), flags | re.DOTALL)
+    return any(value and fits(pattern, value, fold=fold) for pattern in patterns for value in values)
