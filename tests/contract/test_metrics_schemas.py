@@ -100,6 +100,10 @@ def test_the_key_is_the_endpoint_whatever_the_spelling() -> None:
         ({"business": {"errors": BusinessSum(1, 1.0, 1.0)}}, "bad_metric"),
         ({"business": {"revenue": BusinessSum(1, 2.0, 1.0)}}, "bad_metric"),
         ({"business": {"revenue": BusinessSum(1, float("nan"), 1.0)}}, "bad_metric"),
+        ({"business": {"revenue": BusinessSum(1, float("inf"), float("inf"))}}, "bad_metric"),
+        ({"business": {"revenue": BusinessSum(1, 1e200, 1e300)}}, "bad_metric"),
+        ({"business": {"revenue": BusinessSum(1, -1e200, 1.0)}}, "bad_metric"),
+        ({"business": {"revenue": BusinessSum(1, 1.0, 1e300)}}, "bad_metric"),
         ({"business": {f"m{i}": BusinessSum(0, 0.0, 0.0) for i in range(101)}}, "too_many_metrics"),
     ],
 )

@@ -26,6 +26,7 @@ from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain import events as e
 from regista.domain.errors import Unavailable
+from regista.wire.inference import BusinessSum
 
 pytestmark = pytest.mark.engine("kafka")
 PATIENCE = 40.0
@@ -70,20 +71,21 @@ async def test_what_is_reported_and_published_leads_to_a_verdict_and_is_counted_
             good, id="old", started_at=good.started_at - timedelta(days=2), ended_at=good.ended_at - timedelta(days=2)
         )
         wrong = encode_report(replace(good, id="wrong", errors=10_000))
-        await publish_bytes(kafka_settings, b"no report", encode_report(old), wrong, encode_report(good))
+        huge = encode_report(replace(good, id="huge", business={"revenue": BusinessSum(1, 1e200, 1e300)}))
+        await publish_bytes(kafka_settings, b"no report", encode_report(old), wrong, huge, encode_report(good))
         publisher = ReportPublisher(kafka_settings)
         await publisher.publish([bad, bad, good])
         await publisher.close()
         [rolled_back] = await endpoint.until_event("rolled-back")
         assert "errors of 1.1.0: 50 % of 600 samples" in rolled_back.reason
-        letters = await dead_letters(kafka_settings, 2)
+        letters = await dead_letters(kafka_settings, 3)
         assert {letter["regista_code"] for letter in letters} == {b"undecodable_report", b"invalid_report"}
-        assert {letter["value"] for letter in letters} == {b"no report", wrong}
+        assert {letter["value"] for letter in letters} == {b"no report", wrong, huge}
         assert all(letter["regista_source"].startswith(kafka_settings.kafka_prefix.encode()) for letter in letters)
 
         async def counted() -> bool:
             shown = (await endpoint.http.get("/v1/status")).json()["components"]["experiments"]["intake"]
-            return bool(shown == {"taken": 5, "too_old": 1, "dead": 2})
+            return bool(shown == {"taken": 5, "too_old": 1, "dead": 3})
 
         await endpoint.until_async(counted)
         variants = (await endpoint.metrics()).variants

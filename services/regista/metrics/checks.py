@@ -24,6 +24,8 @@ BUILT_IN = frozenset({"requests", "errors", "latency_p50", "latency_p95", "laten
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOST = 2**53
+LARGEST = 1e100
+"""Of a sum of business values: squares of it, and of what is reckoned with it, are still finite."""
 _ROUNDING = 1e-6
 
 
@@ -109,8 +111,8 @@ def _business_problems(name: str, values: BusinessSum) -> Iterator[Reason]:
     if not name.strip() or len(name) > 256 or name in BUILT_IN:
         hint = f"Name it, and none of {', '.join(sorted(BUILT_IN))}."
         yield Reason("bad_metric", f"{name[:60]!r} is no name of a business metric", field, hint)
-    if not (isfinite(values.sum) and isfinite(values.sum_of_squares)) or not 0 <= values.count < _MOST:
-        yield Reason("bad_metric", f"{name} is not a finite sum", field, "Give numbers.")
+    if not (abs(values.sum) <= LARGEST and 0 <= values.sum_of_squares <= LARGEST**2 and 0 <= values.count < _MOST):
+        yield Reason("bad_metric", f"{name} is not a sum that can be reckoned with", field, f"Give up to {LARGEST:g}.")
     elif values.sum**2 > values.count * values.sum_of_squares * (1 + _ROUNDING) + _ROUNDING:
         hint = "Give how many values there are, their sum, and the sum of their squares."
         yield Reason("bad_metric", f"no {values.count} values of {name} have these sums", field, hint)

@@ -19,7 +19,7 @@ Annals of Statistics 52, 2024): about 3 standard errors where a fixed interval h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log, sqrt
+from math import hypot, inf, log, sqrt
 from statistics import NormalDist
 
 from regista.metrics.totals import Totals, mean_and_deviation
@@ -97,8 +97,8 @@ def difference(one: Estimate, other: Estimate, times: float = 1.0) -> Estimate:
     """``one`` less ``times`` the other; samples are the fewer of both."""
     ends = sorted((times * other.low, times * other.high)) if times else [0.0, 0.0]
     middle, value = times * other.value, one.value - times * other.value
-    low = value - sqrt((one.value - one.low) ** 2 + (ends[1] - middle) ** 2)
-    high = value + sqrt((one.high - one.value) ** 2 + (middle - ends[0]) ** 2)
+    low = value - hypot(one.value - one.low, ends[1] - middle)
+    high = value + hypot(one.high - one.value, middle - ends[0])
     return Estimate(value, low, high, min(one.samples, other.samples))
 
 

@@ -44,6 +44,13 @@ def test_the_difference_of_two_means_is_welchs() -> None:
     assert difference(one, other, 3.0).value == -7.0
 
 
+def test_numbers_as_large_as_they_may_be_stop_nobody() -> None:
+    values = BusinessSum(40, 1e100, 1e200)
+    found = estimate("revenue", Totals(business={"revenue": values}), seconds=1.0)
+    assert found is not None
+    assert difference(found, found, 1e200).low < 0
+
+
 def test_nothing_is_known_of_a_quantile_beyond_the_ranks_that_there_are() -> None:
     totals = Totals(100, 0, of_report(LatencyCounts((0.5, 1.0), (50, 50, 0))))
     found = quantile(totals, 0.99)

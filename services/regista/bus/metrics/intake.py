@@ -7,6 +7,7 @@ After a crash in between the letter is there twice. Reports that are only too ol
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +24,13 @@ from regista.bus.faults import translated
 from regista.bus.metrics.records import decode_report
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
-from regista.domain.errors import RegistaError
+from regista.domain.errors import Internal, RegistaError
 from regista.store.append import Outgoing
 from regista.wire.inference import InferenceReport
 
 WITHIN = 10.0
 _TOO_OLD = "too_old"
+logger = logging.getLogger("regista.bus.metrics")
 
 
 class Placed(Consumed, Protocol):
@@ -88,6 +90,10 @@ class ReportIntake:
                     self.counts.too_old += 1
                 else:
                     letters.append(self._letter(record, error))
+            except Exception as error:
+                # It would be so again: what is behind this record is not to wait for a new release.
+                logger.exception("offset %d of partition %d cannot be looked at", record.offset, record.partition)
+                letters.append(self._letter(record, Internal(repr(error), code="defect")))
             else:
                 reports.append(report)
         if reports:
