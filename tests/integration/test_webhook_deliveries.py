@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection
 from standardwebhooks import WebhookVerificationError
 from tests.support.notifying import LOG, SetClock, logged, notifying, subscription
 from tests.support.receiver import KEY, Receiver, Reply, Told, always, receiving, take
 
+from regista.domain.errors import Unavailable
 from regista.notifier.schedule import Schedule
 from regista.notifier.sender import Limits
+from regista.notifier.step import Step
 from regista.notifier.subscriptions import Secret
-from regista.work.database import Work
+from regista.work.database import Component, Work
+
+T = TypeVar("T")
 
 OTHER_KEY = "whsec_b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyE="
 
@@ -171,6 +177,45 @@ async def test_what_was_being_sent_when_the_process_ended_is_sent_again_with_the
             await again.until_states(["delivered"])
 
     assert [told.id for told in receiver.told] == [f"{LOG}:1:one"] * 2
+
+
+class LosingAnswers:
+    """A work database of which one answer is lost: what was to be sent is committed, and nobody is told."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.lost: list[int] = []
+
+    async def run(self, function: Callable[[Connection], T]) -> T:
+        answer = await self._work.run(function)
+        if isinstance(answer, Step) and not self.lost and any(claim.position == 2 for claim, _ in answer.claims):
+            self.lost = [claim.position for claim, _ in answer.claims]
+            raise Unavailable("the connection ended before the answer came")
+        return answer
+
+    def migrate(self, component: Component) -> None:
+        self._work.migrate(component)
+
+
+async def test_what_was_to_be_sent_when_the_databases_answer_was_lost_is_sent(work: Work) -> None:
+    async def hold(told: Told) -> Reply:
+        if told.document["position"] == "1":
+            await release.wait()
+        return Reply()
+
+    losing, release = LosingAnswers(work), asyncio.Event()
+    async with receiving(hold) as receiver, notifying(losing) as running:
+        await running.subscribe(subscription(receiver.url))
+        await running.happen(logged(1, "model/a"))
+        await receiver.until_told(1)
+        await running.happen(logged(2, "model/b"))
+        await running.until_states(["running", "delivered"])
+        release.set()
+        await running.until_states(["delivered", "delivered"])
+    assert losing.lost == [2]
+    assert sorted(told.id for told in receiver.told) == [f"{LOG}:1:one", f"{LOG}:2:one"], (
+        "what is under way is left alone"
+    )
 
 
 async def test_a_receiver_that_is_down_gets_everything_when_it_is_back(work: Work) -> None:

@@ -159,6 +159,20 @@ async def test_a_replay_sends_a_range_of_the_log_in_order_and_is_recorded(work: 
     assert act["finished_at"] is not None
 
 
+async def test_a_replay_sends_what_lies_before_a_delivery_that_waits_before_it(work: Work) -> None:
+    async with receiving(always(503)) as receiver, notifying(work, schedule=Schedule((3_600.0,) * 9)) as running:
+        await running.subscribe(subscription(receiver.url))
+        await running.happen(logged(121, "model/m1"))
+        await running.until_tried(1)
+        receiver.answering = take
+        await work.run(partial(acts.ask_replay, subscription="one", first=101, last=121, asked=ASKED))
+        async with doing_chores(running, Past(130)):
+            await running.until_states(["delivered"] * 21)
+
+    odd = [int(told.document["position"]) for told in receiver.taken if told.document["subject"] == "model/m1"]
+    assert odd == list(range(101, 122, 2))
+
+
 async def test_a_replay_goes_on_where_a_process_that_ended_had_come(work: Work) -> None:
     async with receiving() as receiver, notifying(work) as running:
         await running.subscribe(subscription(receiver.url))
@@ -221,12 +235,14 @@ async def test_who_was_changed_while_its_receiver_said_that_it_is_gone_is_not_di
         await running.happen(logged(1))
         await receiver.until_told(1)
         await running.subscribe(replace(before, sequence=2))
+        receiver.answering = take
         release.set()
-        await running.until_states(["dead"])
+        await running.until_states(["delivered"])
         found = await work.run(lambda connection: find(connection, "one"))
 
     assert found is not None
     assert found.active
+    assert [told.id for told in receiver.told] == [f"{LOG}:1:one"] * 2, "it is sent to where the subscription leads now"
 
 
 async def test_what_was_kept_long_enough_is_forgotten_and_dead_letters_are_kept_longer(work: Work) -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from tests.support.receiver import KEY
 
 from regista.domain.events import AliasAssigned, Event
@@ -22,9 +22,10 @@ from regista.notifier.schedule import Schedule
 from regista.notifier.sender import HttpSender, Limits, Sender
 from regista.notifier.subscriptions import Secret, Subscription, save
 from regista.notifier.tables import DELIVERIES
-from regista.work.database import Work
+from regista.work.database import Component
 from regista.work.logged import Logged
 
+T = TypeVar("T")
 LOG = "0190a5f4-0000-7000-8000-000000000001"
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 AT_ONCE = Schedule((0.01,) * 50, jitter=0)
@@ -83,11 +84,19 @@ class SetClock:
         self.now += timedelta(**by)
 
 
+class Kept(Protocol):
+    """The work database, or something that stands before it."""
+
+    async def run(self, function: Callable[[Connection], T]) -> T: ...
+
+    def migrate(self, component: Component) -> None: ...
+
+
 @dataclass
 class Running:
     """An engine at work, with what feeds it."""
 
-    work: Work
+    work: Kept
     keys: dict[str, str]
     engine: Engine = field(init=False)
     effects: NotifierEffects = field(init=False)
@@ -129,7 +138,7 @@ class Running:
 
 @asynccontextmanager
 async def notifying(
-    work: Work,
+    work: Kept,
     *,
     schedule: Schedule = AT_ONCE,
     clock: Callable[[], datetime] | None = None,

@@ -127,9 +127,9 @@ def go_on(connection: Connection, replay: Replay, events: Sequence[Logged], reac
         if event.position <= replay.last
         for one in wanted(event, index, size, [subscription])
     ]
-    positions = [one.event.position for one in queued]
-    queue.reopen(connection, subscription.id, positions, "replay", now)
     queue.enqueue(connection, queued, now, "replay")
+    # Behind the others: what waits already is not to be sent before what lies before it.
+    queue.reopen(connection, subscription.id, [one.event.position for one in queued], "replay", now)
     connection.execute(
         update(ACTS)
         .where(ACTS.c.id == replay.id)

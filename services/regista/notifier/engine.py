@@ -32,7 +32,6 @@ from regista.notifier.signing import signed
 from regista.notifier.step import Step, step
 from regista.notifier.subscriptions import Subscription
 from regista.notifier.templates import body_of
-from regista.work.taking import Overtaken
 
 T = TypeVar("T")
 _POLL = 1.0
@@ -91,6 +90,7 @@ class Engine:
         self._room = Room(means.bounds)
         self._sending: set[asyncio.Task[None]] = set()
         self._outcomes: list[Outcome] = []
+        self._in_hand: set[tuple[str, int]] = set()
         self._looks: set[str] | None = None
         self._due: dict[str, int] = {}
         self._starved: set[str] = set()
@@ -147,32 +147,39 @@ class Engine:
             if not looks:
                 return True
         try:
-            made = await self._database.run(partial(self._step, outcomes, looks, now))
+            made = await self._database.run(partial(self._step, outcomes, looks, frozenset(self._in_hand), now))
         except Exception as error:
             self._outcomes = outcomes + self._outcomes
             self._looks = None
-            self._resumed = self._resumed and not isinstance(error, Overtaken)
+            self._resumed = False  # others may have sent meanwhile; or what was claimed is, and nobody here knows of it
             if isinstance(error, RegistaError):
                 logger.warning("deliveries stand still: %s", error.detail)
             else:
                 logger.exception("deliveries stand still")
             return False
         self._resumed = True
+        self._in_hand -= {outcome.claim.key for outcome in outcomes}
         self._remember(made, everything=looks is None)
         for claim, subscription in made.claims:
             self._room.enter(subscription.id)
+            self._in_hand.add(claim.key)
             task = asyncio.create_task(self._send(claim, subscription))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         return True
 
     def _step(
-        self, outcomes: Sequence[Outcome], looks: Collection[str] | None, now: datetime, connection: Connection
+        self,
+        outcomes: Sequence[Outcome],
+        looks: Collection[str] | None,
+        in_hand: Collection[tuple[str, int]],
+        now: datetime,
+        connection: Connection,
     ) -> Step:
         queue.lock(connection)
         self._check(connection)
         if not self._resumed:
-            queue.resume(connection)
+            queue.resume(connection, in_hand)
         return step(connection, outcomes, looks, self._room.copy(), now)
 
     def _remember(self, made: Step, *, everything: bool) -> None:
@@ -245,4 +252,4 @@ class Engine:
         outcomes, self._outcomes = self._outcomes, []
         if outcomes:
             with suppress(RegistaError):
-                await self._database.run(partial(self._step, outcomes, (), self._means.clock()))
+                await self._database.run(partial(self._step, outcomes, (), self._in_hand, self._means.clock()))

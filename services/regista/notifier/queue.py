@@ -6,7 +6,7 @@ lane, and a lane always names the first open delivery of its stream: whatever ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -67,6 +67,11 @@ class Claim:
     message_id: str
     body: bytes
     failures: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names the delivery."""
+        return self.subscription, self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +239,10 @@ def next_due(connection: Connection, subscription: str) -> int | None:
 
 
 def settle(connection: Connection, outcome: Outcome) -> None:
-    """Record an attempt and what it led to. Of a delivery that was skipped meanwhile only a success changes the state."""
+    """Record an attempt and what it led to. Of a delivery that was skipped meanwhile only a success changes the state.
+
+    One that was gone where the subscription led when it was claimed, and leads no more, is sent where it leads now.
+    """
     claimed = outcome.claim
     key = and_(DELIVERIES.c.subscription == claimed.subscription, DELIVERIES.c.position == claimed.position)
     found = connection.execute(select(DELIVERIES.c.state, DELIVERIES.c.attempts).where(key)).first()
@@ -242,7 +250,10 @@ def settle(connection: Connection, outcome: Outcome) -> None:
         return
     _record_attempt(connection, outcome, found.attempts + 1)
     values: dict[str, object] = {"attempts": found.attempts + 1, "status": outcome.status, "error": outcome.error}
-    if outcome.taken or found.state == RUNNING:
+    is_gone = outcome.gone and mark_gone(connection, claimed.subscription, claimed.sequence, claimed.position)
+    if outcome.gone and not is_gone and found.state == RUNNING:
+        values |= {"state": FAILED, "due": micros(outcome.finished_at)}
+    elif outcome.taken or found.state == RUNNING:
         values["state"] = outcome.state
         values["failures"] = claimed.failures + (not outcome.taken)
         if outcome.state == FAILED and outcome.retry_at is not None:
@@ -257,16 +268,25 @@ def settle(connection: Connection, outcome: Outcome) -> None:
         .values(running=False)
     )
     set_lane(connection, claimed.subscription, claimed.stream)
-    if outcome.gone and mark_gone(connection, claimed.subscription, claimed.sequence, claimed.position):
+    if is_gone:
         skip_open(connection, [claimed.subscription], outcome.finished_at)
 
 
-def resume(connection: Connection) -> None:
-    """Take up what a process that ended was sending: nobody knows whether it arrived, so it is sent again."""
-    running = DELIVERIES.c.state == RUNNING
-    connection.execute(update(DELIVERIES).where(running, DELIVERIES.c.attempts > 0).values(state=FAILED))
-    connection.execute(update(DELIVERIES).where(running).values(state=PENDING))
-    connection.execute(update(LANES).where(LANES.c.running).values(running=False))
+def resume(connection: Connection, in_hand: Collection[tuple[str, int]]) -> None:
+    """Take up what nobody sends any more: whether it arrived is not known, so it is sent again.
+
+    ``in_hand``: subscription and position of what this process sends, or has to settle.
+    """
+    columns = (DELIVERIES.c.subscription, DELIVERIES.c.position, DELIVERIES.c.stream, DELIVERIES.c.attempts)
+    for row in connection.execute(select(*columns).where(DELIVERIES.c.state == RUNNING)).all():
+        if (row.subscription, row.position) in in_hand:
+            continue
+        of_it = and_(DELIVERIES.c.subscription == row.subscription, DELIVERIES.c.position == row.position)
+        connection.execute(update(DELIVERIES).where(of_it).values(state=FAILED if row.attempts else PENDING))
+        lane = and_(LANES.c.subscription == row.subscription, LANES.c.stream == row.stream)
+        connection.execute(update(LANES).where(lane).values(running=False))
+    if not in_hand:
+        connection.execute(update(LANES).where(LANES.c.running).values(running=False))
 
 
 def _record_attempt(connection: Connection, outcome: Outcome, number: int) -> None:
