@@ -294,6 +294,19 @@ async def test_deliveries_are_listed_inspected_and_sent_again(client: httpx.Asyn
     assert await deliveries(client, state="dead") == []
 
 
+async def test_deliveries_are_found_whatever_the_spelling_of_the_subscription(client: httpx.AsyncClient) -> None:
+    async with receiving() as receiver:
+        await subscribe(client, receiver, "Ci")
+        await furnish(client, "fraud")
+        found = await until_settled(client, 3, "Ci")
+        position = found[0]["delivery"]
+        again = await client.post(f"/v1/subscriptions/cI/deliveries/{position}/redeliver")
+        assert (again.status_code, again.json()["delivery"]) == (200, position)
+        asked = await client.post("/v1/subscriptions/CI/replay", json={"from": position})
+        assert asked.status_code == 201, asked.text
+        assert len((await client.get("/v1/subscriptions/Ci/replays")).json()["items"]) == 2
+
+
 async def test_what_is_asked_for_in_vain_is_a_problem_that_says_why(client: httpx.AsyncClient) -> None:
     async with receiving() as receiver:
         created = await subscribe(client, receiver)

@@ -66,7 +66,7 @@ def delivery_routes(
     ) -> Page[w.Delivery]:
         """Deliveries of a subscription, that of the newest event first."""
         await wait_for(database, NAME, min_position or 0, end, _late)
-        query = query_id("deliveries", subscription, state)
+        query = query_id("deliveries", subscription.lower(), state)
         before: int | None = _behind(page, query, int)
         rows = await database.run(
             partial(_list, subscription=_known(subscription), state=state, before=before, limit=limit + 1)
@@ -91,7 +91,7 @@ def delivery_routes(
 
         def write(connection: Connection) -> w.DeliveryDetail:
             acts.redeliver(connection, _known(subscription), delivery, wanted)
-            return _detail(connection, subscription, delivery)
+            return _detail(connection, _known(subscription), delivery)
 
         answer = await database.run(write)
         wake()
@@ -115,14 +115,14 @@ def delivery_routes(
                     hint=f"The notifier has read the log up to position {read}.",
                 )
             id_ = acts.ask_replay(connection, _known(subscription), body.from_, last, wanted)
-            return _resending(next(row for row in _acts(connection, subscription, None, 1) if row["id"] == id_))
+            return _resending(next(row for row in _acts(connection, _known(subscription), None, 1) if row["id"] == id_))
 
         return await database.run(write)
 
     @router.get("/replays")
     async def list_replays(subscription: Subscription, limit: Limit = _LIMIT, page: Token = None) -> Page[w.Resending]:
         """Replays and redeliveries that were asked for, the newest first."""
-        query = query_id("replays", subscription)
+        query = query_id("replays", subscription.lower())
         before: str | None = _behind(page, query, str)
         rows = await database.run(lambda connection: _acts(connection, _known(subscription), before, limit + 1))
         following = next_page(query, [rows[limit - 1]["id"]]) if len(rows) > limit else None
@@ -139,7 +139,7 @@ def _behind(token: str | None, query: str, kind: type) -> Any:  # noqa: ANN401 -
 def _known(subscription: str) -> str:
     if not is_identifier(subscription):
         raise acts.unknown_subscription(subscription[:80])
-    return subscription
+    return subscription.lower()
 
 
 def _list(connection: Connection, subscription: str, state: str | None, before: int | None, limit: int) -> list[Any]:
