@@ -88,6 +88,25 @@ async def test_an_endpoint_that_is_not_automatic_is_told_and_left_alone(tmp_path
         assert (known.verdict, known.acted) == ("proceed", None)
 
 
+async def test_harm_after_a_good_verdict_that_could_not_be_followed_is_rolled_back(tmp_path: Path) -> None:
+    async with trial(tmp_path) as endpoint:
+        await endpoint.furnish(guardrails=[ERRORS])
+        change = await endpoint.begin()
+        await endpoint.effective(change)
+        await endpoint.client.archive("fraud", "1.1.0", reason="bad data", leave_empty=True)
+        await endpoint.serve("1.1.0")
+        await endpoint.until_event("experiment-concluded")
+        await endpoint.settled()
+        known = (await endpoint.metrics()).change
+        assert known is not None
+        assert (known.verdict, (known.acted or "")[:7]) == ("proceed", "refused")
+        await endpoint.serve("1.1.0", errors=300)
+        [rolled_back] = await endpoint.until_event("rolled-back")
+        verdicts = [event.data["verdict"] for event in await endpoint.until_event("experiment-concluded")]
+        assert verdicts == ["proceed", "roll_back"]
+        assert "errors of 1.1.0: 25 %" in rolled_back.reason
+
+
 async def test_nothing_is_concluded_from_too_few_samples(tmp_path: Path) -> None:
     async with trial(tmp_path) as endpoint:
         await endpoint.furnish()

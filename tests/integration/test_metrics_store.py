@@ -205,6 +205,38 @@ async def test_a_conclusion_leads_to_one_command_and_none_where_it_is_only_known
             assert await work.run(orders) == found, "imports and restarts lead to nothing"
 
 
+async def test_what_was_not_done_yet_is_left_to_people_once_they_say_so(work_place: WorkPlace) -> None:
+    log = story()
+    described = ("prod", "fraud", "fraud", ())
+    with closing(open_work(work_place)) as work:
+
+        def waiting(connection: Connection) -> list[str]:
+            return list(connection.execute(select(ORDERS.c.operation).where(ORDERS.c.state == "pending")).scalars())
+
+        async def until(operations: list[str]) -> None:
+            async with asyncio.timeout(10):
+                while await work.run(waiting) != operations:  # noqa: ASYNC110 - it is in a database
+                    await asyncio.sleep(0.01)
+
+        async with known(work, log):
+            log.append(STREAM, e.ExperimentConcluded("prod", "fraud", "fraud", 3, 1, "roll_back", (), ("harm",), None))
+            await until(["roll_back_endpoint"])
+            by_hand = e.EndpointUpdated(*described, None, False, (BAD,), "", (), None, True, (BAD,), "")
+            log.append(STREAM, by_hand)
+            await until([])
+
+
+async def test_regions_are_the_same_whatever_their_spelling(work_place: WorkPlace) -> None:
+    log = ScriptedLog()
+    log.append(STREAM, e.EndpointCreated("prod", "fraud", "fraud", (), None, True, (BAD,), ""))
+    there = replace(CHAMPION, weight=10_000, region="eu")
+    log.append(STREAM, e.TrafficChanged("prod", "fraud", "fraud", (there,), None, (), None, None))
+    with closing(open_work(work_place)) as work:
+        async with known(work, log) as experiments:
+            await experiments.add([report("1.0.0", 3, ended_at=at(10), region=region) for region in ("EU", "eu", None)])
+            assert await requests(work) == {"1.0.0": (6, 0)}
+
+
 async def test_what_nobody_can_send_again_is_forgotten(work_place: WorkPlace) -> None:
     with closing(open_work(work_place)) as work:
         async with known(work, story(targets=("edge",))) as experiments:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from regista.domain.events import ExperimentConcluded, Measured
 from regista.work.logged import Logged
-from regista.work.outbox import ORDERS, Order, enqueue
+from regista.work.outbox import ORDERS, Order, drop_pending, enqueue
 
 NAME: Final = "experiments"
 NOTHING_TO_DO: Final = frozenset(
@@ -65,6 +65,11 @@ def follow(connection: Connection, endpoint: Row[Any], logged: Logged, concluded
     elif concluded.verdict in {"proceed", "promote"} and concluded.step is not None:
         arguments |= {"advance": True}
         enqueue(connection, NAME, [Order(key, endpoint.key, "change_traffic", arguments, logged.place)])
+
+
+def dismiss(connection: Connection, key: str) -> None:
+    """Do nothing of what follows from conclusions on an endpoint and was not answered yet: it is people's from now on."""
+    drop_pending(connection, NAME, key, "change_traffic", "roll_back_endpoint")
 
 
 def outcome(connection: Connection, endpoint: Row[Any], position: int) -> str | None:

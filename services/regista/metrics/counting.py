@@ -92,7 +92,7 @@ def _place(connection: Connection, reports: Iterable[InferenceReport]) -> None:
         for report in by_key[key]:
             place = _UNSETTLED if unknown else _belongs(report, changes)
             if isinstance(place, int):
-                sums[place, report.artifact_digest, report.region or ""] += of(report)
+                sums[place, report.artifact_digest, _region(report)] += of(report)
             elif place == _UNSETTLED:
                 waiting.append(report)
         for (change, digest, region), totals in sorted(sums.items(), key=lambda item: item[0]):
@@ -110,8 +110,14 @@ def _belongs(report: InferenceReport, changes: Sequence[Row[Any]]) -> Placed:
             return _UNSETTLED if change.ended_at is None else _ELSEWHERE
         within = begin >= change.effective_at and (change.ended_at is None or end <= change.ended_at)
         served = {(v.artifact_digest, v.region) for v in known.variants_of(change)}
-        return int(change.change) if within and (report.artifact_digest, report.region) in served else _ELSEWHERE
+        there = (report.artifact_digest, _region(report) or None)
+        return int(change.change) if within and there in served else _ELSEWHERE
     return _ELSEWHERE
+
+
+def _region(report: InferenceReport) -> str:
+    """The region as environments spell theirs; empty where there is none."""
+    return (report.region or "").lower()
 
 
 def _let_wait(connection: Connection, key: str, reports: Sequence[InferenceReport]) -> None:
@@ -132,7 +138,7 @@ def _add_windows(connection: Connection, reports: Sequence[InferenceReport]) -> 
     versions = {}
     for report in reports:
         key = known.key_of(report.environment, report.endpoint)
-        at = (key, window_of(report.ended_at), report.artifact_digest, report.region or "")
+        at = (key, window_of(report.ended_at), report.artifact_digest, _region(report))
         sums[at] += of(report)
         versions[at] = report.version
     for at in sorted(sums):

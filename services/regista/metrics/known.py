@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, select, update
 
 from regista.domain import events as e
-from regista.metrics.commands import NAME, follow
+from regista.metrics.commands import NAME, dismiss, follow
 from regista.metrics.schedule import candidates
 from regista.metrics.tables import CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
 from regista.work.logged import Logged
@@ -99,6 +99,8 @@ def _created(connection: Connection, logged: Logged, event: e.EndpointCreated, _
 def _updated(connection: Connection, logged: Logged, event: e.EndpointUpdated, _: bool) -> None:
     key = key_of(event.environment, event.endpoint)
     connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), _described(event))
+    if not event.automatic:
+        dismiss(connection, key)
     endpoint = find(connection, key)
     if endpoint is not None and endpoint.change is not None:
         _take_effect(connection, key, endpoint.change, logged.time.timestamp())

@@ -33,6 +33,8 @@ from regista.wire.inference import (
 SHOWN: Final = 30
 """Windows of each variant: five minutes."""
 _HUNDREDTHS: Final = 100
+_FINALITY: Final = ("roll_back", "promote", "proceed", "inconclusive")
+"""Of several verdicts on a change the first of these is what stands."""
 
 
 def endpoint_metrics(connection: Connection, key: str, now: datetime) -> EndpointMetrics | None:
@@ -57,7 +59,7 @@ def endpoint_metrics(connection: Connection, key: str, now: datetime) -> Endpoin
 def _change(connection: Connection, endpoint: Row[Any], change: Row[Any], trial: Trial) -> ChangeMetrics:
     on = (VERDICTS.c.key == change.key, VERDICTS.c.change == change.change)
     told = connection.execute(select(VERDICTS).where(*on)).all()
-    verdicts = [row for row in told if row.verdict != "inconclusive"] or told
+    verdicts = sorted(told, key=lambda row: _FINALITY.index(row.verdict))
     acted = None if change.concluded is None else outcome(connection, endpoint, change.concluded)
     if verdicts:
         explanation = json.loads(verdicts[0].explanation)

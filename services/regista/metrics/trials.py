@@ -27,7 +27,7 @@ def judge_all(connection: Connection, now: datetime) -> int:
         select(CHANGES)
         .join(ENDPOINTS, (ENDPOINTS.c.key == CHANGES.c.key) & (ENDPOINTS.c.change == CHANGES.c.change))
         .where(CHANGES.c.on_trial == 1, CHANGES.c.effective_at.is_not(None))
-        .where(CHANGES.c.verdict.is_(None) | (CHANGES.c.verdict == "inconclusive"))
+        .where(CHANGES.c.verdict.is_(None) | (CHANGES.c.verdict != "roll_back"))
     ).all()
     return sum(_judge(connection, change, now) for change in found)
 
@@ -59,8 +59,10 @@ def _judge(connection: Connection, change: Row[Any], now: datetime) -> bool:
         return False
     same = (VERDICTS.c.key == change.key, VERDICTS.c.change == change.change)
     told = connection.execute(select(VERDICTS.c.verdict).where(*same).with_for_update()).scalars().all()
-    # One that was told, and did not leave it open, or that the registry refused, is not told again.
-    if conclusion.verdict in told or set(told) - {"inconclusive"}:
+    # One that was told, and did not leave it open, or that the registry refused, is not told again. Where nobody acted
+    # upon a good one, or could, harm that comes to light later is told all the same.
+    final = {*told, change.verdict} - {"inconclusive", None}
+    if conclusion.verdict in told or "roll_back" in final or (final and conclusion.verdict != "roll_back"):
         return False
     explanation = json.dumps(conclusion.explanation[:MOST_SAID])
     verdict = {"key": change.key, "change": change.change, "verdict": conclusion.verdict, "explanation": explanation}

@@ -120,9 +120,12 @@ def enqueue(connection: Connection, sender: str, orders: Sequence[Order]) -> Non
         connection.execute(ORDERS.insert(), values)
 
 
-def drop_pending(connection: Connection, sender: str) -> None:
-    """Forget what was not answered yet."""
-    connection.execute(ORDERS.delete().where(ORDERS.c.sender == sender, ORDERS.c.state == "pending"))
+def drop_pending(connection: Connection, sender: str, lane: str | None = None, *operations: Operation) -> None:
+    """Forget what was not answered yet; with a lane and operations only these of it."""
+    where = [ORDERS.c.sender == sender, ORDERS.c.state == "pending"]
+    if lane is not None:
+        where += [ORDERS.c.lane == lane, ORDERS.c.operation.in_(operations)]
+    connection.execute(ORDERS.delete().where(*where))
 
 
 class Sender:

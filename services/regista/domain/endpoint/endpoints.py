@@ -168,7 +168,7 @@ def _guardrail_problems(guardrails: Sequence[e.Guardrail]) -> Iterator[Reason]:
     for i, guardrail in enumerate(guardrails):
         code, field = "bad_guardrail", f"guardrails[{i}]"
         if not guardrail.metric.strip():
-            yield Reason(code, "a guardrail names no metric", field, "Name one, for example error_rate.")
+            yield Reason(code, "a guardrail names no metric", field, "Name one, for example errors.")
         if guardrail.limit not in {"maximum", "minimum"}:
             yield Reason(code, f"{guardrail.metric} has no limit", field, "Name maximum or minimum.")
         if not isfinite(guardrail.value):

@@ -78,7 +78,8 @@ def conclude_experiment(state: EndpointState, command: c.ConcludeExperiment, _: 
     Raises:
         PreconditionFailed: ``change_outdated``, when another change came since; ``step_outdated``.
         Refused: ``conclusion_refused`` with every reason; ``already_concluded``, once a verdict was given that does not
-            leave it open.
+            leave it open. What was good so far can still turn out to do harm: after ``proceed`` and ``promote`` a
+            ``roll_back`` is taken.
         Invalid: ``invalid_measurement``.
     """
     open_endpoint(state, command)
@@ -162,7 +163,8 @@ def _conclusion_problems(state: EndpointState, command: c.ConcludeExperiment) ->
         hint = "Change the traffic to a set with a canary, a challenger or a shadow first."
         yield Reason("no_experiment", "the champion is served alone", "change", hint)
         return
-    if state.concluded not in {None, "inconclusive"}:
+    turned = command.verdict == "roll_back" and state.concluded in {"proceed", "promote"}
+    if state.concluded not in {None, "inconclusive"} and not turned:
         hint = "Change the traffic, or roll back, as the verdict says."
         yield Reason("already_concluded", f"the verdict was {state.concluded}", "verdict", hint)
     if command.verdict == "promote" and not roles & {"canary", "challenger"}:

@@ -137,10 +137,21 @@ def test_an_open_verdict_may_be_followed_by_another_and_a_decided_one_may_not() 
     event = book.do(conclude(3, "proceed"))
     assert isinstance(event, e.ExperimentConcluded)
     assert (event.step, event.previous_verdict) == (1, "inconclusive")
-    book.refused(Refused, "already_concluded", conclude(3, "roll_back"))
+    book.refused(Refused, "already_concluded", conclude(3, "promote"))
     book.change(advance=True)
     book.refused(Refused, "last_step", conclude(5 + 1, "proceed"))
     book.do(conclude(6, "promote"))
+
+
+@pytest.mark.parametrize("good", ["proceed", "promote"])
+def test_what_was_good_so_far_can_turn_out_to_do_harm_and_what_did_harm_stays_bad(good: e.Verdict) -> None:
+    book = experiment(10, 100)
+    book.do(conclude(3, good))
+    event = book.do(conclude(3, "roll_back"))
+    assert isinstance(event, e.ExperimentConcluded)
+    assert (event.verdict, event.previous_verdict) == ("roll_back", good)
+    for verdict in ("roll_back", good):
+        book.refused(Refused, "already_concluded", conclude(3, verdict))
 
 
 def test_a_verdict_on_what_is_served_no_more_is_too_late() -> None:
