@@ -71,6 +71,8 @@ class Plane:
         Raises:
             TargetFailed: nothing has changed then, unless nginx itself does not run.
         """
+        if not self._own:
+            await self._nginx.check_started_with()
         before = self._content()
         text = self._rendered(state, upstreams)
         await in_thread(self._prepare, state, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterable
@@ -19,6 +20,9 @@ _POLL = 0.02
 _OPEN = frozenset({"01", "08"})
 """ESTABLISHED, and CLOSE_WAIT: the other side has closed."""
 _TEST_WITHIN = 30.0
+_CONFIGURATION = re.compile(r" -c ?(\S+)")
+_PREFIX = re.compile(r" -p ?(\S+)")
+_BUILT_IN = re.compile(r"--conf-path=(\S+)")
 _LATER = ("host not found in upstream", "Address already in use", "bind()")
 
 
@@ -63,7 +67,7 @@ class Nginx:
         """
         master = self.master()
         if master is None:
-            raise TargetFailed(f"no nginx runs by {self.pid_file}", code="not_running", retryable=True)
+            raise self._not_running()
         os.kill(master, signal.SIGHUP)
 
     async def stop(self, within: float) -> None:
@@ -84,6 +88,39 @@ class Nginx:
             return pid if b"nginx: master" in Path(f"/proc/{pid}/cmdline").read_bytes() else None
         except (OSError, ValueError):
             return None
+
+    async def check_started_with(self) -> None:
+        """Return where the master was started with this very configuration.
+
+        nginx loads programs where its configuration says so, also in a test of it, and cites what it does not
+        understand: what a target's settings name is no configuration unless somebody of this machine runs nginx by it.
+
+        Raises:
+            TargetFailed: ``not_running``; ``not_its_configuration``.
+        """
+        master = self.master()
+        if master is None:
+            raise self._not_running()
+        if not _is_started_with(self.configuration, _title(master), await self._built_in()):
+            raise TargetFailed(
+                f"the nginx of {self.pid_file} was not started with {self.configuration}",
+                code="not_its_configuration",
+                hint="Set existing.configuration to the file that it was started with: nginx -c FILE.",
+                retryable=False,
+            )
+
+    async def _built_in(self) -> str:
+        """The configuration of an nginx that is told none."""
+        process = await asyncio.create_subprocess_exec(
+            self.program, "-V", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await process.communicate()
+        found = _BUILT_IN.search(said.decode(errors="replace"))
+        return found[1] if found else ""
+
+    def _not_running(self) -> TargetFailed:
+        return TargetFailed(f"no nginx runs by {self.pid_file}", code="not_running", retryable=True)
 
     def workers(self) -> set[int]:
         """The ids of its workers, those that are leaving too."""
@@ -125,6 +162,19 @@ class Nginx:
                 code="configuration_refused",
                 retryable=any(sign in text for sign in _LATER),
             )
+
+
+def _is_started_with(configuration: Path, title: str, built_in: str) -> bool:
+    named, prefix = _CONFIGURATION.search(title), _PREFIX.search(title)
+    used = Path(prefix[1] if prefix else "/") / (named[1] if named else built_in)
+    return used.resolve() == configuration.resolve()
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def leaving(pid: int) -> bool:
