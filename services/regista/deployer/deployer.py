@@ -108,9 +108,10 @@ class Deployer:
 
     async def close(self) -> None:
         """End everything: what is under way is finished where that is soon, else by the next process."""
-        await asyncio.gather(*(consumer.close() for consumer in self.consumers))
         await asyncio.gather(self._runner.close(), self._observer.close())
+        # Before the place is left: whoever takes it would give targets what is newer, and this one what is older then.
         await self._runner.ended()
+        await asyncio.gather(*(consumer.close() for consumer in self.consumers))
         await asyncio.gather(self._reports.close(), self._follows.close())
 
     async def release(self) -> None:

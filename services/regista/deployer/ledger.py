@@ -6,11 +6,12 @@ Every function works inside a transaction of the caller. Times are seconds since
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, tuple_
 
 from regista.deployer.reactions import Intent
 from regista.deployer.reports import report
@@ -19,7 +20,6 @@ from regista.deployer.tables import ACTIONS, DEPLOYED
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.work import outbox
 
-State: TypeAlias = Literal["pending", "running", "succeeded", "failed", "superseded"]
 Key: TypeAlias = tuple[str, str]
 """The stream of an endpoint, and a target's name in lower case: what is done for one key is done one by one."""
 _SENDER: Final = "deployer"
@@ -39,6 +39,11 @@ class Action:
     def key(self) -> Key:
         """Of the endpoint and the target."""
         return self.intent.stream, self.intent.target.lower()
+
+    @property
+    def attempt(self) -> tuple[int, Key, int]:
+        """What names this attempt, and no other."""
+        return self.intent.position, self.key, self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,15 @@ def record(connection: Connection, intent: Intent) -> None:
     connection.execute(ACTIONS.insert(), values)
 
 
-def recover(connection: Connection) -> int:
-    """After a crash: what was under way is tried again, unless something newer waits. How many those are."""
-    left = connection.execute(select(ACTIONS).where(ACTIONS.c.state == "running").order_by(ACTIONS.c.position)).all()
-    for row in left:
-        action = _action(row)
+def recover(connection: Connection, mine: Collection[Action] = ()) -> int:
+    """After a crash: what was under way is tried again, unless something newer waits. How many those are.
+
+    ``mine`` is under way still.
+    """
+    known = {action.attempt for action in mine}
+    rows = connection.execute(select(ACTIONS).where(ACTIONS.c.state == "running").order_by(ACTIONS.c.position)).all()
+    left = [action for action in map(_action, rows) if action.attempt not in known]
+    for action in left:
         if _is_newest(connection, action):
             connection.execute(ACTIONS.update().where(*_same(action)), {"state": "pending", "due": 0.0})
         else:
@@ -87,29 +96,39 @@ def recover(connection: Connection) -> int:
     return len(left)
 
 
-def start(connection: Connection, now: float, busy: Collection[Key], limit: int) -> list[Action]:
-    """Mark as running what is due for endpoints and targets at which nothing is under way, the oldest first."""
-    waiting = select(ACTIONS).where(ACTIONS.c.state == "pending", ACTIONS.c.due <= now)
-    if busy:
-        waiting = waiting.where(tuple_(ACTIONS.c.stream, ACTIONS.c.target).not_in(sorted(busy)))
+def start(connection: Connection, now: float, busy: Collection[Key], at_a_target: int) -> list[Action]:
+    """Mark as running what is due for endpoints and targets at which nothing is under way, the oldest first.
+
+    At one target no more than so many are under way: one that hangs keeps no other one waiting.
+    """
+    there = Counter(target for _, target in busy)
+    turn = func.row_number().over(partition_by=ACTIONS.c.target, order_by=ACTIONS.c.position).label("turn")
+    waiting = _free(select(ACTIONS, turn).where(ACTIONS.c.state == "pending", ACTIONS.c.due <= now), busy).subquery()
+    first = select(waiting).where(waiting.c.turn <= at_a_target).order_by(waiting.c.position)
     started = []
-    for row in connection.execute(waiting.order_by(ACTIONS.c.position).limit(limit)).all():
+    for row in connection.execute(first).all():
+        if there[row.target] >= at_a_target:
+            continue
+        there[row.target] += 1
         action = Action(intent_of(row.intent), row.attempts + 1, row.created, row.overdue)
         connection.execute(ACTIONS.update().where(*_same(action)), {"state": "running", "attempts": action.attempts})
         started.append(action)
     return started
 
 
-def next_due(connection: Connection, busy: Collection[Key]) -> float | None:
+def next_due(connection: Connection, busy: Collection[Key], at_a_target: int) -> float | None:
     """When the next action may be started, among those whose endpoint and target are free."""
-    query = select(func.min(ACTIONS.c.due)).where(ACTIONS.c.state == "pending")
-    if busy:
-        query = query.where(tuple_(ACTIONS.c.stream, ACTIONS.c.target).not_in(sorted(busy)))
+    there = Counter(target for _, target in busy)
+    query = _free(select(func.min(ACTIONS.c.due)).where(ACTIONS.c.state == "pending"), busy)
+    if full := sorted(target for target, many in there.items() if many >= at_a_target):
+        query = query.where(ACTIONS.c.target.not_in(full))
     return connection.execute(query).scalar()
 
 
 def succeed(connection: Connection, action: Action, observed: Sequence[ObservedVariant], detail: str) -> None:
     """The target serves it: this is what is deployed there."""
+    if not _is_under_way(connection, action):
+        return
     _finish(connection, action, "succeeded", detail, observed=observed)
     stream, target = action.key
     connection.execute(DEPLOYED.delete().where(DEPLOYED.c.stream == stream, DEPLOYED.c.target == target))
@@ -121,22 +140,25 @@ def succeed(connection: Connection, action: Action, observed: Sequence[ObservedV
 
 def fail(connection: Connection, action: Action, code: str, detail: str) -> None:
     """The target does not serve it, and the same will not help."""
-    _finish(connection, action, "failed", detail, code=code)
+    if _is_under_way(connection, action):
+        _finish(connection, action, "failed", detail, code=code)
 
 
-def give_way(connection: Connection, action: Action, detail: str) -> None:
+def give_way(connection: Connection, action: Action, code: str, detail: str) -> None:
     """Something newer has taken its place."""
-    _finish(connection, action, "superseded", detail)
+    if _is_under_way(connection, action):
+        _finish(connection, action, "superseded", detail, code=code)
 
 
-def retry(connection: Connection, action: Action, due: float, code: str, detail: str) -> State:
+def retry(connection: Connection, action: Action, due: float, code: str, detail: str) -> None:
     """The target does not serve it yet: wait for another attempt, unless something newer waits by now."""
+    if not _is_under_way(connection, action):
+        return
     if not _is_newest(connection, action):
         _finish(connection, action, "superseded", f"replaced after {action.attempts} attempts: {detail}", code=code)
-        return "superseded"
+        return
     values = {"state": "pending", "due": due, "code": code, "detail": detail}
     connection.execute(ACTIONS.update().where(*_same(action)), values)
-    return "pending"
 
 
 def escalate(connection: Connection, before: float) -> list[Action]:
@@ -209,6 +231,16 @@ def _finish(
     values = {"state": state, "finished": time.time(), "code": code, "detail": detail, "overdue": False}
     connection.execute(ACTIONS.update().where(*_same(action)), values)
     outbox.enqueue(connection, _SENDER, [report(action.intent, state, observed, detail, action.attempts, state)])
+
+
+def _is_under_way(connection: Connection, action: Action) -> bool:
+    """Whether this attempt is still the one: another process may have brought the action to an end, or tried it again."""
+    found = connection.execute(select(ACTIONS.c.state, ACTIONS.c.attempts).where(*_same(action))).first()
+    return found is not None and tuple(found) == ("running", action.attempts)
+
+
+def _free(query: Select[Any], busy: Collection[Key]) -> Select[Any]:
+    return query.where(tuple_(ACTIONS.c.stream, ACTIONS.c.target).not_in(sorted(busy))) if busy else query
 
 
 def _is_newest(connection: Connection, action: Action) -> bool:

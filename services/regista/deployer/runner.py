@@ -29,7 +29,7 @@ from regista.work.database import Work
 from regista.work.taking import Overtaken, Taking
 from regista.work.waking import Waking
 
-AT_ONCE: Final = 16
+AT_A_TARGET: Final = 16
 _STANDING_BY: Final = 0.5
 _IDLE: Final = 5.0
 _COUNT_EVERY: Final = 0.25
@@ -84,7 +84,8 @@ class Runner:
         self._reported = reported
         self._clock = clock
         self._waking = Waking()
-        self._busy: dict[Key, asyncio.Task[None]] = {}
+        self._busy: dict[Key, tuple[Action, asyncio.Task[None]]] = {}
+        self._turn = asyncio.Lock()
         self._concluded: list[_Concluded] = []
         self._epoch: str | None = None
         self._pruned = 0.0
@@ -105,7 +106,9 @@ class Runner:
     async def run(self) -> None:
         """Work until ``close``."""
         while not self._waking.is_over:
-            await self._waking.wait(await self._round())
+            async with self._turn:
+                pause = await self._round()
+            await self._waking.wait(pause)
 
     async def close(self) -> None:
         """End ``run``: nothing more is started."""
@@ -113,7 +116,8 @@ class Runner:
 
     async def ended(self) -> None:
         """What was under way is finished, or left for the next process where that takes longer than ``grace``."""
-        under_way = list(self._busy.values())
+        async with self._turn:  # what is being started is under way too
+            under_way = [task for _, task in self._busy.values()]
         if under_way:
             await asyncio.wait(under_way, timeout=self._pace.grace)
         for task in under_way:
@@ -138,6 +142,7 @@ class Runner:
             return _STANDING_BY
         except Unavailable as error:
             self._concluded = concluded + self._concluded
+            self._epoch = None  # what was started may be marked all the same
             self._complain(error)
             return self._pause(2)
         self.trouble = None
@@ -146,7 +151,7 @@ class Runner:
         if late or concluded:
             self._reported()
         for action, found in started:
-            self._busy[action.key] = asyncio.create_task(self._carry_out(action, found))
+            self._busy[action.key] = action, asyncio.create_task(self._carry_out(action, found))
         idle = _IDLE if self._counted_all(started, concluded) else _COUNT_EVERY
         return idle if due is None else min(max(due - self._clock(), 0.01), idle)
 
@@ -155,7 +160,7 @@ class Runner:
     ) -> tuple[list[tuple[Action, _Found]], float | None, list[Action]]:
         _write_down(connection, concluded)
         now = self._clock()
-        started = ledger.start(connection, now, busy, AT_ONCE - len(busy)) if len(busy) < AT_ONCE else []
+        started = ledger.start(connection, now, busy, AT_A_TARGET)
         late = ledger.escalate(connection, now - self._pace.late)
         if now - self._pruned > _PRUNE_EVERY:
             ledger.prune(connection, now - self._pace.kept)
@@ -164,7 +169,7 @@ class Runner:
             self.counts = ledger.count(connection)
             self._counted = now
         busy |= {action.key for action in started}
-        due = None if len(busy) >= AT_ONCE else ledger.next_due(connection, busy)
+        due = ledger.next_due(connection, busy, AT_A_TARGET)
         return [(action, definition(connection, action.key[1])) for action in started], due, late
 
     def _counted_all(self, started: Sequence[object], concluded: Sequence[object]) -> bool:
@@ -183,11 +188,12 @@ class Runner:
             )  # fmt: skip
 
     async def _recover(self) -> None:
-        """Once for each time that this process became the one that works."""
+        """Once for each time that this process became the one that works, or does not know what it began."""
         epoch = self._taking.epoch
-        if epoch == self._epoch or self._busy:  # what this process has under way is no remainder of another one
+        if epoch == self._epoch:
             return
-        left = await self._fenced(ledger.recover)
+        mine = [action for action, _ in self._busy.values()]
+        left = await self._fenced(lambda connection: ledger.recover(connection, mine))
         self._epoch = epoch
         if left:
             logger.warning("%d deployments were under way when the process before ended: tried again", left)
@@ -228,6 +234,8 @@ class Runner:
         return await target.apply(wanted(action.intent))
 
     def _failed(self, action: Action, error: TargetFailed) -> Callable[[Connection], object]:
+        if error.code == "outdated":
+            return partial(ledger.give_way, action=action, code=error.code, detail=error.detail)
         if error.retryable:
             return self._again(action, error.code, error.detail, error.retry_after)
         return partial(ledger.fail, action=action, code=error.code, detail=_with_hint(error))

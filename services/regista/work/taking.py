@@ -142,12 +142,12 @@ class Taking:
         self._cursor = None
 
     def check(self, connection: Connection) -> None:
-        """Inside a transaction: nothing, when this is the one that works.
+        """Inside a transaction: nothing, when this is the one that works; and it is until the transaction has ended.
 
         Raises:
             Overtaken: another one works by now.
         """
-        there = _read(connection, self.name)
+        there = None if self._cursor is None else _read(connection, self.name, lock=True)
         if self._cursor is None or there is None or there.epoch != self._cursor.epoch:
             raise _overtaken(self.name)
 
