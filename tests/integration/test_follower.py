@@ -22,9 +22,17 @@ async def served(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
+OTHER = {"environment": "prod", "name": "other", "model": "fraud"}
+
+
 def changes(served: World) -> list[tuple[str, str | None]]:
     """The version that each change by a follower brought, and its cause."""
     return [(version_of(logged), logged.cause) for logged in served.events(e.TrafficChanged)]
+
+
+def changes_after(served: World, number: int) -> list[str | None]:
+    """The causes of the changes that came after so many."""
+    return [logged.cause for logged in served.events(e.TrafficChanged)[number:]]
 
 
 def version_of(logged: Logged) -> str:
@@ -118,3 +126,20 @@ async def test_what_happened_before_the_first_start_is_not_followed(served: Worl
     async with served.deployer():
         cause = await promote(served, "2")
         await eventually(lambda: changes(served) == [("1.1.0", cause)])
+
+
+async def test_what_a_rollback_of_the_environment_brings_back_is_not_changed_by_a_follower(served: World) -> None:
+    await served.endpoint(follow="@production")
+    async with served.deployer():
+        await promote(served, "1")
+        await eventually(lambda: len(changes(served)) == 1)
+        both = [{"version": "1.0.0", "weight": 90}, {"version": "1.1.0", "weight": 10}]
+        compared = await served.send("PUT", "endpoints/prod/fraud/traffic", {"variants": both, **WHY})
+        await promote(served, "2")
+        await eventually(lambda: len(served.events(e.TrafficChanged)) == 3)
+        await served.send("POST", "environments/prod/rollback", {"at": str(compared["position"]), **WHY})
+        other = await served.send("POST", "endpoints", {**OTHER, "follow": "@production"})
+        await eventually(lambda: [logged.stream for logged in served.events(e.TrafficChanged)[3:]] == [other["stream"]])
+        after = await promote(served, "3")
+        await eventually(lambda: changes_after(served, 4) == [after, after])
+    assert len(served.events(e.EndpointRolledBack)) == 1

@@ -48,6 +48,8 @@ class Followers:
 
     def __init__(self, recorded: Callable[[], None]) -> None:
         self._recorded = recorded
+        self._command = ("", "")
+        self._restored: set[str] = set()
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know which endpoint follows what."""
@@ -61,14 +63,24 @@ class Followers:
             orders = []
             if follower is not None and looks and follower.followed is not None:
                 orders.append(_order(logged, follower, None))
+            self._note(logged)
             for move in moved(logged.event):
                 found = connection.execute(
                     select(_FOLLOWERS)
                     .where(_FOLLOWERS.c.model == move.model.lower(), _FOLLOWERS.c.followed == move.followed)
                     .order_by(_FOLLOWERS.c.stream)
                 )
-                orders += [_order(logged, Follower(*row), move.version) for row in found.all()]
+                followers = (Follower(*row) for row in found.all())
+                orders += [_order(logged, f, move.version) for f in followers if f.stream not in self._restored]
             outbox.enqueue(connection, NAME, orders)
+
+    def _note(self, logged: Logged) -> None:
+        """What a command brings back beside the stages stays as it brings it: a rollback of a whole environment."""
+        command = (logged.actor, logged.command_id)
+        if command != self._command:
+            self._command, self._restored = command, set()
+        if isinstance(logged.event, e.EndpointRolledBack):
+            self._restored.add(logged.stream)
 
     def taken(self) -> None:
         """Wake the sender."""
