@@ -5,12 +5,14 @@ certain. ``widened`` gives the width instead that holds at all sample sizes at o
 goes (Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas: *Time-uniform central limit theory and asymptotic confidence sequences*,
 Annals of Statistics 52, 2024): about 3 standard errors where a fixed interval has 1.96.
 
-* rates of errors: Wilson's score interval (*JASA* 22, 1927; recommended by Newcombe, *Statistics in Medicine* 17, 1998,
-  857-872): right near 0 as well;
+* rates of errors, and business metrics whose values are 0 and 1: Wilson's score interval (*JASA* 22, 1927), corrected for
+  continuity (Newcombe, *Statistics in Medicine* 17, 1998, 857-872, method 4): without the correction one error that comes
+  early accuses a sound variant of 0.1 % nine times in a hundred;
 * quantiles of latency: the latencies whose ranks lie so many binomial deviations around the quantile's (Conover,
   *Practical Nonparametric Statistics*, 3.2), at the outer ends of their ranges;
-* means of business metrics: mean and standard error, as in Welch's test with the normal distribution for Student's,
-  which asks for some thirty samples;
+* means of other business metrics: mean and standard error, as in Welch's test with the normal distribution for Student's,
+  from ``FEWEST`` samples on. Of values that were all the same only their size is known: the mean is said to be within the
+  share of it that rarer values, none of which was seen, could make;
 * requests per second: a Poisson count and its root;
 * differences: the intervals of both, combined by the square and add method (Newcombe, *Statistics in Medicine* 17, 1998,
   873-890, method 10; for linear combinations Zou and Donner, *Statistics in Medicine* 27, 2008). For two means it is Welch's.
@@ -23,9 +25,14 @@ from math import hypot, inf, log, sqrt
 from statistics import NormalDist
 
 from regista.metrics.totals import Totals, mean_and_deviation
+from regista.wire.inference import BusinessSum
 
 ALPHA = 0.05
 QUANTILES = {"latency_p50": 0.5, "latency_p95": 0.95, "latency_p99": 0.99}
+FEWEST = 30
+"""Values that a mean rests on: of fewer their spread is not known, and every second sound variant would be accused."""
+_HAIR = 1e-6
+"""Of a mean: a smaller spread is what the rounding of sums leaves."""
 FIXED = NormalDist().inv_cdf(1 - ALPHA / 2)
 """Standard errors of an interval that is looked at once."""
 
@@ -50,9 +57,7 @@ def widened(samples: int, planned: int, alpha: float = ALPHA) -> float:
 def estimate(metric: str, totals: Totals, *, seconds: float, planned: int = 1_000) -> Estimate | None:
     """A metric by its name; None where nothing was measured. ``seconds``: how long it was measured."""
     if metric == "errors":
-        return (
-            None if totals.requests == 0 else wilson(totals.errors, totals.requests, widened(totals.requests, planned))
-        )
+        return None if totals.requests == 0 else _rate(totals.errors, totals.requests, planned)
     if metric == "requests":
         return per_second(totals.requests, seconds, widened(totals.requests, planned)) if seconds > 0 else None
     if metric in QUANTILES:
@@ -60,19 +65,26 @@ def estimate(metric: str, totals: Totals, *, seconds: float, planned: int = 1_00
     values = totals.business.get(metric)
     if values is None or values.count == 0:
         return None
-    mean, deviation = mean_and_deviation(values)
-    reach = widened(values.count, planned) * deviation / sqrt(values.count)
-    return Estimate(mean, mean - reach, mean + reach, values.count)
+    return _mean(values, planned)
+
+
+def fewest(metric: str) -> int:
+    """How many samples it takes at least to know anything of a metric."""
+    return 1 if metric in {"errors", "requests", *QUANTILES} else FEWEST
 
 
 def wilson(successes: int, trials: int, z: float = FIXED) -> Estimate:
-    """A rate within Wilson's score interval. ``trials`` is not 0."""
+    """A rate within Wilson's score interval, corrected for continuity. ``trials`` is not 0."""
     rate, square = successes / trials, z * z
-    centre = (successes + square / 2) / (trials + square)
-    reach = z / (trials + square) * sqrt(trials * rate * (1 - rate) + square / 4)
-    low = 0.0 if successes == 0 else max(0.0, centre - reach)
-    high = 1.0 if successes == trials else min(1.0, centre + reach)
-    return Estimate(rate, low, high, trials)
+
+    def reach(p: float) -> float:
+        """How far the end on the side of 0 lies below ``centre`` for a rate, in halves of the divisor."""
+        return 1 + z * sqrt(max(0.0, square - 2 - 1 / trials + 4 * p * (trials * (1 - p) + 1)))
+
+    divisor = 2 * (trials + square)
+    low = 0.0 if successes == 0 else max(0.0, (2 * successes + square - reach(rate)) / divisor)
+    high = 1.0 if successes == trials else min(1.0, (2 * successes + square + reach(1 - rate)) / divisor)
+    return Estimate(rate, min(low, rate), max(high, rate), trials)
 
 
 def per_second(count: int, seconds: float, z: float = FIXED) -> Estimate:
@@ -100,6 +112,32 @@ def difference(one: Estimate, other: Estimate, times: float = 1.0) -> Estimate:
     low = value - hypot(one.value - one.low, ends[1] - middle)
     high = value + hypot(one.high - one.value, middle - ends[0])
     return Estimate(value, low, high, min(one.samples, other.samples))
+
+
+def _rate(successes: int, trials: int, planned: int) -> Estimate:
+    return wilson(successes, trials, widened(trials, planned))
+
+
+def _ones(values: BusinessSum) -> int | None:
+    """How many of values are 1 where all others are 0; None where there are others.
+
+    Of values between 0 and 1 only these equal their squares in sum.
+    """
+    ones = round(values.sum)
+    whole = values.sum == ones == values.sum_of_squares
+    return ones if whole and 0 <= ones <= values.count else None
+
+
+def _mean(values: BusinessSum, planned: int) -> Estimate:
+    ones = _ones(values)
+    if ones is not None:
+        return _rate(ones, values.count, planned)
+    mean, deviation = mean_and_deviation(values)
+    width = widened(values.count, planned)
+    reach = width * deviation / sqrt(values.count)
+    if deviation <= _HAIR * abs(mean):
+        reach = abs(mean) * width**2 / (values.count + width**2)
+    return Estimate(mean, mean - reach, mean + reach, values.count)
 
 
 def _spread(alpha: float) -> float:

@@ -1,6 +1,6 @@
 """Guardrails: whether a variant keeps within its bounds, and that in a sentence.
 
-Nothing is concluded from fewer samples than a guardrail asks for. From then on it is
+Nothing is concluded from fewer samples than a guardrail asks for, nor from fewer than tell anything. From then on it is
 
 * *broken*, when the whole interval of the metric lies beyond the bound: by chance that happens to one sound variant
   in twenty at most, however often it is looked at;
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from regista.domain.events import Guardrail, Measured
-from regista.metrics.estimates import QUANTILES, Estimate, difference, estimate
+from regista.metrics.estimates import QUANTILES, Estimate, difference, estimate, fewest
 from regista.metrics.totals import Totals
 
 PATIENCE = 4
@@ -50,11 +50,13 @@ def judge(guardrail: Guardrail, variant: Served, champion: Served | None) -> Jud
     if guardrail.relative_to_champion and champion is not None:
         base = estimate(guardrail.metric, champion.totals, seconds=champion.seconds, planned=planned)
     bound = _bound(guardrail, base)
+    least = max(guardrail.minimum_samples, fewest(guardrail.metric))
     measured = None
     if found is not None:
         measured = Measured(variant.version, variant.region, guardrail.metric, found.value, found.samples, bound)
-    state = _state(guardrail, found, base, bound)
-    return Judgement(guardrail, state, _sentence(guardrail, variant, found, base, bound, state), measured)
+    state = _state(guardrail, found, base, bound, least)
+    said = _sentence(guardrail, variant, found, base, bound, state, least)
+    return Judgement(guardrail, state, said, measured)
 
 
 def shown(metric: str, value: float) -> str:
@@ -72,11 +74,13 @@ def _bound(guardrail: Guardrail, base: Estimate | None) -> float | None:
     return None if base is None else guardrail.value * base.value
 
 
-def _state(guardrail: Guardrail, found: Estimate | None, base: Estimate | None, bound: float | None) -> State:
+def _state(
+    guardrail: Guardrail, found: Estimate | None, base: Estimate | None, bound: float | None, least: int
+) -> State:
     if found is None or bound is None or guardrail.limit == "unknown":
         return "waiting"
     samples = found.samples if base is None else min(found.samples, base.samples)
-    if samples < guardrail.minimum_samples or samples == 0:
+    if samples < least or samples == 0:
         return "waiting"
     beyond = found if base is None else difference(found, base, guardrail.value)
     line = bound if base is None else 0.0
@@ -84,7 +88,7 @@ def _state(guardrail: Guardrail, found: Estimate | None, base: Estimate | None, 
     if harmed:
         return "broken"
     within = beyond.value <= line if guardrail.limit == "maximum" else beyond.value >= line
-    patient = base is not None and samples >= PATIENCE * guardrail.minimum_samples
+    patient = base is not None and samples >= PATIENCE * least
     return "holds" if within or patient else "undecided"
 
 
@@ -95,6 +99,7 @@ def _sentence(
     base: Estimate | None,
     bound: float | None,
     state: State,
+    least: int,
 ) -> str:
     metric, place = guardrail.metric, "" if variant.region is None else f" in {variant.region}"
     subject = f"{metric} of {variant.version}{place}"
@@ -112,5 +117,5 @@ def _sentence(
         "broken": f"{subject}: {known}, certainly {between}; allowed is {limit}",
         "holds": f"{subject}: {known}; allowed is {limit}",
         "undecided": f"{subject}: {known}, {between}; allowed is {limit}: more samples will tell",
-        "waiting": f"{subject}: {known}; nothing is concluded from fewer than {guardrail.minimum_samples:,}",
+        "waiting": f"{subject}: {known}; nothing is concluded from fewer than {least:,}",
     }[state]

@@ -15,9 +15,9 @@ from regista.wire.inference import BusinessSum, LatencyCounts
 
 @pytest.mark.parametrize(
     ("successes", "trials", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [(81, 263, 0.2535, 0.3682), (15, 148, 0.0598, 0.1644), (0, 20, 0.0, 0.2005), (1, 29, 0.0018, 0.1963)],
 )
-def test_rates_have_the_intervals_of_newcombe_1998_method_3(
+def test_rates_have_the_intervals_of_newcombe_1998_method_4(
     successes: int, trials: int, low: float, high: float
 ) -> None:
     found = wilson(successes, trials)
@@ -27,9 +27,9 @@ def test_rates_have_the_intervals_of_newcombe_1998_method_3(
 
 @pytest.mark.parametrize(
     ("one", "other", "low", "high"),
-    [((56, 70), (48, 80), 0.0524, 0.3339), ((9, 10), (3, 10), 0.1705, 0.8090), ((10, 10), (0, 20), 0.6791, 1.0)],
+    [((56, 70), (48, 80), 0.0428, 0.3422), ((9, 10), (3, 10), 0.1013, 0.8387), ((10, 10), (0, 20), 0.6014, 1.0)],
 )
-def test_differences_of_rates_have_the_intervals_of_newcombe_1998_method_10(
+def test_differences_of_rates_have_the_intervals_of_newcombe_1998_method_11(
     one: tuple[int, int], other: tuple[int, int], low: float, high: float
 ) -> None:
     found = difference(wilson(*one), wilson(*other))
@@ -42,6 +42,44 @@ def test_the_difference_of_two_means_is_welchs() -> None:
     assert found.value - found.low == pytest.approx(FIXED * sqrt(2**2 + 1))
     assert found.samples == 40
     assert difference(one, other, 3.0).value == -7.0
+
+
+def mean_of(count: int, total: float, squares: float) -> Estimate:
+    found = estimate("m", Totals(business={"m": BusinessSum(count, total, squares)}), seconds=1.0, planned=50)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("hits", [0, 1, 2, 31, 61, 62])
+def test_a_metric_of_zeros_and_ones_is_a_rate(hits: int) -> None:
+    found = mean_of(62, hits, hits)
+    assert found == wilson(hits, 62, widened(62, 50))
+    assert found.high - found.low > 0.1, "nothing is certain of 62 samples"
+
+
+def test_values_that_were_all_the_same_do_not_make_the_mean_certain() -> None:
+    few, many = mean_of(62, 62 * 0.7, 62 * 0.49), mean_of(62_000, 62_000 * 0.7, 62_000 * 0.49)
+    assert few.low < 0.65 < 0.75 < few.high
+    assert many.high - many.low < 0.001
+    assert mean_of(62, 62 * 70, 62 * 4_900).high == pytest.approx(100 * few.high), "the unit does not matter"
+
+
+@pytest.mark.parametrize(("rate", "fewest"), [(0.03, 30), (0.001, 30), (0.02, 1), (0.97, 30)])
+def test_sound_variants_with_rare_errors_or_hits_are_accused_rarely(rate: float, fewest: int) -> None:
+    """Of 200 series whose rate is exactly the bound, judged after every request up to 1,000."""
+    random, above, below = Random(11), 0, 0
+    widths = [widened(max(1, n), fewest) for n in range(1_001)]
+    for _ in range(200):
+        hits, ends = 0, []
+        for n in range(1, 1_001):
+            hit = random.random() < rate
+            hits += hit
+            if n >= fewest and (hit or n % 20 == 0 or n == fewest):
+                found = wilson(hits, n, widths[n])
+                ends.append((found.low, found.high))
+        above += any(low > rate for low, _ in ends)
+        below += any(high < rate for _, high in ends)
+    assert max(above, below) <= 0.05 * 200
 
 
 def test_numbers_as_large_as_they_may_be_stop_nobody() -> None:
