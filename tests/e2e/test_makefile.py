@@ -16,6 +16,7 @@ TARGETS = {
     "compose-test",
     "demo",
     "demo-kafka",
+    "demo-deploy",
     "check",
     "format",
     "bench",
@@ -59,7 +60,20 @@ def test_make_alone_lists_every_target(checkout: Path) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["up", "up-kafka", "test", "compose-test", "demo", "demo-kafka", "check", "format", "bench", "soak", "build"],
+    [
+        "up",
+        "up-kafka",
+        "test",
+        "compose-test",
+        "demo",
+        "demo-kafka",
+        "demo-deploy",
+        "check",
+        "format",
+        "bench",
+        "soak",
+        "build",
+    ],
 )
 def test_a_bare_python_gets_pinned_packages_with_hashes_before_anything_runs(checkout: Path, target: str) -> None:
     lines = make(checkout, "-n", target).stdout.splitlines()

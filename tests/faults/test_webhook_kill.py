@@ -147,7 +147,9 @@ async def down_for(data: Path, seconds: float, per_model: int, retries: str) -> 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("seconds", "retries"), [(10, "1,2,5,10,20,40"), (30, "5,10,20,40"), (600, "5,30,60,120,240,240")])
+@pytest.mark.parametrize(
+    ("seconds", "retries"), [(10, "1,2,5,10,20,40"), (30, "5,10,20,40"), (600, "5,30,60,120,240,240")]
+)
 async def test_nothing_is_lost_while_a_receiver_is_down(tmp_path: Path, seconds: float, retries: str) -> None:
     receiver = await down_for(tmp_path, seconds, 3, retries)
     check(receiver, tmp_path)
