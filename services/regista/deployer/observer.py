@@ -115,7 +115,7 @@ class Observer:
         intent = deployed.intent
         try:
             async with asyncio.timeout(_LONGEST):
-                target = await self._targets.get(deployed.key[1], deployed.revision, deployed.definition)
+                target = await self._targets.get(deployed.key[1], intent.log_id, deployed.revision, deployed.definition)
                 seen = await target.observe(intent.environment, intent.endpoint)
         except (RegistaError, TimeoutError, OSError) as error:
             logger.info("%s cannot be looked at: %s", intent.target, error)

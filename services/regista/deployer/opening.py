@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
+from regista.deployer.discreet import Discreet
 from regista.deployer.reactions import TargetDefinition
 from regista.deployer.targets.base import Registry, Target, TargetContext, TargetFailed
+from regista.domain.errors import Unavailable
 
 FOLDER: Final = "targets"
 logger = logging.getLogger("regista.deployer")
@@ -39,6 +41,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class _Opened:
+    log_id: str
     revision: int
     target: Target
 
@@ -50,30 +53,37 @@ class OpenTargets:
         self._around = surroundings
         self._opened: dict[str, _Opened] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._is_closed = False
 
-    async def get(self, name: str, revision: int, definition: TargetDefinition) -> Target:
-        """The target of a definition, opened once.
+    async def get(self, name: str, log_id: str, revision: int, definition: TargetDefinition) -> Target:
+        """The target of a definition, or of one that the log has since, opened once.
 
         What an older definition opened is closed: what is still asked of it fails, and is asked again.
 
         Raises:
             Invalid: its kind does not exist, or refuses its settings.
             TargetFailed: ``secret_missing``.
-            Unavailable: secrets cannot be read now.
+            Unavailable: secrets cannot be read now; ``closed``.
         """
         async with self._locks.setdefault(name, asyncio.Lock()):
+            if self._is_closed:
+                raise Unavailable("the deployer ends: no target is opened any more", code="closed")
             there = self._opened.get(name)
-            if there is not None and there.revision == revision:
+            if there is not None and there.log_id == log_id and there.revision >= revision:
                 return there.target
             if there is not None:
                 del self._opened[name]
                 await _close(name, there.target)
             opened = await asyncio.to_thread(self._open, definition)
-            self._opened[name] = _Opened(revision, opened)
+            self._opened[name] = _Opened(log_id, revision, opened)
             return opened
 
     async def close(self) -> None:
-        """Close all of them."""
+        """Close all of them, for good."""
+        self._is_closed = True
+        for lock in self._locks.values():
+            async with lock:  # one is being opened
+                pass
         while self._opened:
             name, opened = self._opened.popitem()
             await _close(name, opened.target)
@@ -101,7 +111,7 @@ class OpenTargets:
             allow_private=self._around.allow_private,
             roots=self._around.roots,
         )
-        return self._around.open(definition.kind, context)
+        return Discreet(self._around.open(definition.kind, context), secrets.values())
 
 
 async def _close(name: str, target: Target) -> None:

@@ -230,7 +230,7 @@ class Runner:
     async def _apply(self, action: Action, found: _Found) -> Applied:
         if found is None:
             raise TargetFailed(f"there is no target {action.intent.target}", code="unknown_target", retryable=False)
-        target = await self._targets.get(action.key[1], *found)
+        target = await self._targets.get(action.key[1], action.intent.log_id, *found)
         return await target.apply(wanted(action.intent))
 
     def _failed(self, action: Action, error: TargetFailed) -> Callable[[Connection], object]:
