@@ -135,7 +135,8 @@ def succeed(connection: Connection, action: Action, observed: Sequence[ObservedV
     if not action.intent.variants:
         return
     values = {"stream": stream, "target": target, "intent": intent_text(action.intent), "looks": 0, "look_due": 0.0}
-    connection.execute(DEPLOYED.insert(), {**values, "observed": observed_text(observed)})
+    seen = observed_text(observed)
+    connection.execute(DEPLOYED.insert(), {**values, "applied": seen, "observed": seen})
 
 
 def fail(connection: Connection, action: Action, code: str, detail: str) -> None:

@@ -75,11 +75,15 @@ DEPLOYED: Final = Table(
     Column("stream", Text, primary_key=True),
     Column("target", Text, primary_key=True),
     Column("intent", Text, nullable=False),
+    Column("applied", Text, nullable=False),
     Column("observed", Text, nullable=False),
     Column("looks", Integer, nullable=False),
     Column("look_due", Float, nullable=False),
 )
-"""What was applied last, what was reported to run there, and when to look next. ``looks`` counts what looks found."""
+"""What was applied last, and when to look next. ``looks`` counts what looks found.
+
+``applied`` is what the target said that it serves then, ``observed`` what was reported to run there last.
+"""
 
 DEPLOYER: Final = Component(
     "deployer",

@@ -58,6 +58,10 @@ class Plane:
         told = await self._told()
         return None if told is None else await in_thread(self._states.get, told[1])
 
+    def has_ended(self) -> bool:
+        """Whether an nginx of our own that was configured does not run. Blocks."""
+        return self._own and self._nginx.master() is None and bool(self._content())
+
     async def is_current(self, state: State, upstreams: Upstreams) -> bool:
         """Whether exactly this is on disk and running."""
         content = self._content()

@@ -89,8 +89,8 @@ class NginxTarget:
                 yield
 
     async def _restore(self) -> None:
-        """Once after the start: serve again what the configuration says, since the servers may have ended."""
-        if self._restored:
+        """Serve again what the configuration says: once after the start, and when nginx has ended by itself."""
+        if self._restored and not await in_thread(self._plane.has_ended):
             return
         state = await in_thread(self._plane.on_disk)
         if state.generation:
