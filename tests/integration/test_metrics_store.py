@@ -20,7 +20,7 @@ from regista.metrics import counting
 from regista.metrics.experiments import Counting, Experiments
 from regista.metrics.live import endpoint_metrics
 from regista.metrics.tables import SEEN, WAITING, WINDOWS
-from regista.wire.inference import EndpointMetrics, InferenceReport
+from regista.wire.inference import BusinessSum, EndpointMetrics, InferenceReport
 from regista.work.consumer import Consumer
 from regista.work.database import Work
 from regista.work.outbox import ORDERS
@@ -251,6 +251,21 @@ async def test_what_nobody_can_send_again_is_forgotten(work_place: WorkPlace) ->
             assert await work.run(rows) == [3, 3, 0]
             await work.run(lambda connection: counting.tidy(connection, datetime(2027, 1, 1, tzinfo=UTC)))
             assert await work.run(rows) == [0, 0, 0]
+
+
+async def test_more_metrics_than_a_variant_can_have_are_not_kept(
+    work_place: WorkPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "MOST_METRICS", 3)
+    one = BusinessSum(1, 1.0, 1.0)
+    with closing(open_work(work_place)) as work:
+        async with known(work, story()) as experiments:
+            for names in ("bx", "aby", "cdez"):
+                made = report("1.1.0", 1, ended_at=at(10))
+                await experiments.add([replace(made, business=dict.fromkeys(names, one))])
+            canary = next(v for v in (await told(work)).variants if v.version == "1.1.0")
+    kept = {found.metric: found.samples for found in canary.metrics if len(found.metric) == 1}
+    assert kept == {"b": 2, "x": 1, "a": 1}, "those that were there first go on"
 
 
 async def test_more_variants_than_an_endpoint_can_have_make_no_windows(

@@ -20,13 +20,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from regista.metrics import known
 from regista.metrics.checks import OLDEST
 from regista.metrics.tables import CHANGES, ENDPOINTS, SEEN, TOTALS, WAITING, WINDOWS
-from regista.metrics.totals import Totals, from_json, of, to_json
+from regista.metrics.totals import Totals, from_json, of, to_json, with_at_most
 from regista.metrics.windows import oldest_kept, window_of
 from regista.wire.inference import BusinessSum, InferenceReport, LatencyCounts
 
 MOST_WAITING: Final = 10_000
 MOST_VARIANTS: Final = 100
 """Variants of an endpoint in one window."""
+MOST_METRICS: Final = 1_000
+"""Business metrics of a variant: who names them by customers is not to fill the database."""
 _LOOKED_BACK: Final = 20
 _CHUNK: Final = 500
 _ELSEWHERE: Final = "none"
@@ -158,12 +160,14 @@ def _add_to(
             count = connection.execute(select(func.count()).select_from(table).where(*beside)).scalar_one()
             if count >= most:
                 return
-        if _insert_new(connection, table, [{**keys, **fixed, "totals": json.dumps(to_json(more))}]):
+        counted = json.dumps(to_json(with_at_most(more, MOST_METRICS)))
+        if _insert_new(connection, table, [{**keys, **fixed, "totals": counted}]):
             return
         # Another process was faster.
         there = connection.execute(select(table.c.totals).where(*where).with_for_update()).scalar_one()
-    summed = json.dumps(to_json(from_json(json.loads(there)) + more))
-    connection.execute(update(table).where(*where), {"totals": summed})
+    before = from_json(json.loads(there))
+    summed = with_at_most(before + more, MOST_METRICS, before.business)
+    connection.execute(update(table).where(*where), {"totals": json.dumps(to_json(summed))})
 
 
 def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> list[Row[Any]]:

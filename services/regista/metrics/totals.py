@@ -6,8 +6,8 @@ differ by rounding alone, about 1e-16 of the largest addend each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any
 
@@ -43,6 +43,14 @@ def added(one: BusinessSum | None, other: BusinessSum) -> BusinessSum:
     if one is None:
         return other
     return BusinessSum(one.count + other.count, one.sum + other.sum, one.sum_of_squares + other.sum_of_squares)
+
+
+def with_at_most(totals: Totals, names: int, first: Collection[str] = ()) -> Totals:
+    """The same with no more business metrics than this: those named ``first``, then by name."""
+    if len(totals.business) <= names:
+        return totals
+    kept = sorted(totals.business, key=lambda name: (name not in first, name))[:names]
+    return replace(totals, business={name: totals.business[name] for name in kept})
 
 
 def mean_and_deviation(values: BusinessSum) -> tuple[float, float]:
