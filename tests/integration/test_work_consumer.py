@@ -16,9 +16,10 @@ from tests.support.working import Notes, ScriptedLog, WorkPlace, eventually, not
 
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
-from regista.projections.feed import Feed
+from regista.projections.feed import START, Feed
 from regista.work.consumer import Consumer, Overtaken, Taking
 from regista.work.database import Component, Work
+from regista.work.tables import CONSUMERS
 
 
 @asynccontextmanager
@@ -99,6 +100,32 @@ async def test_one_that_was_replaced_writes_nothing_any_more(work_place: WorkPla
             await work.run(zombie.check)
         await successor.take(log.feed.rows)
         assert await noted(work) == {1: "taken"}
+
+
+async def test_whether_rows_were_taken_is_learned_without_replacing_anybody(work_place: WorkPlace) -> None:
+    """The answer to a commit may be lost, and with it the place; or the database comes back as it was before."""
+    log = ScriptedLog()
+    with closing(open_work(work_place)) as work:
+        taking = Taking(work, Notes())
+        await taking.claim(log.log_id, 0)
+        for _ in range(3):
+            log.alias()
+        rows = list((await log.feed.read(START, 100)).rows)
+        await taking.take(rows[:1])
+        before = taking.mark
+        await taking.renew(rows[1:2])
+        assert taking.mark == before
+        await taking.take(rows[1:2])
+        set_back = CONSUMERS.update().values(position=before.position, hash=before.hash)
+        await work.run(lambda connection: connection.execute(set_back))
+        with pytest.raises(Overtaken):
+            await taking.renew(rows[2:])
+        await taking.claim(log.log_id, 0)
+        another = Taking(work, Notes())
+        await another.claim(log.log_id, 0)
+        with pytest.raises(Overtaken):
+            await taking.renew(rows[1:])
+        await another.renew(rows[1:])
 
 
 async def test_two_that_take_the_same_rows_at_the_same_moment_record_them_once(work_place: WorkPlace) -> None:

@@ -167,15 +167,15 @@ class DeployWorker(Worker):
             )
         until = asyncio.get_running_loop().time() + _PATIENCE
         takings = [consumer.taking for consumer in self._consumers]
+        tried = False
         while True:
             try:
-                for taking in takings:
-                    if not taking.is_claimed:
-                        await taking.claim(log_id, 0)
+                if tried:
+                    for taking in takings:
+                        await taking.renew(rows)
+                tried = True
                 await take_together(self._work, takings, rows)
-            except Unavailable:
-                for taking in takings:
-                    taking.release()  # whether the commit came through is known only to the database
+            except Unavailable:  # whether the commit came through is known only to the database
                 if asyncio.get_running_loop().time() > until:
                     raise
                 await asyncio.sleep(_AGAIN)

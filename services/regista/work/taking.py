@@ -137,6 +137,21 @@ class Taking:
 
         self._cursor = await self._work.run(begin)
 
+    async def renew(self, rows: Sequence[Row]) -> None:
+        """Learn whether these rows were taken, where the answer to that was lost. Nobody is replaced by it.
+
+        Raises:
+            Overtaken: another one works by now, or the database is of before: what follows has to be read from there.
+            Unavailable: ``work_unavailable``.
+        """
+        cursor = self._cursor
+        there = await self._work.run(lambda connection: _read(connection, self.name))
+        if cursor is None or there is None or replace(there, mark=cursor.mark) != cursor:
+            raise _overtaken(self.name)
+        if there.mark not in (cursor.mark, *map(Mark.of, rows[-1:])):
+            raise _overtaken(self.name)
+        self._cursor = there
+
     def release(self) -> None:
         """Take nothing any more until the next ``claim``."""
         self._cursor = None
