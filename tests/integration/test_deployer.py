@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.support.deploying import FRAUD, QUICK, World, world
+from tests.support import deploying
+from tests.support.deploying import FRAUD, QUICK, World, observed, world
 from tests.support.working import WorkPlace, eventually, open_work
 
 from regista.deployer.tables import ACTIONS, OUTCOMES
@@ -165,6 +167,28 @@ async def test_a_change_of_what_runs_is_told_once_and_unknown_digests_come_to_li
     drifted = served.events(e.DeploymentReported)[1].event
     assert isinstance(drifted, e.DeploymentReported)
     assert [seen.version for seen in drifted.observed] == [None]
+
+
+async def test_what_a_target_says_oddly_does_not_keep_the_outcome_from_being_told(
+    served: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd: list[dict[str, Any]] = [
+        {"region": "eu\nus"}, {"region": "e" * 200}, {"artifact_digest": "latest"}, {"weight": -1},
+        {"mirror": 10_001}, {"role": "king"},
+    ]  # fmt: skip
+
+    def twisted(variants: Sequence[e.Variant]) -> tuple[ObservedVariant, ...]:
+        (seen,) = observed(variants)
+        return seen, *(replace(seen, **fields) for fields in odd * 200)
+
+    monkeypatch.setattr(deploying, "observed", twisted)
+    async with served.deployer():
+        change = await served.serve(100)
+        await served.reported((change, "edge", "succeeded"))
+    [logged] = served.events(e.DeploymentReported)
+    assert isinstance(told := logged.event, e.DeploymentReported)
+    assert len(told.observed) == 1
+    assert "1200 of 1201 variants" in told.detail
 
 
 async def test_reports_wait_for_a_registry_that_is_away(served: World) -> None:
