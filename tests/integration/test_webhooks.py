@@ -294,6 +294,32 @@ async def test_deliveries_are_listed_inspected_and_sent_again(client: httpx.Asyn
     assert await deliveries(client, state="dead") == []
 
 
+async def test_a_replay_of_a_part_of_an_atomic_set_tells_which_part_it_is(client: httpx.AsyncClient) -> None:
+    why = {"reason": "because"}
+    await furnish(client, "fraud", "churn")
+    (await client.put("/v1/environments/prod", json={"stages": ["candidate"]})).raise_for_status()
+    for model in ("fraud", "churn"):
+        body = {"environment": "prod", "name": model, "model": model}
+        (await client.post("/v1/endpoints", json=body)).raise_for_status()
+    moments = []
+    for version in ("1", "2"):
+        for model in ("fraud", "churn"):
+            path, body = f"/v1/endpoints/prod/{model}/traffic", {"promote": version, **why}
+            answer = await client.put(path, json=body)
+            assert answer.is_success, answer.text
+        moments.append(answer.json()["position"])
+    back = await client.post("/v1/environments/prod/rollback", json={"at": str(moments[0]), **why})
+    last = back.json()["events"][-1]["position"]
+    async with receiving() as receiver:
+        known = await subscribe(client, receiver)
+        await client.get(f"/v1/subscriptions/one/deliveries?min_position={known['position']}")
+        asked = await client.post("/v1/subscriptions/one/replay", json={"from": last, "to": last})
+        assert asked.status_code == 201, asked.text
+        await receiver.until_taken(1)
+    document = receiver.taken[0].document
+    assert (document["position"], document["setindex"], document["setsize"]) == (str(last), 2, 2)
+
+
 async def test_deliveries_are_found_whatever_the_spelling_of_the_subscription(client: httpx.AsyncClient) -> None:
     async with receiving() as receiver:
         await subscribe(client, receiver, "Ci")

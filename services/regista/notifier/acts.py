@@ -124,7 +124,7 @@ def go_on(connection: Connection, replay: Replay, events: Sequence[Logged], reac
     queued = [
         one
         for event, index, size in numbered(events)
-        if event.position <= replay.last
+        if replay.next <= event.position <= replay.last
         for one in wanted(event, index, size, [subscription])
     ]
     queue.enqueue(connection, queued, now, "replay")

@@ -39,7 +39,7 @@ class History(Protocol):
     """The log from its beginning."""
 
     async def events(self, first: int, limit: int) -> Sequence[Logged]:
-        """At most ``limit`` events from this position on, itself included.
+        """About ``limit`` events from this position on, itself included: whole atomic sets, so that it may begin before.
 
         Raises:
             RegistaError: the log cannot be read from here.

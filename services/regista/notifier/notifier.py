@@ -168,4 +168,15 @@ class LogHistory:
         return await asyncio.to_thread(self._read, first, limit)
 
     def _read(self, first: int, limit: int) -> list[Logged]:
-        return [decoded(row, self._log.log_id) for row in self._log.read(first, limit)]
+        events = [decoded(row, self._log.log_id) for row in self._log.read(first, limit)]
+        if not events:
+            return events
+        before = (event for event in self._set_of(events[0]) if event.position < events[0].position)
+        behind = (event for event in self._set_of(events[-1]) if event.position > events[-1].position)
+        return [*before, *events, *behind]
+
+    def _set_of(self, event: Logged) -> list[Logged]:
+        """All events of the command that an event is of."""
+        found = self._log.find_command(event.actor, event.command_id)
+        rows = [] if found is None or found.count == 1 else self._log.rows_of_command(found)
+        return [decoded(row, self._log.log_id) for row in rows]
