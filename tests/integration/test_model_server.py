@@ -129,6 +129,22 @@ async def test_a_server_that_dies_comes_back_at_its_address(pool: Pool, push: Pu
     assert await pool.ensure([digest]) == {digest: url}
 
 
+async def test_a_server_that_cannot_be_started_now_is_started_later(
+    pool: Pool, push: Push, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = push(linear_json(tmp_path / "model.json", 16))
+    url = (await pool.ensure([digest]))[digest]
+    first = pool.running[digest]
+    (tmp_path / "models").rename(tmp_path / "away")
+    (tmp_path / "models").write_text("in the way")
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: "again in" in caplog.text)
+    (tmp_path / "models").unlink()
+    (tmp_path / "away").rename(tmp_path / "models")
+    await until(lambda: pool.running.get(digest, first) != first)
+    assert await pool.ensure([digest]) == {digest: url}
+
+
 def test_no_server_outlives_the_process_that_started_it(registry: RunningServer, push: Push, tmp_path: Path) -> None:
     digest = push(linear_json(tmp_path / "model.json", 14))
     program = f"""

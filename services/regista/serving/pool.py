@@ -190,8 +190,9 @@ class _Server:
                 await self._end()
                 await self._start()
                 await self._loaded()
-            except RegistaError as error:
-                logger.warning("%s; again in %g s", error.detail, pause)
+            except Exception as error:  # noqa: BLE001 - a full disk, no more processes: it passes, and nobody else looks
+                said = error.detail if isinstance(error, RegistaError) else repr(error)
+                logger.warning("%s; again in %g s", said, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST)
 
