@@ -67,6 +67,21 @@ def address_problem(url: str, *, allow_private: bool) -> str | None:
     return None
 
 
+async def check_address(url: str) -> None:
+    """Return where every address that a name has now is on the public network: for clients that connect by themselves.
+
+    The name may have another one a moment later: what goes through ``outbound_client`` cannot be misled by that.
+
+    Raises:
+        Forbidden: ``private_address``.
+        OSError: it has no address.
+    """
+    host = httpx.URL(url).host
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    if private := [str(entry[4][0]) for entry in found if not is_public(str(entry[4][0]))]:
+        raise Forbidden(f"{host} ({private[0]}) is not on the public network", code="private_address", hint=_HINT)
+
+
 def outbound_client(
     *,
     allow_private: bool,

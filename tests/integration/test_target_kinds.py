@@ -141,6 +141,21 @@ async def test_a_private_address_is_not_called_unless_that_is_allowed(tmp_path: 
         assert subject.received == []
 
 
+async def test_a_cluster_whose_name_leads_into_the_private_network_is_not_called(tmp_path: Path) -> None:
+    async with SUBJECTS["kserve"](tmp_path) as subject:
+        assert isinstance(subject, Cluster)
+        port = subject.settings["server"].rpartition(":")[2]
+        subject.settings["server"] = f"http://localhost:{port}"
+        subject.private = False
+        target = subject.open()
+        for asked in (target.apply(wanted(1, ALL)), target.observe("prod", "fraud")):
+            with pytest.raises(TargetFailed) as failed:
+                await asked
+            assert (failed.value.code, failed.value.retryable) == ("private_address", False)
+        await target.aclose()
+        assert not subject.api.objects
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert "s3cret" not in repr(context(tmp_path, {}, secrets={"token": "s3cret"}))
 

@@ -23,7 +23,8 @@ from regista.deployer.targets.kserve.options import KServeOptions
 from regista.deployer.targets.kserve.plan import Step, check_turn, matches, observed, plan, ready, rendered, step_of
 from regista.deployer.targets.options import bad_target
 from regista.domain.endpoint.commands import ObservedVariant
-from regista.domain.errors import Reason
+from regista.domain.errors import Forbidden, Reason
+from regista.outbound import check_address
 
 FIELD_MANAGER = "regista"
 _POLL = 0.5
@@ -39,11 +40,13 @@ class ClusterTarget:
         self._name = context.name
         self._options = options
         self._guard = Guard(context.data / "newest")
+        self._checked = None if context.allow_private else options.server
         self._config = _configuration(context, options)
         self._client: AsyncClient | None = None
 
     async def apply(self, wanted: Wanted) -> Applied:
         """Put the InferenceService, in two steps where its champion is not rolled out yet, and wait for the traffic."""
+        await self._check_address()
         await in_thread(self._guard.admit, wanted)
         if not wanted.variants:
             return await self._remove(wanted)
@@ -66,6 +69,7 @@ class ClusterTarget:
 
     async def observe(self, environment: str, endpoint: str) -> tuple[ObservedVariant, ...]:
         """What the status says."""
+        await self._check_address()
         found = await self._get(environment, endpoint)
         return observed(found, self._options.region) if found else ()
 
@@ -73,6 +77,18 @@ class ClusterTarget:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
+
+    async def _check_address(self) -> None:
+        if self._checked is None:
+            return
+        try:
+            await check_address(self._checked)
+        except Forbidden as error:
+            raise TargetFailed(error.detail, code=error.code, hint=error.hint, retryable=False) from error
+        except OSError as error:
+            raise TargetFailed(
+                f"{self._checked} has no address: {error}", code="unreachable", retryable=True
+            ) from error
 
     async def _remove(self, wanted: Wanted) -> Applied:
         current = await self._get(wanted.environment, wanted.endpoint)
