@@ -294,6 +294,23 @@ async def test_deliveries_are_listed_inspected_and_sent_again(client: httpx.Asyn
     assert await deliveries(client, state="dead") == []
 
 
+async def test_what_waits_for_its_next_attempt_is_sent_at_once_to_another_address(tmp_path: Path) -> None:
+    slowly = {**ALLOWED, "webhook_retries": "3600"}
+    async with application(tmp_path, **slowly) as app, client_of(app) as client:
+        await furnish(client, "fraud")
+        async with receiving(always(503)) as broken, receiving() as mended:
+            await subscribe(client, broken, types=["alias.assigned"])
+            await move(client, "fraud", 1)
+
+            async def waits() -> bool:
+                return [one["state"] for one in await deliveries(client)] == ["failed"]
+
+            await until(waits)
+            await client.patch("/v1/subscriptions/one", json={"url": mended.url})
+            [delivered] = await until_settled(client, 1)
+        assert (delivered["state"], len(mended.taken), len(broken.told)) == ("delivered", 1, 1)
+
+
 async def test_a_replay_of_a_part_of_an_atomic_set_tells_which_part_it_is(client: httpx.AsyncClient) -> None:
     why = {"reason": "because"}
     await furnish(client, "fraud", "churn")

@@ -93,6 +93,9 @@ class NotifierEffects:
         if found is None:
             return
         save(connection, found, self._clock())
+        before = known.get(found.id)
+        if before is not None and before.address != found.address and found.active:
+            queue.hasten(connection, found.id, self._clock())
         if found.removed:
             known.pop(found.id, None)
         else:

@@ -155,6 +155,13 @@ def reopen(connection: Connection, subscription: str, positions: Iterable[int], 
     return changed.rowcount
 
 
+def hasten(connection: Connection, subscription: str, now: datetime) -> None:
+    """Let what waits for another attempt have it now: it leads elsewhere."""
+    waits = and_(DELIVERIES.c.subscription == subscription, DELIVERIES.c.state == FAILED)
+    connection.execute(update(DELIVERIES).where(waits).values(due=micros(now)))
+    connection.execute(update(LANES).where(LANES.c.subscription == subscription).values(due=micros(now)))
+
+
 def set_lane(connection: Connection, subscription: str, stream: str) -> None:
     """Make the lane name the first open delivery of its stream; one whose head is being sent is left to its outcome."""
     key = and_(LANES.c.subscription == subscription, LANES.c.stream == stream)
