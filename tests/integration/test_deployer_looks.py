@@ -38,6 +38,22 @@ async def test_what_is_deployed_is_looked_at_when_a_deployer_starts(served: Worl
         await served.reported((change, "edge", "failed"))
 
 
+async def test_what_is_deployed_once_more_is_told_and_looked_at_once_more(served: World) -> None:
+    """``--from`` deploys what was deployed before: what becomes of it this time is no copy of what was told then."""
+    async with served.deployer(OFTEN):
+        change = await served.serve(100)
+        await served.reported((change, "edge", "succeeded"))
+        as_deployed, served.recorder.runs[EDGE] = served.recorder.runs[EDGE], ()
+        await eventually(lambda: len(served.reports()) == 2)
+        served.recorder.runs[EDGE] = as_deployed
+        await eventually(lambda: len(served.reports()) == 3)
+    async with served.deployer(OFTEN, start=served.recorder.given[0].position):
+        await eventually(lambda: len(served.reports()) == 4)
+        served.recorder.runs[EDGE] = ()
+        await eventually(lambda: len(served.reports()) == 5)
+    assert [state for _, _, state in served.reports()[-2:]] == ["succeeded", "failed"]
+
+
 async def test_a_target_that_cannot_be_asked_any_more_is_told_of_once(
     served: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,11 @@ class Action:
         return self.intent.stream, self.intent.target.lower()
 
     @property
+    def run(self) -> int:
+        """What tells it from the same one in another run: an explicit ``--from`` deploys what was deployed before."""
+        return int(self.created * 1_000)
+
+    @property
     def attempt(self) -> tuple[int, Key, int]:
         """What names this attempt, and no other."""
         return self.intent.position, self.key, self.attempts
@@ -170,7 +175,8 @@ def escalate(connection: Connection, before: float) -> list[Action]:
         action = _action(row)
         connection.execute(ACTIONS.update().where(*_same(action)), {"overdue": True})
         why = row.detail or "the target has not answered yet"
-        told = report(action.intent, "failed", (), f"not deployed yet, tried further: {why}", action.attempts, "late")
+        words = f"not deployed yet, tried further: {why}"
+        told = report(action.intent, "failed", (), words, action.attempts, f"late-{action.run}")
         outbox.enqueue(connection, _SENDER, [told])
         found.append(action)
     return found
@@ -231,7 +237,8 @@ def _finish(
     """Write down what became of it, and keep the report of it to be sent."""
     values = {"state": state, "finished": time.time(), "code": code, "detail": detail, "overdue": False}
     connection.execute(ACTIONS.update().where(*_same(action)), values)
-    outbox.enqueue(connection, _SENDER, [report(action.intent, state, observed, detail, action.attempts, state)])
+    told = report(action.intent, state, observed, detail, action.attempts, f"{state}-{action.run}")
+    outbox.enqueue(connection, _SENDER, [told])
 
 
 def _is_under_way(connection: Connection, action: Action) -> bool:

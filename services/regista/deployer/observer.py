@@ -190,7 +190,7 @@ class Observer:
         as_wanted = text == row.applied or _serves(deployed.intent, seen)
         words = "it serves what is wanted again" if as_wanted else "it serves something else than what was deployed"
         state: ReportState = "succeeded" if as_wanted else "failed"
-        told = report(deployed.intent, state, seen, why or words, 1, f"look-{looks}")
+        told = report(deployed.intent, state, seen, why or words, 1, f"look-{looks}-{int(self._clock() * 1_000)}")
         outbox.enqueue(connection, NAME, [told])
         return True
 

@@ -25,7 +25,7 @@ _HASHED: Final = 16
 def report(
     intent: Intent, state: ReportState, observed: Sequence[ObservedVariant], detail: str, attempts: int, what: str
 ) -> Order:
-    """Tell what became of a change on a target. ``what`` tells the reports on one action apart.
+    """Tell what became of a change on a target. ``what`` tells the reports on one action apart, and from those of another run.
 
     What a target says that it serves is told as far as the registry can write it down: the rest is only counted, so
     that what became of the change is told in any case.
