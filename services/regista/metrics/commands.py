@@ -18,7 +18,7 @@ from regista.work.outbox import ORDERS, Order, drop_pending, enqueue
 
 NAME: Final = "experiments"
 NOTHING_TO_DO: Final = frozenset(
-    {"change_outdated", "step_outdated", "expectation_failed", "already_concluded", "no_canary", "retired"}
+    {"change_outdated", "step_outdated", "expectation_failed", "already_concluded", "no_canary", "endpoint_retired"}
 )
 """Somebody else moved on: a later verdict will be about what is served by then."""
 MOST_SAID: Final = 100
