@@ -149,6 +149,11 @@ class Settings(KafkaSettings):
         return self
 
     @property
+    def bearer(self) -> str | None:
+        """The token in clear, as requests carry it; None: they need none."""
+        return None if self.token is None else self.token.get_secret_value()
+
+    @property
     def log_url(self) -> str | None:
         """The PostgreSQL of the log; None: it is a file in the data directory."""
         return None if self.database is None else self.database.get_secret_value()

@@ -51,9 +51,8 @@ class Api(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, from outside in: observation, problems, limits, authentication, switchboard, routes."""
         settings = self.shell.settings
-        token = settings.token.get_secret_value() if settings.token is not None else None
         app: ASGIApp = Switchboard(AsyncExitStackMiddleware(self.router), self._routers)
-        app = Authentication(app, token=token, trusted_hosts=settings.trusted_hosts)
+        app = Authentication(app, token=settings.bearer, trusted_hosts=settings.trusted_hosts)
         app = Limits(app, max_body=settings.max_body, max_head=settings.max_head, uploads=self.shell.uploads)
         return Observation(Problems(app), self.shell.metrics)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from regista.domain.errors import Reason, RegistaError, Unavailable
+from regista.domain.errors import Reason, Unavailable
 from regista.http.parts import Part
 from regista.projections.generations import ViewState
 from regista.projections.projection import Projection, ProjectorState
-from regista.store.log import LogReader
+from regista.store.log import LogReader, newest_known
 from regista.wire.resources import Head, Status, ViewStatus
 
 
@@ -36,10 +36,7 @@ class RegistryCondition:
 
     def log_position(self) -> int:
         """The newest position; 0 while the log cannot be read."""
-        try:
-            return self._log.max_position()
-        except RegistaError:
-            return 0
+        return newest_known(self._log)
 
     def views(self) -> list[ViewStatus]:
         """How the views stand."""

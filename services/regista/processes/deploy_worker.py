@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from regista.deployer.targets import Registry
@@ -13,13 +13,11 @@ from regista.domain.chain import Row
 from regista.domain.errors import Damaged, Unavailable
 from regista.http.parts import Part
 from regista.processes.deploying import clients_outside, make_deployer
+from regista.processes.following import Following
 from regista.processes.measuring import Judging
-from regista.processes.tasks import CANCELLING
 from regista.processes.workers import Worker
-from regista.projections.feed import Feed
 from regista.settings import Settings
-from regista.storage import open_log_reader, open_private, wakeups
-from regista.store.feed import StoreFeed
+from regista.storage import open_private
 from regista.work.consumer import Consumer
 from regista.work.database import Work
 from regista.work.taking import take_together
@@ -38,41 +36,26 @@ class DeployWorker(Worker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._grown: Callable[[], None] = _nothing
-        self._close_feed: Callable[[], Awaitable[None]] = _nothing_to_close
-        self._feed = self._open_feed()
+        self._following = Following(settings, self.open_log)
+        feed = self._following.feed
         private = open_private(settings)
         self._opened.callback(private.close)
         self._work = work = Work.open(settings)
         self._opened.callback(work.close)
-        token = None if settings.token is None else settings.token.get_secret_value()
         clients = clients_outside(settings)
-        self._judging = Judging(settings, work, self._feed, clients, self.metrics.registry, hindering=True)
+        self._judging = Judging(settings, work, feed, clients, self.metrics.registry, hindering=True)
         self._deployer = make_deployer(
             settings,
             work,
-            self._feed,
+            feed,
             clients,
-            registry=lambda: Registry(settings.url, token),
+            registry=lambda: Registry(settings.url, settings.bearer),
             secrets=private,
             metrics=self.metrics.registry,
         )
         self._leaving = asyncio.Event()
         self._app: EventsApp | None = None
         self.metrics.observe(self.end, self.views)
-
-    def _open_feed(self) -> Feed:
-        if self.settings.kafka is not None:
-            from regista.bus.events.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
-
-            topic = KafkaFeed(self.settings)
-            self._close_feed = topic.close
-            return topic
-        log = open_log_reader(self.settings)
-        self._opened.callback(log.close)
-        feed = StoreFeed(log)
-        self._grown = feed.notify
-        return feed
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -86,15 +69,11 @@ class DeployWorker(Worker):
 
     async def start(self) -> None:
         """Check the topics and deploy."""
+        await self._following.start(self._tasks)
         if self.settings.kafka is None:
-            for wakeup in wakeups(self.settings, self._grown):
-                self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
             self._deployer.start(self._tasks)
             self._judging.start(self._tasks)
             return
-        from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
-
-        await check_topics_at_start(self.settings)
         self._deployer.start(self._tasks, following=False)
         self._judging.start(self._tasks, following=False, reading=False)
         self._tasks.start("the events", self._follow_topic())
@@ -106,7 +85,7 @@ class DeployWorker(Worker):
             await self._app.close()
         await self._deployer.close()
         await self._judging.close()
-        await self._close_feed()
+        await self._following.close()
         await self._deployer.release()
         await self._judging.release()
 
@@ -181,11 +160,3 @@ class DeployWorker(Worker):
                 await asyncio.sleep(_AGAIN)
             else:
                 return
-
-
-def _nothing() -> None:
-    """Nobody waits."""
-
-
-async def _nothing_to_close() -> None:
-    """The log is closed by itself."""

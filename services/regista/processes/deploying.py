@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import httpx
-
 from regista.client import AsyncClient
 from regista.deployer.deployer import Deployer, Tempo
 from regista.deployer.gauges import DeploymentGauges
 from regista.deployer.opening import Secrets, Surroundings
 from regista.deployer.runner import Pace
 from regista.deployer.targets import Registry, open_target
+from regista.processes.inside import INSIDE, transport_inside
 from regista.projections.feed import Feed
 from regista.work.database import Work
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from regista.settings import Settings
-
-_INSIDE = "http://127.0.0.1"
-"""What a registry is called by those inside its process: no socket is opened."""
 
 
 def make_deployer(
@@ -61,20 +57,18 @@ def make_deployer(
 
 def clients_inside(settings: Settings, asgi: ASGIApp) -> Callable[[str], AsyncClient]:
     """Clients of the registry that runs in this process."""
-    token = None if settings.token is None else settings.token.get_secret_value()
 
     def client(actor: str) -> AsyncClient:
-        transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
-        return AsyncClient(_INSIDE, token=token, actor=actor, attempts=1, transport=transport)
+        transport = transport_inside(asgi)
+        return AsyncClient(INSIDE, token=settings.bearer, actor=actor, attempts=1, transport=transport)
 
     return client
 
 
 def clients_outside(settings: Settings) -> Callable[[str], AsyncClient]:
     """Clients of the registry that the settings name."""
-    token = None if settings.token is None else settings.token.get_secret_value()
 
     def client(actor: str) -> AsyncClient:
-        return AsyncClient(settings.url, token=token, actor=actor, attempts=1)
+        return AsyncClient(settings.url, token=settings.bearer, actor=actor, attempts=1)
 
     return client

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from regista.domain.chain import Head as LogHead
-from regista.domain.errors import RegistaError
 from regista.http.parts import Part
 from regista.notifier.routes import delivery_routes
+from regista.processes.following import Following
 from regista.processes.notifying import make_notifier, registry_outside
-from regista.processes.tasks import CANCELLING
 from regista.processes.workers import Worker
-from regista.projections.feed import Feed
 from regista.settings import Settings
-from regista.storage import open_log_reader, open_private, wakeups
-from regista.store.feed import StoreFeed
+from regista.storage import open_private
+from regista.store.log import newest_known
 from regista.work.database import Work
 
 
@@ -25,10 +23,8 @@ class NotifyWorker(Worker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._close_feed: Callable[[], Awaitable[None]] = _nothing_to_close
-        self._log = open_log_reader(settings)
-        self._opened.callback(self._log.close)
-        self._store_feed = StoreFeed(self._log)
+        self._log = self.open_log()
+        self._following = Following(settings, lambda: self._log)
         private = open_private(settings)
         self._opened.callback(private.close)
         work = Work.open(settings)
@@ -36,7 +32,7 @@ class NotifyWorker(Worker):
         self._notifier = make_notifier(
             settings,
             work,
-            self._open_feed(),
+            self._following.feed,
             log=self._log,
             private=private,
             registry=registry_outside(settings),
@@ -46,15 +42,6 @@ class NotifyWorker(Worker):
         self.asgi = self.answering(delivery_routes(work, end=self._log.max_position, wake=self._notifier.wake))
         self.metrics.observe(self.end, self.views)
 
-    def _open_feed(self) -> Feed:
-        if self.settings.kafka is None:
-            return self._store_feed
-        from regista.bus.events.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
-
-        topic = KafkaFeed(self.settings)
-        self._close_feed = topic.close
-        return topic
-
     @property
     def parts(self) -> Sequence[Part]:
         """The notifier."""
@@ -62,19 +49,13 @@ class NotifyWorker(Worker):
 
     async def start(self) -> None:
         """Check the topics and notify."""
-        if self.settings.kafka is not None:
-            from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
-
-            await check_topics_at_start(self.settings)
-        else:
-            for wakeup in wakeups(self.settings, self._store_feed.notify):
-                self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
+        await self._following.start(self._tasks)
         self._tasks.start("the notifier", self._notifier.run())
 
     async def stop(self) -> None:
         """End after what is under way."""
         await self._notifier.close()
-        await self._close_feed()
+        await self._following.close()
 
     def log_id(self) -> str:
         """The log's identity."""
@@ -86,11 +67,4 @@ class NotifyWorker(Worker):
 
     def end(self) -> int:
         """The newest position of the log; 0 while it cannot be read."""
-        try:
-            return self._log.max_position()
-        except RegistaError:
-            return 0
-
-
-async def _nothing_to_close() -> None:
-    """The log is closed by itself."""
+        return newest_known(self._log)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 
-from regista.domain.errors import RegistaError
 from regista.notifier.notifier import Configuration, LogHistory, Notifier, Surroundings
 from regista.notifier.registry import HttpRegistry
 from regista.notifier.retention import Retention
 from regista.notifier.schedule import Schedule
 from regista.notifier.sender import Limits
+from regista.processes.inside import INSIDE, transport_inside
+from regista.store.log import newest_known
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from regista.store.log import LogReader
     from regista.store.private import PrivateTable
     from regista.work.database import Work
-
-_INSIDE = "http://127.0.0.1"
-"""What a registry is called by those inside its process: no socket is opened."""
 
 
 def make_notifier(
@@ -56,7 +54,7 @@ def make_notifier(
         history=LogHistory(log),
         registry=HttpRegistry(registry),
         secret=secret,
-        end=_end_of(log),
+        end=partial(newest_known, log),
         start=settings.effects_from,
     )
     return Notifier(around, configuration(settings), metrics, hindering=hindering)
@@ -74,8 +72,7 @@ def configuration(settings: Settings) -> Configuration:
 
 def registry_inside(settings: Settings, asgi: ASGIApp) -> httpx.AsyncClient:
     """A client of the registry that runs in this process."""
-    transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url=_INSIDE, headers=_headers(settings))
+    return httpx.AsyncClient(transport=transport_inside(asgi), base_url=INSIDE, headers=_headers(settings))
 
 
 def registry_outside(settings: Settings) -> httpx.AsyncClient:
@@ -85,14 +82,4 @@ def registry_outside(settings: Settings) -> httpx.AsyncClient:
 
 
 def _headers(settings: Settings) -> dict[str, str]:
-    return {} if settings.token is None else {"Authorization": f"Bearer {settings.token.get_secret_value()}"}
-
-
-def _end_of(log: LogReader) -> Callable[[], int]:
-    def end() -> int:
-        try:
-            return log.max_position()
-        except RegistaError:
-            return 0
-
-    return end
+    return {} if settings.bearer is None else {"Authorization": f"Bearer {settings.bearer}"}

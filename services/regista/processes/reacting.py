@@ -44,7 +44,6 @@ class Reacting:
             Unavailable, Damaged: as ``Work.open``.
         """
         self.url = f"http://127.0.0.1:{settings.port}"
-        token = None if settings.token is None else settings.token.get_secret_value()
 
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             await registry()(scope, receive, send)
@@ -58,7 +57,7 @@ class Reacting:
                 self._work,
                 feed,
                 clients,
-                registry=lambda: Registry(self.url, token),
+                registry=lambda: Registry(self.url, settings.bearer),
                 secrets=private,
                 metrics=metrics,
             )

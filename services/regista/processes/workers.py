@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -29,13 +29,13 @@ from regista.http.condition import view_statuses
 from regista.http.metrics import Metrics
 from regista.http.parts import Part
 from regista.http.status import Readiness, status_routes
+from regista.processes.following import Following
 from regista.processes.process import running, serve_until_signal
 from regista.processes.tasks import CANCELLING, Tasks
-from regista.projections.feed import Feed
 from regista.projections.runner import Projector
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_views, wakeups
-from regista.store.feed import StoreFeed
+from regista.store.log import LogReader, newest_known
 from regista.wire.resources import Head, Status, ViewStatus
 
 _LOOK_EVERY = 1.0
@@ -64,6 +64,12 @@ class Worker(ABC):
         """Its HTTP: how it is, and what else it answers."""
         shell = Shell(self.settings, self.metrics, self._release)
         return create_app(shell, [*routes, status_routes(self, Readiness(self), self.metrics)])
+
+    def open_log(self) -> LogReader:
+        """The log, to be read until the process ends."""
+        log = open_log_reader(self.settings)
+        self._opened.callback(log.close)
+        return log
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -152,8 +158,7 @@ class RelayWorker(Worker):
         super().__init__(settings)
         from regista.processes.kafka_parts import Acknowledging, Publishing  # noqa: PLC0415 - an extra of its own
 
-        self._log = open_log_reader(settings)
-        self._opened.callback(self._log.close)
+        self._log = self.open_log()
         self._acknowledging = Acknowledging(settings, self._log)
         self._publishing = Publishing(settings, self._log, self.metrics, self._acknowledging)
         self.metrics.observe(self.end, self.views)
@@ -189,10 +194,7 @@ class RelayWorker(Worker):
 
     def end(self) -> int:
         """The newest position of the log; 0 while it cannot be read."""
-        try:
-            return self._log.max_position()
-        except RegistaError:
-            return 0
+        return newest_known(self._log)
 
 
 class ProjectWorker(Worker):
@@ -200,44 +202,23 @@ class ProjectWorker(Worker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._grown: Callable[[], None] = _nothing
-        self._close_feed: Callable[[], Awaitable[None]] = _nothing_to_close
-        self._feed = self._open_feed()
+        self._following = Following(settings, self.open_log)
         self._views = open_views(settings)
         self._opened.callback(self._views.close)
-        self._projector = Projector(self._feed, self._views)
+        self._projector = Projector(self._following.feed, self._views)
         self._log_id = ""
         self.metrics.observe(self.end, self.views)
 
-    def _open_feed(self) -> Feed:
-        if self.settings.kafka is not None:
-            from regista.bus.events.feed import KafkaFeed  # noqa: PLC0415 - an extra of its own
-
-            topic = KafkaFeed(self.settings)
-            self._close_feed = topic.close
-            return topic
-        log = open_log_reader(self.settings)
-        self._opened.callback(log.close)
-        feed = StoreFeed(log)
-        self._grown = feed.notify
-        return feed
-
     async def start(self) -> None:
         """Check the topics and project."""
-        if self.settings.kafka is not None:
-            from regista.processes.kafka_parts import check_topics_at_start  # noqa: PLC0415 - an extra of its own
-
-            await check_topics_at_start(self.settings)
-        else:
-            for wakeup in wakeups(self.settings, self._grown):
-                self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
+        await self._following.start(self._tasks)
         self._tasks.start("the projector", self._projector.run())
         self._tasks.start("the look for the log", self._learn(), ends_by=CANCELLING)
 
     async def stop(self) -> None:
         """End the projector after the batch in hand."""
         await self._projector.close()
-        await self._close_feed()
+        await self._following.close()
 
     def log_id(self) -> str:
         """The log that the views are of."""
@@ -247,7 +228,7 @@ class ProjectWorker(Worker):
         """Find out which log it is, and stay."""
         while not self._log_id:
             try:
-                self._log_id = await self._feed.log_id()
+                self._log_id = await self._following.feed.log_id()
             except RegistaError:
                 await asyncio.sleep(_LOOK_EVERY)
         await asyncio.Event().wait()
@@ -338,11 +319,3 @@ async def _log_is_there(settings: Settings) -> None:
             await asyncio.sleep(_LOOK_EVERY)
         else:
             return
-
-
-def _nothing() -> None:
-    """Nobody waits."""
-
-
-async def _nothing_to_close() -> None:
-    """The log is closed by itself."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from regista.domain.chain import Row
-from regista.domain.errors import Damaged, Unavailable
 from regista.projections.feed import Batch, Mark, diverged
 from regista.store.command_sets import command_of
 from regista.store.growth import Growth
-from regista.store.log import LogReader
+from regista.store.log import LogReader, newest_known
 
 _POLL = 1.0
 _STEP = 32
@@ -50,17 +49,11 @@ class StoreFeed:
     async def _is_beyond(self, position: int) -> bool:
         """Whether there is more. However many wait, one asks where the answer is not at hand."""
         if self._store.immediate:
-            return self._max_position() > position
+            return newest_known(self._store) > position
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(asyncio.to_thread(self._max_position))
+            self._looking = asyncio.create_task(asyncio.to_thread(newest_known, self._store))
         # The others go on waiting for it when one gives up.
         return await asyncio.shield(self._looking) > position
-
-    def _max_position(self) -> int:
-        try:
-            return self._store.max_position()
-        except (Unavailable, Damaged):
-            return 0
 
     def _read(self, after: Mark, limit: int) -> Batch:
         rows = self._store.read(max(after.position, 1), limit + 1 if after.position else limit)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from regista.domain.chain import Row
+from regista.domain.errors import RegistaError
 from regista.store.append import Append, CommandFound, OutcomeRow, Taken
 from regista.store.command_sets import CommandSet
 
@@ -78,6 +79,14 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Release every connection and lock. A closed store cannot be used again."""
+
+
+def newest_known(log: LogReader) -> int:
+    """The newest position of a log; 0 while it cannot be read."""
+    try:
+        return log.max_position()
+    except RegistaError:
+        return 0
 
 
 class LogStore(LogReader, Protocol):
