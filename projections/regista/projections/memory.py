@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from regista.domain.chain import Row
 from regista.projections.feed import Batch, Mark, diverged
+from regista.within import set_within
 
 
 class MemoryFeed:
@@ -70,10 +71,5 @@ class MemoryFeed:
 
     async def wait(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - the port's signature
         """As ``Feed.wait``."""
-        if self.end > position:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._grown.wait()
-        except TimeoutError:
-            return
+        if self.end <= position:
+            await set_within(self._grown, timeout)

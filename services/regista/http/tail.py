@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from regista.domain.errors import RegistaError
+from regista.within import set_within
 
 CAPACITY = 10_000
 """Events kept."""
@@ -156,13 +157,8 @@ class Tail:
 
     async def moved(self, position: int, timeout: float) -> None:  # noqa: ASYNC109 - the interval of heartbeats
         """Return when something is behind a position, or following ended, or after ``timeout`` seconds."""
-        if self.position > position or self.failed:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._moved.wait()
-        except TimeoutError:
-            pass
+        if self.position <= position and not self.failed:
+            await set_within(self._moved, timeout)
 
     def wake(self) -> None:
         """Make everybody who waits look again."""

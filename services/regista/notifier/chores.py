@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,6 +23,7 @@ from regista.notifier.engine import Database
 from regista.notifier.ledger import Figures, figures
 from regista.notifier.retention import Retention, forget
 from regista.notifier.tables import EVENTS, SUBSCRIPTIONS
+from regista.within import set_within
 from regista.work.logged import Logged
 
 _POLL = 1.0
@@ -136,12 +136,7 @@ class Chores:
             except Exception:
                 logger.exception("the notifier tries again")
                 failures += 1
-            await self._pause(min(seconds * 2**failures, max(seconds, _LONGEST_BACK_OFF)))
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
+            await set_within(self._closing, min(seconds * 2**failures, max(seconds, _LONGEST_BACK_OFF)))
 
     async def _disable(self) -> None:
         found = await self._database.run(self._gone)
@@ -201,4 +196,4 @@ class Chores:
         begun = perf_counter()
         self.figures = await self._database.run(figures)
         # Of millions that wait, counting takes its time: it is not to take all of the database's.
-        await self._pause(_SPARING * (perf_counter() - begun))
+        await set_within(self._closing, _SPARING * (perf_counter() - begun))

@@ -32,6 +32,7 @@ from regista.notifier.signing import signed
 from regista.notifier.step import Step, step
 from regista.notifier.subscriptions import Subscription
 from regista.notifier.templates import body_of
+from regista.within import set_within
 
 T = TypeVar("T")
 _POLL = 1.0
@@ -122,18 +123,13 @@ class Engine:
             patience = _SOON
             if self._ready():
                 patience = self._patience() if await self._turn() else _AGAIN
-            await self._rest(patience)
+            await set_within(self._woken, patience)
         await self._finish()
 
     def close(self) -> None:
         """Begin nothing more."""
         self._closing = True
         self._woken.set()
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
 
     async def _turn(self) -> bool:
         """Whether the database took it; where not, what ended is kept for the next turn."""

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import timedelta
 from itertools import chain
 
@@ -20,6 +19,7 @@ from regista.domain.events import EVENT_TYPES, EvaluationRecorded, VersionRegist
 from regista.domain.metadata import Code, Dataset, FeatureSet
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
+from regista.within import set_within
 
 COLLECT_EVERY = 3600.0
 """Seconds between two collections."""
@@ -96,10 +96,8 @@ class OrphanCollector:
     async def run(self, leaving: asyncio.Event) -> None:
         """Collect every hour until ``leaving`` is set. What cannot be done now is tried again then."""
         while not leaving.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(COLLECT_EVERY):
-                    await leaving.wait()
-                    return
+            if await set_within(leaving, COLLECT_EVERY):
+                return
             try:
                 await self.collect()
             except RegistaError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -19,6 +18,7 @@ from regista.domain.kinds import KINDS
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
 from regista.store.private import PrivateEntry, PrivateTable
+from regista.within import set_within
 
 COLLECT_EVERY = 600.0
 """Seconds between two looks: no secret outlives its ``expires_at`` by more, as long as the registry runs."""
@@ -48,9 +48,7 @@ class SecretUpkeep:
                 await asyncio.to_thread(self.collect)
             except RegistaError as error:
                 _log.warning("secrets that count no more were not erased: %s", error)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(COLLECT_EVERY):
-                    await leaving.wait()
+            await set_within(leaving, COLLECT_EVERY)
 
     def collect(self) -> int:
         """Look once: how many were erased. Blocks.

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from regista.within import set_within
+
 
 class Growth:
     """Belongs to one event loop. ``poll``: seconds between looks."""
@@ -27,6 +29,4 @@ class Growth:
                     grown = self._grown
                     if await is_there():
                         return
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._poll):
-                            await grown.wait()
+                    await set_within(grown, self._poll)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+
+from regista.within import set_within
 
 
 class Waking:
@@ -30,7 +31,5 @@ class Waking:
     async def wait(self, seconds: float) -> None:
         """Return when somebody called since the last time, after some seconds at the latest."""
         if not self._over:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._woken.wait()
+            await set_within(self._woken, seconds)
             self._woken.clear()

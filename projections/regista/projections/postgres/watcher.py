@@ -10,6 +10,7 @@ import psycopg
 
 from regista.domain.errors import Unavailable
 from regista.projections.postgres.connection import CHANNEL, Connection, connect
+from regista.within import set_within
 
 _AGAIN = 0.5
 """Seconds between two attempts to listen."""
@@ -69,10 +70,8 @@ class PostgresWatcher:
         readable = asyncio.Event()
         loop.add_reader(connection.fileno(), readable.set)
         try:
-            async with asyncio.timeout(timeout):
-                await readable.wait()
-        except TimeoutError:
-            return False
+            if not await set_within(readable, timeout):
+                return False
         finally:
             loop.remove_reader(connection.fileno())
         return self._heard(connection)

@@ -8,12 +8,12 @@ import random
 from collections import defaultdict
 from contextlib import suppress
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
-from regista.bus.clients import raise_if_cancelled, reading, start, stop_quietly
+from regista.bus.clients import raise_if_cancelled, reading
 from regista.bus.commands.records import decode_result, encode_order, key_of
-from regista.bus.connection import client_options
 from regista.bus.faults import in_our_words, translated
+from regista.bus.producer import KeptProducer
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Damaged, TooLarge, Unavailable
@@ -21,6 +21,7 @@ from regista.wire.orders import CommandResult, Order
 
 _LONG_POLL_MS = 500
 _METADATA = 15.0
+_ANSWER_WITHIN = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +31,7 @@ class Channel:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._topics = Topics(settings.kafka_prefix)
-        self._producer: AIOKafkaProducer | None = None
-        self._making = asyncio.Lock()
+        self._producer = KeptProducer(settings, "commands", answer_within=_ANSWER_WITHIN)
         self._heard: dict[TopicPartition, int] = {}
         self._waiting: defaultdict[tuple[str, str], list[asyncio.Future[CommandResult]]] = defaultdict(list)
         self._following: asyncio.Task[None] | None = None
@@ -44,7 +44,7 @@ class Channel:
             Forbidden, Unauthenticated: it does not allow it.
         """
         with translated(self._settings):
-            producer = await self._made()
+            producer = await self._producer.connected()
             async with asyncio.timeout(_METADATA):
                 numbers = await producer.partitions_for(self._topics.results)
             partitions = [TopicPartition(self._topics.results, number) for number in numbers]
@@ -60,8 +60,7 @@ class Channel:
         for futures in self._waiting.values():
             for future in futures:
                 future.cancel()
-        if self._producer is not None:
-            await stop_quietly(self._producer)
+        await self._producer.drop()
 
     def expect(self, order: Order) -> asyncio.Future[CommandResult]:
         """The next result of a command, whichever of its copies it answers. Ask before sending."""
@@ -88,13 +87,13 @@ class Channel:
         value, key = encode_order(order), key_of(order)
         try:
             async with asyncio.timeout(within):
-                producer = await self._made()
+                producer = await self._producer.connected()
                 record = await producer.send_and_wait(self._topics.commands, value, key=key)
         except Exception as error:
             said = in_our_words(self._settings, error)
             if isinstance(said, TooLarge):
                 raise said from error
-            await self._drop()
+            await self._producer.drop()
             if not isinstance(said, Unavailable):
                 raise said from error
             why = f"no answer within {within:g} s" if isinstance(error, TimeoutError) else said.detail
@@ -104,28 +103,6 @@ class Channel:
                 hint="Publish it again with the same command_id: however many copies arrive, it is carried out once.",
             ) from error
         return f"{record.topic}/{record.partition}/{record.offset}"
-
-    async def _made(self) -> AIOKafkaProducer:
-        """The producer, connected."""
-        async with self._making:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **client_options(self._settings, "commands"),
-                    acks="all",
-                    enable_idempotence=True,
-                    request_timeout_ms=10_000,
-                    retry_backoff_ms=50,
-                    max_request_size=int(self._settings.kafka_max_message),
-                )
-                await start(producer)
-                self._producer = producer
-            return self._producer
-
-    async def _drop(self) -> None:
-        """The next order gets a new producer: one that failed may never work again."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await stop_quietly(producer)
 
     async def _follow(self) -> None:
         while True:

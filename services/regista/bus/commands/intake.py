@@ -29,6 +29,7 @@ from regista.domain.errors import RegistaError
 from regista.registrar.service import Registrar, utc_now
 from regista.registrar.taking import Observe, Taker
 from regista.store.log import LogStore
+from regista.within import set_within
 
 State: TypeAlias = Literal["starting", "taking", "waiting", "halted", "stopped"]
 _LOOK = 1.0
@@ -154,7 +155,7 @@ class CommandIntake:
                 except Exception as error:  # noqa: BLE001 - whatever it is, a new consumer is the answer to it
                     failures += 1
                     self._note(in_our_words(self._settings, error))
-                    await self._pause(random.uniform(0.1, 0.6) * min(8, 2**failures))  # noqa: S311 - no secret
+                    await set_within(self._closing, random.uniform(0.1, 0.6) * min(8, 2**failures))  # noqa: S311 - no secret
         finally:
             pruning.cancel()
             await asyncio.wait([pruning])
@@ -206,7 +207,7 @@ class CommandIntake:
             if self._alone and known is not None and len(known) > len(self._queues):
                 return
             await self._look_ahead(consumer)
-            await self._pause(_LOOK)
+            await set_within(self._closing, _LOOK)
 
     async def _look_ahead(self, consumer: AIOKafkaConsumer) -> None:
         """Learn where the partitions end, and whether Kafka answers: a consumer waits for it in silence."""
@@ -257,13 +258,6 @@ class CommandIntake:
         if self._error is None or self._error.code != error.code:
             _log.warning("No commands are taken in: %s %s", error, error.hint or "")
         self._error = error
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
 
 class _Rebalancing(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types

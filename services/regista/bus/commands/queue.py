@@ -28,6 +28,7 @@ from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
 from regista.store.log import LogReader
 from regista.store.lookup import ask
+from regista.within import set_within
 
 LARGEST = 32
 """Most commands that are decided together: deciding them holds the event loop for some milliseconds."""
@@ -108,10 +109,11 @@ class Queue:
                 raise_if_cancelled()
             except IntakeMoved as moved:
                 _log.info("%s; going on from there", moved)
-                await self._pause(random.uniform(0.0, 0.2))  # noqa: S311 - no secret
+                await set_within(self._stopping, random.uniform(0.0, 0.2))  # noqa: S311 - no secret
             except Exception as error:  # noqa: BLE001 - whatever it is, looking again from the store is the answer to it
                 self._note(error)
-                await self._pause(random.uniform(0.5, 1.0) * min(5.0, 0.1 * 2 ** min(self._failures, 10)))  # noqa: S311 - no secret
+                seconds = random.uniform(0.5, 1.0) * min(5.0, 0.1 * 2 ** min(self._failures, 10))  # noqa: S311 - no secret
+                await set_within(self._stopping, seconds)
 
     async def _take_in(self) -> None:
         """Take in from where the store stands, until something goes wrong or it is stopped."""
@@ -180,7 +182,7 @@ class Queue:
         """
         for again in range(_SHRUNK_LOOKS):
             if again:
-                await self._pause(_LOOK)
+                await set_within(self._stopping, _LOOK)
             stored = await ask(self._store, self._store.intake, self._source)
             begin, end = await self._bounds()
             taken = begin if stored is None else max(begin, stored.offset)
@@ -246,13 +248,6 @@ class Queue:
         if self.progress.error is None or self.progress.error.code != error.code:
             _log.warning("%s waits: %s", self._source, error, exc_info=unknown)
         self.progress.error = error
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
 
 
 def _delivery(record: Any) -> Delivery:  # noqa: ANN401 - aiokafka has no types

@@ -13,15 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer
-
-from regista.bus.clients import start, stop_quietly
 from regista.bus.commands.dead_letters import dead_letter
 from regista.bus.commands.records import answering, source_name
-from regista.bus.connection import client_options
 from regista.bus.events.envelope import Consumed
 from regista.bus.faults import translated
 from regista.bus.metrics.records import decode_report
+from regista.bus.producer import KeptProducer
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Internal, RegistaError
@@ -70,7 +67,7 @@ class ReportIntake:
         self._settings = settings
         self._add = add
         self._check = check
-        self._producer: AIOKafkaProducer | None = None
+        self._producer = KeptProducer(settings, "metrics")
         self._letters = Topics(settings.kafka_prefix).dead_letters
         self.counts = IntakeCounts()
 
@@ -105,9 +102,7 @@ class ReportIntake:
 
     async def close(self) -> None:
         """Disconnect."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await stop_quietly(producer)
+        await self._producer.drop()
 
     def _letter(self, record: Placed, error: RegistaError) -> Outgoing:
         about = answering(source_name(record.topic, record.partition), record.offset, None)
@@ -118,7 +113,7 @@ class ReportIntake:
         try:
             with translated(self._settings):
                 async with asyncio.timeout(WITHIN):
-                    producer = await self._made()
+                    producer = await self._producer.connected()
                     sent = [
                         await producer.send(self._letters, letter.value, key=letter.key, headers=list(letter.headers))
                         for letter in letters
@@ -127,16 +122,3 @@ class ReportIntake:
         except BaseException:
             await self.close()
             raise
-
-    async def _made(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **client_options(self._settings, "metrics"),
-                acks="all",
-                enable_idempotence=True,
-                request_timeout_ms=5_000,
-                max_request_size=int(self._settings.kafka_max_message),
-            )
-            await start(producer)
-            self._producer = producer
-        return self._producer

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from aiokafka import AIOKafkaProducer
-
-from regista.bus.clients import start, stop_quietly
-from regista.bus.connection import client_options
 from regista.bus.faults import in_our_words
 from regista.bus.metrics.records import encode_report, key_of
+from regista.bus.producer import KeptProducer
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Unavailable
@@ -27,8 +24,7 @@ class ReportPublisher:
         self._settings = settings
         self._topic = Topics(settings.kafka_prefix).metrics
         self._within = within
-        self._producer: AIOKafkaProducer | None = None
-        self._making = asyncio.Lock()
+        self._producer = KeptProducer(settings, "metrics")
 
     async def publish(self, reports: Sequence[InferenceReport]) -> None:
         """Send reports. Once it returns, the brokers keep all of them; each counts once, however often it is sent.
@@ -41,7 +37,7 @@ class ReportPublisher:
         records = [(encode_report(report), key_of(report)) for report in reports]
         try:
             async with asyncio.timeout(self._within):
-                producer = await self._made()
+                producer = await self._producer.connected()
                 await asyncio.gather(*[await producer.send(self._topic, value, key=key) for value, key in records])
         except Exception as error:
             await self.close()
@@ -57,21 +53,4 @@ class ReportPublisher:
 
     async def close(self) -> None:
         """Disconnect; the next report connects anew."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await stop_quietly(producer)
-
-    async def _made(self) -> AIOKafkaProducer:
-        async with self._making:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **client_options(self._settings, "metrics"),
-                    acks="all",
-                    enable_idempotence=True,
-                    request_timeout_ms=5_000,
-                    retry_backoff_ms=50,
-                    max_request_size=int(self._settings.kafka_max_message),
-                )
-                await start(producer)
-                self._producer = producer
-            return self._producer
+        await self._producer.drop()

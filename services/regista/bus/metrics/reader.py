@@ -14,6 +14,7 @@ from regista.bus.faults import in_our_words
 from regista.bus.metrics.intake import ReportIntake
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
+from regista.within import set_within
 
 _FETCHED = 500
 _LONG_POLL_MS = 500
@@ -64,7 +65,7 @@ class ReportReader:
                 self._trouble, self._state = error, "waiting"
                 failures = min(failures + 1, 6)
             if not self._leaving.is_set():
-                await self._pause(random.uniform(0.1, 0.3) * 2**failures)  # noqa: S311 - no secret
+                await set_within(self._leaving, random.uniform(0.1, 0.3) * 2**failures)  # noqa: S311 - no secret
         self._state = "stopped"
         await self._intake.close()
 
@@ -109,10 +110,3 @@ class ReportReader:
             await consumer.commit({partition: offset})  # type: ignore[attr-defined]  # aiokafka has no types
         except Exception as error:  # noqa: BLE001 - as above
             _log.debug("What was counted is not acknowledged: %r", error)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._leaving.wait()
-        except TimeoutError:
-            return

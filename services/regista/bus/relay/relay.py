@@ -37,6 +37,7 @@ from regista.bus.topics.administration import create_topics, ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import advance_over
 from regista.domain.errors import Damaged, Refused, RegistaError, Unavailable
+from regista.within import set_within
 
 State: TypeAlias = Literal["starting", "leading", "waiting", "halted", "stopped"]
 LARGEST = 2000
@@ -138,7 +139,8 @@ class Relay:
                     if self._gave_up(error):
                         await self._stay(error)
                         continue
-                await self._pause(random.uniform(0.1, 0.6) * min(8, 2 ** max(0, self._failures - 1)))  # noqa: S311 - no secret
+                seconds = random.uniform(0.1, 0.6) * min(8, 2 ** max(0, self._failures - 1))  # noqa: S311 - no secret
+                await set_within(self._closing, seconds)
         finally:
             await self._give_up_the_lead()
 
@@ -154,7 +156,7 @@ class Relay:
             if await self._is_another_log():
                 self._set("starting")
                 return
-            await self._pause(_IDLE)
+            await set_within(self._closing, _IDLE)
 
     async def _is_another_log(self) -> bool:
         try:
@@ -331,7 +333,7 @@ class Relay:
                 if position != seen or self._state.newest <= position:
                     seen, since = position, clock()
                     self._state = replace(self._state, position=position)
-                await self._pause(_LOOK)
+                await set_within(self._closing, _LOOK)
         self._fenced = False
 
     async def _watch(self) -> None:
@@ -342,15 +344,7 @@ class Relay:
             except RegistaError:
                 newest = self._state.newest  # reading the next batch says what is wrong with the store
             self._state = replace(self._state, newest=max(newest, self._state.position))
-            await self._pause(_LOOK)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless it is closed."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return
+            await set_within(self._closing, _LOOK)
 
     def _set(self, state: State, error: RegistaError | None = None) -> None:
         if error is not None and error.code != self._state.code:
