@@ -64,9 +64,12 @@ if TYPE_CHECKING:
 
 SNAPSHOTS_FILE = "snapshots.db"
 VIEWS_WITHIN = 1.0
-"""Seconds that the start waits for the views."""
-EFFECTS_WITHIN = 1.0
-"""Seconds that the start waits for those who follow events with effects, where another process works instead."""
+"""Seconds that the start waits for the views of a long log, or of another process."""
+FEW = 5_000
+FEW_WITHIN = 10.0
+"""Seconds that it waits for its own views of so few events: that takes so long only where the disk is busy."""
+EFFECTS_WITHIN = 10.0
+"""Seconds that it waits for those who follow events with effects, as long as nobody ever did."""
 
 
 class _StoredArtifacts:
@@ -104,6 +107,7 @@ class Application:
 
     def __init__(self, settings: Settings, *, alone: bool = True) -> None:
         self.settings = settings
+        self._alone = alone
         self.metrics = Metrics()
         self._tasks = Tasks()
         self._leaving = asyncio.Event()
@@ -234,8 +238,7 @@ class Application:
         self._tasks.start("the upkeep of secrets", self._upkeep.run(self._leaving))
         for wakeup in wakeups(self.settings, self._grown):
             self._tasks.start("the wake-up by the database", wakeup, ends_by=CANCELLING)
-        # A registry of moderate size answers from its first request on; a large rebuild is not waited for.
-        await self._projection.wait_for(self._store.max_position(), VIEWS_WITHIN)
+        await self._views_there()
         if self._reacting is not None:
             await self._reacting.begun(EFFECTS_WITHIN)
         return self
@@ -258,6 +261,14 @@ class Application:
             await self._tasks.ended()
             if self._reacting is not None:
                 await self._reacting.release()
+
+    async def _views_there(self) -> None:
+        """A registry of moderate size answers from its first request on; a large rebuild is not waited for."""
+        end, clock = self._store.max_position(), asyncio.get_running_loop().time
+        until = clock() + (FEW_WITHIN if self._alone and end <= FEW else 0.0)
+        while not await self._projection.wait_for(end, VIEWS_WITHIN):
+            if clock() >= until or self._projection.status().error is not None:
+                return
 
     def listens(self, url: str) -> None:
         """It is reached there: targets fetch artifacts from it."""

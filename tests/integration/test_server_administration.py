@@ -12,7 +12,11 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.payloads import version_body
-from tests.support.server import app_client, running_server
+from tests.support.server import app_client, client_of, running_server
+
+from regista import server
+from regista.server import Application
+from regista.settings import Settings
 
 NDJSON = "application/x-ndjson"
 
@@ -48,6 +52,14 @@ async def test_status_says_how_far_log_and_views_are(client: httpx.AsyncClient) 
     assert status["writes"] == "ok"
     assert {view["name"] for view in status["views"]} >= {"models", "versions", "events"}
     assert {(view["position"], view["lag"], view["state"]) for view in status["views"]} == {(position, 0, "live")}
+
+
+async def test_a_new_registry_answers_from_its_first_request_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "VIEWS_WITHIN", 0.001)  # which is over long before the disk has made the views
+    async with Application(Settings(data=tmp_path)) as running, client_of(running) as client:
+        assert (await client.get("/v1/models/fraud")).status_code == 404
 
 
 async def test_ready_means_that_writes_and_fresh_reads_work(client: httpx.AsyncClient) -> None:

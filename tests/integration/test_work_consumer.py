@@ -56,6 +56,18 @@ async def test_what_was_before_the_first_start_is_known_and_has_no_effects(work_
     assert await followed(work_place, log) == {1: "known", 2: "known", 3: "taken"}
 
 
+async def test_where_effects_begin_is_known_as_soon_as_anybody_has_begun(work_place: WorkPlace) -> None:
+    log = ScriptedLog()
+    with closing(open_work(work_place)) as work, closing(open_work(work_place)) as other:
+        standing_by = Consumer(other, Notes(), log.feed)
+        known = asyncio.create_task(standing_by.begun(log.log_id))
+        assert not await standing_by.taking.knows(log.log_id)
+        async with following(work, log.feed):
+            await asyncio.wait_for(known, 10)
+            assert not await standing_by.taking.knows("another log")
+        assert not standing_by.claimed.is_set()
+
+
 async def test_a_crash_during_the_first_fold_changes_nothing_of_where_effects_begin(work_place: WorkPlace) -> None:
     log = ScriptedLog()
     for _ in range(3):

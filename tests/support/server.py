@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from http.client import SERVICE_UNAVAILABLE
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
@@ -45,6 +46,7 @@ async def app_client(data: Path, **given: object) -> AsyncIterator[httpx.AsyncCl
 async def application(data: Path, **given: object) -> AsyncIterator[Application]:
     """The registry itself, in this process."""
     async with Application(Settings.model_validate({"data": data, **given})) as running:
+        await _views_there(running)
         yield running
 
 
@@ -55,6 +57,14 @@ async def client_of(running: Application, actor: str = "tester") -> AsyncIterato
     headers = {"Regista-Actor": actor}
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
         yield client
+
+
+async def _views_there(running: Application) -> None:
+    """Return when its views answer. A start waits for them for a while only: until then a read may be answered with 503."""
+    deadline = monotonic() + START_WITHIN
+    async with client_of(running) as client:
+        while (answer := await client.get("/v1/models?limit=1&min_position=1")).status_code == SERVICE_UNAVAILABLE:
+            assert monotonic() < deadline, answer.text
 
 
 class RunningServer:

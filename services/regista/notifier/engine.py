@@ -172,8 +172,8 @@ class Engine:
         now: datetime,
         connection: Connection,
     ) -> Step:
-        queue.lock(connection)
         self._check(connection)
+        queue.lock(connection)
         if not self._resumed:
             queue.resume(connection, in_hand)
         return step(connection, outcomes, looks, self._room.copy(), now)

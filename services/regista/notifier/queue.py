@@ -98,7 +98,8 @@ class Outcome:
 def lock(connection: Connection) -> None:
     """Let nobody else change the queue until the transaction ends. SQLite's transactions are alone anyway.
 
-    Whoever removes a lane must see every delivery that is being added to it.
+    Whoever removes a lane must see every delivery that is being added to it. A transaction that checks who works does
+    so first: what follows the log holds its cursor when it comes here, and two orders would wait for each other.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from regista.deployer.targets import Registry
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from regista.settings import Settings
     from regista.store.log import LogReader
     from regista.store.private import PrivateTable
+
+logger = logging.getLogger("regista.work")
 
 
 class Reacting:
@@ -43,6 +45,7 @@ class Reacting:
         Raises:
             Unavailable, Damaged: as ``Work.open``.
         """
+        self._log = log
         self.url = f"http://127.0.0.1:{settings.port}"
 
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,12 +96,14 @@ class Reacting:
     async def begun(self, within: float) -> None:
         """Return when it is known from where on events have effects, after so many seconds at the latest.
 
-        What is written to a new registry before that would have none. Where another process works, that is known.
+        What is written to a new registry before that would have none.
         """
-        claimed = (consumer.claimed.wait() for consumer in (*self._deployer.consumers, self.notifier.consumer))
-        with suppress(TimeoutError):
+        consumers, log_id = (*self._deployer.consumers, self.notifier.consumer), self._log.log_id
+        try:
             async with asyncio.timeout(within):
-                await asyncio.gather(*claimed)
+                await asyncio.gather(*(consumer.begun(log_id) for consumer in consumers))
+        except TimeoutError:
+            logger.warning("the work database is not ready after %g s: what is written now may have no effects", within)
 
     async def close(self) -> None:
         """End everything; what is under way is finished, while the registry still answers."""

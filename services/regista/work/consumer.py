@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ POLL: Final = 1.0
 BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 15.0
 BATCH: Final = 500
+_LOOK_EVERY: Final = 0.05
 logger = logging.getLogger("regista.work")
 
 
@@ -86,6 +88,19 @@ class Consumer:
             raise
         if self._pause.is_over:
             await self._leave()
+
+    async def begun(self, log_id: str) -> None:
+        """Return when it is known from where on events of a log have effects.
+
+        This one works then, or another one does or did: what is written from now on is taken.
+        """
+        while not self.claimed.is_set():
+            with suppress(Unavailable):  # the claim needs the same database
+                if await self.taking.knows(log_id):
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self.claimed.wait()
 
     async def close(self) -> None:
         """End ``run`` after the batch in hand; after ``catch_up`` let another one work."""

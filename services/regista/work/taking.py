@@ -123,6 +123,15 @@ class Taking:
         self._cursor = None
         self._cursor = await self._work.run(lambda connection: self._claim(connection, log_id, newest, start))
 
+    async def knows(self, log_id: str) -> bool:
+        """Whether it stands in the database from where on events of a log have effects, whoever wrote it there.
+
+        Raises:
+            Unavailable: ``work_unavailable``.
+        """
+        there = await self._work.run(lambda connection: _read(connection, self.name))
+        return there is not None and there.log_id == log_id
+
     async def begin_anew(self, log_id: str, newest: int, why: str) -> None:
         """Forget what is known, and know the log anew, without effects up to ``newest``.
 
