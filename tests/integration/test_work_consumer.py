@@ -14,11 +14,13 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, text
 from sqlalchemy.schema import CreateTable
 from tests.support.working import Notes, ScriptedLog, WorkPlace, eventually, noted, open_work
 
+from regista.domain import events as e
 from regista.domain.chain import Row
 from regista.domain.errors import Damaged
 from regista.projections.feed import START, Feed
 from regista.work.consumer import Consumer, Overtaken, Taking
 from regista.work.database import Component, Work
+from regista.work.reached import position_of
 from regista.work.tables import CONSUMERS
 
 
@@ -229,6 +231,65 @@ async def test_a_copy_that_lags_behind_is_waited_for(work_place: WorkPlace) -> N
             log.alias()
             await caught_up(consumer, 4)
         assert await noted(work) == dict.fromkeys((1, 2, 3, 4), "taken")
+
+
+def _stored(connection: Connection) -> int:
+    return position_of(connection, "notes")
+
+
+async def test_what_concerns_nobody_is_passed_over_unread_and_written_down_behind_it(work_place: WorkPlace) -> None:
+    log = ScriptedLog()
+    with closing(open_work(work_place)) as work:
+        effects = Notes()
+        effects.looks_at = frozenset({e.AliasAssigned.TYPE})
+        async with following(work, log.feed, effects) as consumer:
+            await caught_up(consumer, 0)
+            log.position += 1
+            log.feed.append(Row(log.position, "model/other", 1, e.AliasRemoved.TYPE, b"nothing that can be read"))
+            await caught_up(consumer, 1)
+            while await work.run(_stored) < 1:  # noqa: ASYNC110 - the database is looked at, it tells nobody
+                await asyncio.sleep(0.01)
+            assert (await noted(work), effects.woken) == ({}, 0)
+            log.alias()
+            log.append("model/fraud", e.AliasAssigned("fraud", "champion", "1.0.0", 1, "sha256:" + "0" * 64, None))
+            await caught_up(consumer, 3)
+            assert (await work.run(_stored), effects.woken) == (3, 1)
+
+
+async def test_many_events_that_concern_nobody_cost_few_transactions(work_place: WorkPlace) -> None:
+    log = ScriptedLog()
+    with closing(open_work(work_place)) as work:
+        effects = Notes()
+        effects.looks_at = frozenset()
+        taking = Taking(work, effects)
+        await taking.claim(log.log_id, 0)
+        for _ in range(3):
+            log.alias()
+            assert taking.pass_over(log.feed.rows)
+        assert (taking.mark.position, taking.is_ahead, await work.run(_stored)) == (3, True, 0)
+        await taking.store_mark()
+        assert (taking.mark.position, taking.is_ahead, await work.run(_stored)) == (3, False, 3)
+        log.alias()
+        assert taking.pass_over(log.feed.rows)
+        effects.looks_at = None
+        await taking.claim(log.log_id, 4)  # a crash: what was passed over and not written down comes once more
+        assert (taking.mark.position, taking.pass_over(log.feed.rows)) == (3, False)
+
+
+async def test_one_that_was_replaced_while_it_passed_over_events_stands_by(work_place: WorkPlace) -> None:
+    log = ScriptedLog()
+    with closing(open_work(work_place)) as work, closing(open_work(work_place)) as other:
+        effects = Notes()
+        effects.looks_at = frozenset()
+        zombie, successor = Taking(work, effects), Taking(other, Notes())
+        await zombie.claim(log.log_id, 0)
+        log.alias()
+        assert zombie.pass_over(log.feed.rows)
+        await successor.claim(log.log_id, 0)
+        await successor.take(log.feed.rows)
+        with pytest.raises(Overtaken):
+            await zombie.store_mark()
+        assert await work.run(_stored) == 1
 
 
 async def test_from_is_an_explicit_act_that_counts_once(work_place: WorkPlace) -> None:

@@ -94,7 +94,11 @@ class Notes:
 
     def __init__(self) -> None:
         self.woken = 0
+        self.looks_at: frozenset[str] | None = None
         self.fails_at = 0
+
+    def types(self, _: Connection) -> frozenset[str] | None:
+        return self.looks_at
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         self._write(connection, events, "known")

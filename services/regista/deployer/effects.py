@@ -21,6 +21,7 @@ _TELLING: Final = (
     e.TargetChanged, e.TargetRemoved,
 )  # fmt: skip
 """Events that say something new of endpoints and targets: reports are many more."""
+_TYPES: Final = frozenset(event.TYPE for event in _TELLING)
 _CHANGING: Final = (
     e.EndpointUpdated, e.TrafficChanged, e.EndpointRolledBack, e.EndpointRetired, e.TargetChanged,
 )  # fmt: skip
@@ -34,6 +35,10 @@ class Deployments:
 
     def __init__(self, recorded: Callable[[], None]) -> None:
         self._recorded = recorded
+
+    def types(self, _: Connection) -> frozenset[str]:
+        """What says something new of endpoints and targets."""
+        return _TYPES
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know endpoints and targets. What a change says that was imported replaces what was still to be done."""

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Column, Connection, Index, MetaData, Table, Text, select
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from regista.deployer.following import Follower, moved, of_endpoint
+from regista.deployer.following import MOVING, Follower, moved, of_endpoint
 from regista.deployer.reports import printable
 from regista.domain import events as e
 from regista.work import outbox
@@ -27,6 +27,9 @@ NOTHING_TO_DO: Final = frozenset(
     {"already_served", "nothing_to_follow", "follow_outdated", "not_following", "endpoint_retired", "unknown_endpoint"}
 )
 """Answers that need nothing more: it is served, or something newer is followed by its own event."""
+_FOLLOWING: Final = (e.EndpointCreated, e.EndpointUpdated, e.EndpointRetired)
+_ALONE: Final = frozenset(event.TYPE for event in _FOLLOWING)
+_TYPES: Final = _ALONE | {event.TYPE for event in (e.EndpointRolledBack, *MOVING)}
 _FOLLOWERS: Final = Table(
     "followers",
     MetaData(),
@@ -37,6 +40,7 @@ _FOLLOWERS: Final = Table(
     Column("followed", Text),
 )
 _BY_MODEL: Final = Index("followers_model", _FOLLOWERS.c.model)
+_ANY: Final = select(_FOLLOWERS.c.stream).where(_FOLLOWERS.c.followed.is_not(None)).limit(1)
 FOLLOWER: Final = Component("follower", ((CreateTable(_FOLLOWERS), CreateIndex(_BY_MODEL)),))
 
 
@@ -50,6 +54,10 @@ class Followers:
         self._recorded = recorded
         self._command = ("", "")
         self._restored: set[str] = set()
+
+    def types(self, connection: Connection) -> frozenset[str]:
+        """What says who follows; and, where somebody does, what moves that can be followed."""
+        return _ALONE if connection.execute(_ANY).first() is None else _TYPES
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know which endpoint follows what."""
@@ -93,7 +101,7 @@ class Followers:
 
 
 def _known(connection: Connection, logged: Logged) -> tuple[Follower | None, bool]:
-    if not isinstance(logged.event, (e.EndpointCreated, e.EndpointUpdated, e.EndpointRetired)):
+    if not isinstance(logged.event, _FOLLOWING):
         return None, False
     mine = _FOLLOWERS.c.stream == logged.stream
     found = connection.execute(select(_FOLLOWERS).where(mine)).first()

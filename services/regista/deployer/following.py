@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from regista.domain import events as e
 from regista.domain.references import DEFAULT_STAGES
 from regista.work.logged import Logged
+
+MOVING: Final = (e.VersionPromoted, e.VersionRolledBack, e.VersionArchived, e.AliasAssigned)
+"""Events since which a stage or an alias may name another version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,10 @@ class Experiments(Counting):
         self._tidied = self._figured = float("-inf")
         self.figures: tuple[VariantFigures, ...] = ()
 
+    def types(self, _: Connection) -> frozenset[str]:
+        """What says something of endpoints, changes, or verdicts."""
+        return known.TYPES
+
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know events, and do nothing about them."""
         for logged in events:

@@ -189,3 +189,5 @@ _HANDLERS: Final[Mapping[type[Any], Callable[[Connection, Logged, Any, bool], No
     e.DeploymentReported: _reported,
     e.ExperimentConcluded: _concluded,
 }
+TYPES: Final = frozenset(event.TYPE for event in _HANDLERS)
+"""The events that are looked at."""

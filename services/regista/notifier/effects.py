@@ -14,7 +14,7 @@ from regista.notifier.clock import Clock, utc_now
 from regista.notifier.cloudevents import document, encode
 from regista.notifier.filters import Facts, facts_of
 from regista.notifier.queue import Occurred, Queued
-from regista.notifier.reading import changed, is_of_subscription
+from regista.notifier.reading import TYPES, changed, is_of_subscription
 from regista.notifier.signing import message_id
 from regista.notifier.subscriptions import Subscription, load, save
 from regista.notifier.tables import METADATA
@@ -43,6 +43,7 @@ class NotifierEffects:
     def __init__(self, woken: Callable[[Collection[str] | None], None], clock: Clock = utc_now) -> None:
         self._woken = woken
         self._clock = clock
+        self._news = False
 
     @property
     def name(self) -> str:
@@ -53,6 +54,10 @@ class NotifierEffects:
     def component(self) -> Component:
         """The tables."""
         return COMPONENT
+
+    def types(self, connection: Connection) -> frozenset[str] | None:
+        """Each, as long as somebody is to be told."""
+        return None if load(connection) else TYPES
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know the subscriptions; tell nobody."""
@@ -76,11 +81,15 @@ class NotifierEffects:
                 queue.enqueue(connection, queued, self._clock())
                 queued = []
                 self._know(connection, known, event)
+                self._news = True
         queue.enqueue(connection, queued, self._clock())
+        self._news = self._news or bool(queued)
 
     def taken(self) -> None:
-        """Something was queued."""
-        self._woken(None)
+        """Wake the sender, where there is something to send."""
+        if self._news:
+            self._news = False
+            self._woken(None)
 
     def reset(self, connection: Connection) -> None:
         """Forget subscriptions and deliveries: their positions may be those of other events from now on."""

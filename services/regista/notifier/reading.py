@@ -12,6 +12,8 @@ from regista.notifier.subscriptions import Secret, Subscription
 from regista.work.logged import Logged
 
 _STREAM = "subscription/"
+TYPES = frozenset(event.TYPE for event in (SubscriptionCreated, SubscriptionChanged, SubscriptionRemoved))
+"""The events that say something of subscriptions."""
 
 
 def is_of_subscription(event: Logged) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final, Literal, TypeAlias
 
 from regista.domain.errors import Damaged, RegistaError, Unavailable
@@ -18,6 +19,8 @@ __all__ = ["Consumer", "ConsumerStatus", "Effects", "Overtaken", "Taking"]
 
 State: TypeAlias = Literal["standing by", "catching up", "following", "waiting", "stopped"]
 POLL: Final = 1.0
+TELL_EVERY: Final = 0.25
+"""Seconds between two writes of how far events were passed over which concern nobody."""
 BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 15.0
 BATCH: Final = 500
@@ -54,6 +57,7 @@ class Consumer:
         self._log_id = ""
         self._trouble: Exception | None = None
         self._failures = 0
+        self._told_at = monotonic()
         self._runs = False
         self.claimed = asyncio.Event()
         """Set once it has worked at all: from where on events have effects is known then."""
@@ -68,8 +72,9 @@ class Consumer:
         self._runs = True
         try:
             while not self._pause.is_over:
-                if await self._attempt() is False:
-                    await self._pause.until(self._feed.wait(self.taking.mark.position, POLL))
+                if await self._attempt(TELL_EVERY) is False:
+                    longest = TELL_EVERY if self.taking.is_ahead else POLL
+                    await self._pause.until(self._feed.wait(self.taking.mark.position, longest))
         finally:
             self._runs = False
             await self._leave()
@@ -81,7 +86,7 @@ class Consumer:
             asyncio.CancelledError: nothing is held then.
         """
         try:
-            while not self._pause.is_over and await self._attempt() is not False:
+            while not self._pause.is_over and await self._attempt(0.0) is not False:
                 pass
         except BaseException:
             await self._leave()
@@ -121,12 +126,12 @@ class Consumer:
             hint,
         )
 
-    async def _attempt(self) -> bool | None:
+    async def _attempt(self, tell_every: float) -> bool | None:
         """Whether there was something to take; None when it went wrong, or when it is over."""
         try:
             if not self.taking.is_claimed:
                 await self._claim()
-            moved = None if self._pause.is_over else await self._step()
+            moved = None if self._pause.is_over else await self._step(tell_every)
         except Exception as error:  # noqa: BLE001 - a defect too: whoever asks is told, and it is tried again
             await self._fail(error)
             return None
@@ -146,7 +151,7 @@ class Consumer:
         await self.taking.claim(self._log_id, await self._feed.newest(), self._start)
         self.claimed.set()
 
-    async def _step(self) -> bool:
+    async def _step(self, tell_every: float) -> bool:
         """Whether there was something to take."""
         try:
             batch = await self._feed.read(self.taking.mark, BATCH)
@@ -155,14 +160,17 @@ class Consumer:
                 raise
             await self.taking.begin_anew(self._log_id, await self._feed.newest(), "diverged")
             return True
-        if not batch.rows:
-            return False
         try:
-            await self.taking.take(batch.rows)
+            if batch.rows and not self.taking.pass_over(batch.rows):
+                await self.taking.take(batch.rows)
+                self._told_at = monotonic()
+            elif self.taking.is_ahead and monotonic() - self._told_at >= tell_every:
+                await self.taking.store_mark()
+                self._told_at = monotonic()
         except (Overtaken, Unavailable):
             self.taking.release()  # whether a commit came through is known only to the database
             raise
-        return True
+        return bool(batch.rows)
 
     async def _is_replaced(self, error: Damaged) -> bool:
         """Whether the remembered row is gone for good, and not only in a copy that lags behind."""

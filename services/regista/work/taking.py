@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, select
 
-from regista.domain.chain import Row, event_hash
+from regista.domain.chain import Row
 from regista.domain.errors import RegistaError
 from regista.domain.identifiers import new_id
 from regista.projections.feed import START, Mark
@@ -45,6 +45,9 @@ class Effects(Protocol):
     def component(self) -> Component:
         """Its tables."""
 
+    def types(self, connection: Connection) -> frozenset[str] | None:
+        """The types of event that it looks at, as of what it knows; None: all. Rows among which there is none are passed over."""
+
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know what the events say, and cause nothing: what was before the first start, and what was imported."""
 
@@ -69,11 +72,19 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """``write`` belongs into a transaction and says whether it had effects; ``committed`` is told so after it."""
+class Written:
+    """Whether a step had effects, and the types that are looked at behind it."""
 
-    write: Callable[[Connection], bool]
-    committed: Callable[[bool], None]
+    is_loud: bool
+    types: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``write`` belongs into a transaction; ``committed`` is told what came of it, after that."""
+
+    write: Callable[[Connection], Written]
+    committed: Callable[[Written], None]
 
 
 class Taking:
@@ -83,6 +94,8 @@ class Taking:
         self._work = work
         self._effects = effects
         self._cursor: Cursor | None = None
+        self._passed: Mark | None = None
+        self._types: frozenset[str] | None = None
         work.migrate(effects.component)
 
     @property
@@ -92,8 +105,10 @@ class Taking:
 
     @property
     def mark(self) -> Mark:
-        """The last row taken."""
-        return START if self._cursor is None else self._cursor.mark
+        """The last row taken or passed over."""
+        if self._cursor is None:
+            return START
+        return self._passed or self._cursor.mark
 
     @property
     def effects_from(self) -> int:
@@ -120,8 +135,10 @@ class Taking:
         Raises:
             Unavailable: ``work_unavailable``.
         """
-        self._cursor = None
-        self._cursor = await self._work.run(lambda connection: self._claim(connection, log_id, newest, start))
+        self.release()
+        self._cursor, self._types = await self._work.run(
+            lambda connection: (self._claim(connection, log_id, newest, start), self._effects.types(connection))
+        )
 
     async def knows(self, log_id: str) -> bool:
         """Whether it stands in the database from where on events of a log have effects, whoever wrote it there.
@@ -140,11 +157,11 @@ class Taking:
             Overtaken: another one works by now.
         """
 
-        def begin(connection: Connection) -> Cursor:
+        def begin(connection: Connection) -> tuple[Cursor, frozenset[str] | None]:
             self.check(connection)
-            return self._begin(connection, log_id, newest + 1, why)
+            return self._begin(connection, log_id, newest + 1, why), self._effects.types(connection)
 
-        self._cursor = await self._work.run(begin)
+        (self._cursor, self._types), self._passed = await self._work.run(begin), None
 
     async def renew(self, rows: Sequence[Row]) -> None:
         """Learn whether these rows were taken, where the answer to that was lost. Nobody is replaced by it.
@@ -154,16 +171,16 @@ class Taking:
             Unavailable: ``work_unavailable``.
         """
         cursor = self._cursor
-        there = await self._work.run(lambda connection: _read(connection, self.name))
+        there, types = await self._work.run(lambda c: (_read(c, self.name), self._effects.types(c)))
         if cursor is None or there is None or replace(there, mark=cursor.mark) != cursor:
             raise _overtaken(self.name)
         if there.mark not in (cursor.mark, *map(Mark.of, rows[-1:])):
             raise _overtaken(self.name)
-        self._cursor = there
+        self._cursor, self._passed, self._types = there, None, types
 
     def release(self) -> None:
         """Take nothing any more until the next ``claim``."""
-        self._cursor = None
+        self._cursor = self._passed = None
 
     def check(self, connection: Connection) -> None:
         """Inside a transaction: nothing, when this is the one that works; and it is until the transaction has ended.
@@ -186,6 +203,40 @@ class Taking:
         """
         await take_together(self._work, (self,), rows)
 
+    def pass_over(self, rows: Sequence[Row]) -> bool:
+        """Whether none of the rows behind the mark concerns the effects: the mark is behind them then.
+
+        Nothing is written. ``store_mark`` makes it known; after a crash before that they are passed over once more.
+
+        Raises:
+            Overtaken: there was no ``claim``.
+        """
+        if self._cursor is None:
+            raise _overtaken(self.name)
+        if self._types is None or any(row.type in self._types for row in self._following(rows)):
+            return False
+        self._passed = Mark.of(rows[-1])
+        return True
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether rows were passed over that the database does not know of."""
+        return self._passed is not None
+
+    async def store_mark(self) -> None:
+        """Write down how far rows were passed over.
+
+        Raises:
+            Overtaken: another one works by now.
+            Unavailable: ``work_unavailable``: whether it was written is not known; ``claim`` first.
+        """
+        cursor, passed = self._cursor, self._passed
+        if cursor is None or passed is None:
+            return
+        moved = replace(cursor, mark=passed)
+        await self._work.run(lambda connection: self._move(connection, cursor, moved))
+        self._cursor, self._passed = moved, None
+
     def step(self, rows: Sequence[Row], decode: Callable[[Row, str], Logged]) -> Step | None:
         """What taking rows comes to; None where there is nothing to take.
 
@@ -195,35 +246,47 @@ class Taking:
         cursor = self._cursor
         if cursor is None:
             raise _overtaken(self.name)
-        following = [row for row in rows if row.position > cursor.mark.position]
+        following = self._following(rows)
         if not following:
             return None
         events = [decode(row, cursor.log_id) for row in following]
         moved = replace(cursor, mark=Mark.of(following[-1]))
 
-        def write(connection: Connection) -> bool:
+        def write(connection: Connection) -> Written:
             if _read(connection, self.name, lock=True) != cursor:
                 raise _overtaken(self.name)
             loud = self._pass_on(connection, events, cursor.effects_from)
-            done = connection.execute(
-                CONSUMERS.update().where(
-                    CONSUMERS.c.name == self.name,
-                    CONSUMERS.c.epoch == cursor.epoch,
-                    CONSUMERS.c.position == cursor.mark.position,
-                    CONSUMERS.c.hash == cursor.mark.hash,
-                ),
-                {"position": moved.mark.position, "hash": moved.mark.hash},
-            )
-            if done.rowcount != 1:
-                raise _overtaken(self.name)
-            return loud
+            self._move(connection, cursor, moved)
+            return Written(loud, self._effects.types(connection))
 
-        def committed(loud: bool) -> None:
-            self._cursor = moved
-            if loud:
+        def committed(written: Written) -> None:
+            self._cursor, self._passed, self._types = moved, None, written.types
+            if written.is_loud:
                 self._effects.taken()
 
         return Step(write, committed)
+
+    def _following(self, rows: Sequence[Row]) -> list[Row]:
+        behind = self.mark.position
+        return [row for row in rows if row.position > behind]
+
+    def _move(self, connection: Connection, cursor: Cursor, moved: Cursor) -> None:
+        """Compare and set.
+
+        Raises:
+            Overtaken: another one took meanwhile.
+        """
+        done = connection.execute(
+            CONSUMERS.update().where(
+                CONSUMERS.c.name == self.name,
+                CONSUMERS.c.epoch == cursor.epoch,
+                CONSUMERS.c.position == cursor.mark.position,
+                CONSUMERS.c.hash == cursor.mark.hash,
+            ),
+            {"position": moved.mark.position, "hash": moved.mark.hash},
+        )
+        if done.rowcount != 1:
+            raise _overtaken(self.name)
 
     def _pass_on(self, connection: Connection, events: Sequence[Logged], effects_from: int) -> bool:
         """Whether some of them have effects."""
@@ -291,14 +354,9 @@ async def take_together(work: Work, takings: Iterable[Taking], rows: Sequence[Ro
     steps = [step for taking in takings if (step := taking.step(rows, decode)) is not None]
     if not steps:
         return
-    loud = await work.run(lambda connection: [step.write(connection) for step in steps])
-    for step, was_loud in zip(steps, loud, strict=True):
-        step.committed(was_loud)
-
-
-def is_at(mark: Mark, row: Row) -> bool:
-    """Whether a row is the one remembered."""
-    return mark.position == row.position and mark.hash == event_hash(row.stream, row.sequence, row.value)
+    written = await work.run(lambda connection: [step.write(connection) for step in steps])
+    for step, result in zip(steps, written, strict=True):
+        step.committed(result)
 
 
 def _read(connection: Connection, name: str, *, lock: bool = False) -> Cursor | None:
