@@ -52,8 +52,3 @@ def observed_text(observed: Iterable[ObservedVariant]) -> str:
     """What runs somewhere as text: the same text for the same variants, in whichever order they were seen."""
     whole = json.loads(_OBSERVED.dump_json(tuple(observed)))
     return json.dumps(sorted(whole, key=lambda variant: json.dumps(variant, sort_keys=True)), sort_keys=True)
-
-
-def observed_of(text: str) -> tuple[ObservedVariant, ...]:
-    """What runs somewhere, of a text."""
-    return _OBSERVED.validate_json(text)

@@ -5,7 +5,6 @@ Weights and mirrored shares are percentages here, as everywhere in JSON: 12.5 is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -13,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from regista.deployer.targets.base import TargetFailed, Wanted
 from regista.domain.endpoint.commands import ObservedVariant
-from regista.domain.events import Variant
 from regista.wire.deployments import Percent, Role, hundredths
 
 TYPE = "regista.desired-state.v1"
@@ -65,11 +63,6 @@ def document(wanted: Wanted) -> dict[str, Any]:
 def encoded(value: dict[str, Any]) -> bytes:
     """The document as people read it."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def as_observed(variants: Sequence[Variant]) -> tuple[ObservedVariant, ...]:
-    """What is seen where exactly these variants are served."""
-    return tuple(ObservedVariant(v.artifact_digest, v.role, v.weight, v.mirror, v.region) for v in variants)
 
 
 def told(content: bytes, who: str, *, field: str = "observed") -> tuple[ObservedVariant, ...] | None:
