@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -16,9 +15,6 @@ from regista.schemas.errors import SchemaError
 from regista.schemas.pruning import with_time_as_number, without
 from regista.schemas.schema import Record as Schema
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = 86_400_000_000
 _NOWHERE = Head()
 Record: TypeAlias = dict[str, Any]
 
@@ -81,17 +77,6 @@ _UNREAD_OF: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 """What no fold reads of these: half of the time of a registration. Answers take it from the event itself."""
-
-
-def micros(moment: datetime) -> int:
-    """A time as microseconds since 1970: how views store times, exact and in order."""
-    delta = moment - EPOCH
-    return delta.days * _DAY + delta.seconds * 1_000_000 + delta.microseconds
-
-
-def moment(value: int) -> datetime:
-    """The time of so many microseconds since 1970, in UTC."""
-    return EPOCH + value * _MICROSECOND
 
 
 class Item(NamedTuple):

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from regista.artifacts.blob_store import BlobInfo, PresignedUrl, later_retention, not_found, refuse_held
 from regista.artifacts.digests import CHUNK, parse_digest
 from regista.artifacts.intake import Intake
+from regista.domain.times import Clock, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
     from datetime import timedelta
-
-
-def utc_now() -> datetime:
-    """Return the present time, in UTC."""
-    return datetime.now(UTC)
 
 
 class MemoryBlobStore:
     """A :class:`regista.artifacts.blob_store.BlobStore` in a dictionary."""
 
-    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, now: Clock = utc_now) -> None:
         self._now = now
         self._data: dict[str, bytes] = {}
         self._info: dict[str, BlobInfo] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from regista.artifacts.blob_store import not_found
@@ -22,6 +22,7 @@ from regista.artifacts.pickles import PICKLED_FORMATS, PickleReport, scan_files
 from regista.artifacts.source import ManifestSource, blob_ranges
 from regista.artifacts.upkeep import RESTORE, Collected, Verified, blob_fault, collect, verify_blobs
 from regista.domain.errors import Damaged, Invalid, NotFound, Reason, Refused
+from regista.domain.times import Clock, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable
@@ -48,9 +49,7 @@ class OpenedFile:
 class ArtifactStore:
     """Manifests and files over a :class:`regista.artifacts.blob_store.BlobStore`."""
 
-    def __init__(
-        self, blobs: BlobStore, *, part_size: int = PART_SIZE, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, blobs: BlobStore, *, part_size: int = PART_SIZE, now: Clock = utc_now) -> None:
         self._blobs, self._part_size, self._now = blobs, part_size, now
         self._known = KnownArtifacts()
         # Threads of their own: a reader waits for the store's threads, and would wait for itself in theirs.

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, func, select
 
 from regista.client.clients import AsyncClient
 from regista.domain.errors import RegistaError, Unavailable
+from regista.domain.times import Clock, utc_now
 from regista.http.parts import PartState
 from regista.metrics import counting, known
 from regista.metrics.commands import NAME, NOTHING_TO_DO
@@ -39,11 +39,6 @@ FIGURES_EVERY: Final = 5.0
 TIDY_EVERY: Final = 60.0
 _LONGEST_BACK_OFF: Final = 15.0
 logger = logging.getLogger("regista.metrics")
-
-
-def now_utc() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 class Counting:
@@ -111,9 +106,7 @@ class Experiments(Counting):
     name = NAME
     component = COMPONENT
 
-    def __init__(
-        self, work: Work, client: AsyncClient, *, every: float = JUDGE_EVERY, now: Callable[[], datetime] = now_utc
-    ) -> None:
+    def __init__(self, work: Work, client: AsyncClient, *, every: float = JUDGE_EVERY, now: Clock = utc_now) -> None:
         super().__init__(work)
         self._sender = Sender(work, NAME, client, nothing_to_do=NOTHING_TO_DO)
         self._every = every

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from regista.domain.errors import Invalid, NotFound, Reason
+from regista.domain.times import Clock, utc_now
 from regista.metrics.checks import check_report
-from regista.metrics.experiments import now_utc
 from regista.wire.inference import (
     BusinessSum,
     Inference,
@@ -42,7 +41,7 @@ class Ingestion:
         counts: Counts,
         publish: Callable[[Sequence[InferenceReport]], Awaitable[None]] | None = None,
         *,
-        now: Callable[[], datetime] = now_utc,
+        now: Clock = utc_now,
     ) -> None:
         self._counts = counts
         self._publish = publish

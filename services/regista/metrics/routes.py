@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,8 +10,8 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 
 from regista.domain.errors import NotFound, Unavailable
+from regista.domain.times import Clock, utc_now
 from regista.metrics.commands import NAME
-from regista.metrics.experiments import now_utc
 from regista.metrics.ingestion import Ingestion
 from regista.metrics.known import key_of
 from regista.metrics.live import endpoint_metrics
@@ -26,9 +25,7 @@ _WAITS = "Answer for this position at least: waits up to 2 seconds, then 503."
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such endpoint."}}
 
 
-def metrics_routes(
-    work: Work, ingestion: Ingestion, *, end: Callable[[], int], now: Callable[[], datetime] = now_utc
-) -> APIRouter:
+def metrics_routes(work: Work, ingestion: Ingestion, *, end: Callable[[], int], now: Clock = utc_now) -> APIRouter:
     """The routes, over the work database that experiments are kept in. ``end``: the log's newest position."""
     router = APIRouter(tags=["endpoints"])
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from regista.domain.errors import NotFound, Refused, Retired
 from regista.domain.identifiers import new_id
+from regista.domain.times import micros
 from regista.notifier import queue
-from regista.notifier.clock import micros
 from regista.notifier.effects import numbered, wanted
 from regista.notifier.subscriptions import Subscription, find
 from regista.notifier.tables import ACTS, DELIVERIES, RUNNING

@@ -17,8 +17,8 @@ from typing import Protocol
 from sqlalchemy import Connection, select
 
 from regista.domain.errors import NotFound, PreconditionFailed, RegistaError, Retired
+from regista.domain.times import Clock
 from regista.notifier import acts
-from regista.notifier.clock import Clock
 from regista.notifier.engine import Database
 from regista.notifier.ledger import Figures, figures
 from regista.notifier.retention import Retention, forget

@@ -9,8 +9,8 @@ from itertools import groupby
 from sqlalchemy import Connection, delete
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from regista.domain.times import Clock, utc_now
 from regista.notifier import queue
-from regista.notifier.clock import Clock, utc_now
 from regista.notifier.cloudevents import document, encode
 from regista.notifier.filters import Facts, facts_of
 from regista.notifier.queue import Occurred, Queued

@@ -21,8 +21,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from regista.domain.errors import RegistaError
+from regista.domain.times import Clock, micros, utc_now
 from regista.notifier import queue
-from regista.notifier.clock import Clock, micros, utc_now
 from regista.notifier.queue import Claim, Outcome
 from regista.notifier.redaction import without_secrets
 from regista.notifier.room import Bounds, Room

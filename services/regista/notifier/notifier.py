@@ -10,9 +10,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from regista.domain.errors import Reason
+from regista.domain.times import Clock, micros, moment, utc_now
 from regista.http.parts import PartState
 from regista.notifier.chores import Chores, History, Registry
-from regista.notifier.clock import Clock, micros, moment, utc_now
 from regista.notifier.effects import NAME, NotifierEffects
 from regista.notifier.engine import Engine, Means
 from regista.notifier.metrics import Gauges, WebhookMetrics

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 from sqlalchemy import Connection, Table, and_, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from regista.notifier.clock import micros
+from regista.domain.times import micros
 from regista.notifier.subscriptions import Subscription, mark_gone, skip_open
 from regista.notifier.tables import (
     ATTEMPTS,
@@ -63,7 +63,6 @@ class Claim:
     sequence: int
     position: int
     stream: str
-    stream_sequence: int
     message_id: str
     body: bytes
     failures: int
@@ -200,7 +199,6 @@ def claim(connection: Connection, subscription: Subscription, limit: int, now: d
             DELIVERIES.c.message_id,
             DELIVERIES.c.failures,
             EVENTS.c.body,
-            EVENTS.c.sequence,
         )
         .join(
             DELIVERIES,
@@ -229,7 +227,6 @@ def claim(connection: Connection, subscription: Subscription, limit: int, now: d
             sequence=subscription.sequence,
             position=row.position,
             stream=row.stream,
-            stream_sequence=row.sequence,
             message_id=row.message_id,
             body=row.body,
             failures=row.failures,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, delete, exists, or_, select, tuple_
 
-from regista.notifier.clock import micros
+from regista.domain.times import micros
 from regista.notifier.tables import ATTEMPTS, DEAD, DELIVERED, DELIVERIES, EVENTS, SKIPPED
 
 _AT_ONCE = 1_000

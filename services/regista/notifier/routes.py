@@ -16,9 +16,9 @@ from starlette.requests import Request
 
 from regista.domain.errors import Invalid, Unavailable
 from regista.domain.references import is_identifier
+from regista.domain.times import Clock, moment, utc_now
 from regista.notifier import acts, ledger
 from regista.notifier.acts import Asked
-from regista.notifier.clock import Clock, moment, utc_now
 from regista.notifier.effects import NAME
 from regista.notifier.engine import Database
 from regista.notifier.tables import FAILED, PENDING

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import httpx
 
 from regista.domain.errors import Forbidden
-from regista.notifier.clock import Clock, utc_now
+from regista.domain.times import Clock, utc_now
 from regista.outbound import address_problem, outbound_client, send
 
 GONE: Final = 410

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
-from regista.notifier.clock import micros
+from regista.domain.times import micros
 from regista.notifier.filters import Filter
 from regista.notifier.tables import DELIVERIES, LANES, OPEN, SKIPPED, SUBSCRIPTIONS
 

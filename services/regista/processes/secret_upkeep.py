@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 
 from regista.domain.errors import RegistaError
 from regista.domain.events import SecretRef
 from regista.domain.kinds import KINDS
+from regista.domain.times import Clock, utc_now
 from regista.store.log import LogReader
 from regista.store.mapper import AvroMapper
 from regista.store.private import PrivateEntry, PrivateTable
@@ -25,16 +26,10 @@ COLLECT_EVERY = 600.0
 _log = logging.getLogger("regista.secrets")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SecretUpkeep:
     """Erases secrets that an event displaced, whose time is up, or that no event came to name for ``older_than``."""
 
-    def __init__(
-        self, log: LogReader, table: PrivateTable, *, older_than: timedelta, clock: Callable[[], datetime] = _now
-    ) -> None:
+    def __init__(self, log: LogReader, table: PrivateTable, *, older_than: timedelta, clock: Clock = utc_now) -> None:
         self._log = log
         self._table = table
         self._mapper = AvroMapper()

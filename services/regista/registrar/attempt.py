@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from regista.domain.events import EndpointRolledBack, Event, Meta, TrafficChange
 from regista.domain.model import KnownArtifact, ModelState, VersionState
 from regista.domain.references import model_stream
 from regista.domain.secrets import DISPLACING, displaced
+from regista.domain.times import Clock
 from regista.registrar.answers import Outcome, Written, planned, written
 from regista.registrar.artifacts import is_stored
 from regista.registrar.commands import Command
@@ -48,7 +49,7 @@ class Attempt:
         self,
         states: States,
         mapper: AvroMapper,
-        clock: Callable[[], datetime],
+        clock: Clock,
         request: Request,
         key: CommandKey,
         *,

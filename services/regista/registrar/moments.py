@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from regista.domain.errors import BeyondLog
+from regista.domain.times import micros
 from regista.schemas.codec import decode_stamp
 from regista.store.log import LogReader
 from regista.wire.moments import parse_moment
 
 _CHUNK: Final = 5_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def position_at(log: LogReader, text: str) -> int:
@@ -27,7 +26,7 @@ def position_at(log: LogReader, text: str) -> int:
     """
     moment = parse_moment(text)
     if isinstance(moment, datetime):
-        return _before(log, (moment - _EPOCH) // _MICROSECOND)
+        return _before(log, micros(moment))
     end = log.max_position()
     if moment > end:
         raise BeyondLog(

@@ -6,13 +6,12 @@ one is answered for the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from regista.domain.errors import Invalid, Malformed, Reason, Refused, RegistaError
+from regista.domain.times import Clock
 from regista.http.authentication import check_actor
 from regista.http.problems import invalid
 from regista.registrar.direct import read_flag
@@ -71,7 +70,7 @@ def request_of(order: Order) -> Request:
     )
 
 
-def check_not_expired(order: Order, now: Callable[[], datetime]) -> None:
+def check_not_expired(order: Order, now: Clock) -> None:
     """Check that a command may still be carried out.
 
     Raises:

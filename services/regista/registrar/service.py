@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from regista.domain import commands as c
@@ -19,6 +18,7 @@ from regista.domain.errors import KeyReused, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
 from regista.domain.kinds import KINDS
 from regista.domain.model import KnownArtifact
+from regista.domain.times import Clock, utc_now
 from regista.registrar.answers import Outcome, Written, needs_past, written
 from regista.registrar.artifacts import Artifacts, is_stored
 from regista.registrar.attempt import Attempt, Stale
@@ -46,11 +46,6 @@ async def _leave(ids: Collection[str]) -> None:
     """Forget nothing: there is no private table."""
 
 
-def utc_now() -> datetime:
-    """The time, for events. Nothing is ever ordered by it."""
-    return datetime.now(UTC)
-
-
 class Registrar:
     """Executes commands. Safe beside other registrars on the same log.
 
@@ -67,7 +62,7 @@ class Registrar:
         *,
         committed: Callable[[int], None],
         erase: Erase = _leave,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         capacity: int = 10_000,
     ) -> None:
         self._log = log

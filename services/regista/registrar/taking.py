@@ -11,17 +11,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from time import perf_counter
 from typing import TypeAlias
 from uuid import uuid4
 
 from regista.domain.errors import Internal, RegistaError, Unavailable
 from regista.domain.identifiers import new_id
+from regista.domain.times import Clock, utc_now
 from regista.registrar.answers import Outcome
 from regista.registrar.attempt import Attempt, Stale
 from regista.registrar.orders import NAMES, check_not_expired, request_of
-from regista.registrar.service import ATTEMPTS, Registrar, utc_now
+from regista.registrar.service import ATTEMPTS, Registrar
 from regista.store.append import Append, CommandKey, Duplicate, Intake, Outgoing, Taken
 from regista.wire.orders import Order
 
@@ -140,7 +140,7 @@ class Taker:
         registrar: Registrar,
         *,
         observe: Observe = lambda _type, _outcome, _seconds: None,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
     ) -> None:
         self._registrar = registrar
         self._observe = observe

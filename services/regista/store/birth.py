@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import version
 from uuid import uuid4
@@ -18,11 +18,6 @@ from regista.store.mapper import AvroMapper, Recorded
 
 SYSTEM = "system"
 CREATION = "log-created"
-
-
-def utc_now() -> datetime:
-    """The time that a new log begins at, unless somebody else says it."""
-    return datetime.now(UTC)
 
 
 def new_log_id() -> str:

@@ -17,7 +17,7 @@ from regista.bus.commands.mark import Mark
 from regista.bus.commands.queue import Queue
 from regista.bus.commands.same import CUT, SHORTER
 from regista.domain.errors import Damaged
-from regista.registrar.service import utc_now
+from regista.domain.times import utc_now
 from regista.registrar.taking import Taker
 from regista.store.append import Append, Intake, Taken
 from regista.store.sqlite import SQLiteLogStore

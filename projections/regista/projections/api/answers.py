@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from regista.domain.times import moment
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 
 JSON = "application/json"
 

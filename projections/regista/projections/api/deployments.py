@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, ended, page, raw
 from regista.projections.api.endpoints import endpoint_key, need_endpoint
 from regista.projections.api.environments import need_target, target_key
@@ -15,7 +16,6 @@ from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.standing import Report, drifting
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.endpoints import CREATED
 from regista.projections.views.shares import NOTHING

@@ -9,6 +9,7 @@ import orjson
 
 from regista.domain.errors import NotFound
 from regista.domain.references import endpoint_stream
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, encode, page, raw
 from regista.projections.api.environments import environment_key, need_environment, need_target, target_key
 from regista.projections.api.intervals import holds, joined, marks, moment_of
@@ -16,7 +17,6 @@ from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import model_key, need_model
 from regista.projections.api.standing import Standing, standings, state_query, wanted
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.endpoints import CONCLUDED, CREATED, REFUSED, RETIRED, SEPARATOR
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from regista.domain.errors import NotFound
 from regista.domain.references import environment_stream, target_stream
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, encode, page, raw
 from regista.projections.api.intervals import holds, moment_of
 from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 
 _ENVIRONMENT = (

@@ -17,13 +17,13 @@ from regista.domain.errors import Malformed
 from regista.domain.events import EVENT_TYPES
 from regista.domain.records import to_json
 from regista.domain.references import endpoint_stream, model_stream, parse_endpoint
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, encode
 from regista.projections.api.environments import environment_key, need_environment
 from regista.projections.api.moments import position_at
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import find_version, model_key, need_model
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.events import BLOCK
 from regista.schemas.codec import decode

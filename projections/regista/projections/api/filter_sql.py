@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from regista.domain.errors import Invalid, Malformed
+from regista.domain.times import micros
 from regista.domain.versions import VersionNumber
 from regista.projections.api.filters import Comparison, Value, bad_filter, parse_filter
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import micros
 from regista.projections.dialect import Dialect, Kind
 from regista.projections.version_key import version_key
 from regista.wire.moments import parse_moment

@@ -7,13 +7,13 @@ from typing import Any
 
 from regista.domain.errors import NotFound
 from regista.domain.references import DEFAULT_STAGES, check_alias, check_name
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, encode, ended, page
 from regista.projections.api.moments import position_at
 from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import model_key, need_model
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 
 _ALIAS = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regista.domain.errors import NotFound
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, encode, page, raw
 from regista.projections.api.moments import position_at
 from regista.projections.api.paging import next_page, query_id, read_page
@@ -13,7 +14,6 @@ from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.past import items_of
 from regista.projections.api.resolve import model_key, need_model
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views import models
 

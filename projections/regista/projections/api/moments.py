@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regista.projections.decoding import micros
+from regista.domain.times import micros
 from regista.projections.reader import Reader
 from regista.wire.moments import parse_moment
 

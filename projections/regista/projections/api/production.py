@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, page
 from regista.projections.api.endpoints import of_environment
 from regista.projections.api.environments import environment_key, need_environment
@@ -13,7 +14,6 @@ from regista.projections.api.paging import next_page, query_id, read_page
 from regista.projections.api.parameters import DEFAULT_LIMIT
 from regista.projections.api.resolve import model_key, need_model
 from regista.projections.api.standing import Standing, serving, standings
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.shares import NOTHING
 

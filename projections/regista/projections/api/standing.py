@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from regista.domain.times import moment
 from regista.projections.api.answers import raw
 from regista.projections.api.intervals import holds, joined, marks
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views.endpoints import CREATED, RETIRED, SEPARATOR
 from regista.projections.views.shares import HUNDREDTHS, NOTHING, Share, read_shares

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regista.domain.errors import NotFound
+from regista.domain.times import moment
 from regista.projections.api.answers import Answer, check, encode, evaluation, joined, page, raw
 from regista.projections.api.filter_sql import compile_filter
 from regista.projections.api.moments import position_at
@@ -15,7 +16,6 @@ from regista.projections.api.past import items_of
 from regista.projections.api.registrations import Registration, completed, registration
 from regista.projections.api.resolve import find_version, model_key, need_model
 from regista.projections.changes import FOREVER
-from regista.projections.decoding import moment
 from regista.projections.reader import Reader
 from regista.projections.views import aliases, versions
 

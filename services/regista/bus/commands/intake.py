@@ -12,7 +12,6 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -26,7 +25,8 @@ from regista.bus.faults import in_our_words
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import RegistaError
-from regista.registrar.service import Registrar, utc_now
+from regista.domain.times import Clock, utc_now
+from regista.registrar.service import Registrar
 from regista.registrar.taking import Observe, Taker
 from regista.store.log import LogStore
 from regista.within import set_within
@@ -79,7 +79,7 @@ class CommandIntake:
         alone: bool = False,
         told: Callable[[], None] = lambda: None,
         observe: Observe = lambda _type, _outcome, _seconds: None,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
     ) -> None:
         """``alone``: no other registrar can have this log, as where it is a file.
 

@@ -13,7 +13,6 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,6 +23,7 @@ from regista.bus.commands.records import decode_order, source_name
 from regista.bus.commands.results import Teller
 from regista.bus.commands.same import HALTS, check_made_anew, follows_at_once, may_be_another, shorter, still_holds
 from regista.domain.errors import RegistaError, Unavailable
+from regista.domain.times import Clock
 from regista.registrar.taking import Delivery, Taker
 from regista.store.append import IntakeMoved, Taken
 from regista.store.log import LogReader
@@ -70,7 +70,7 @@ class Queue:
         store: LogReader,
         *,
         max_bytes: int,
-        clock: Callable[[], datetime],
+        clock: Clock,
         told: Callable[[], None],
     ) -> None:
         """``told`` is called when there is something new to publish."""

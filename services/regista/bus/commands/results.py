@@ -19,6 +19,7 @@ from regista.bus.events.envelope import Consumed
 from regista.bus.relay.outbox import Entry, StoreOutbox
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Internal, RegistaError, TooLarge
+from regista.domain.times import Clock
 from regista.http.problems import document
 from regista.registrar.answers import Outcome
 from regista.registrar.taking import Delivery, Verdict, is_defect
@@ -35,7 +36,7 @@ _POLL = 0.02
 class Teller:
     """What is told of the deliveries of one partition: a result, and a dead letter where something is wrong with it."""
 
-    def __init__(self, source: str, max_bytes: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, source: str, max_bytes: int, clock: Clock) -> None:
         self._source = source
         self._max_bytes = max_bytes
         self._clock = clock

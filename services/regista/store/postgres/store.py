@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
 
 from psycopg import errors
 
 from regista.domain.errors import Invalid
+from regista.domain.times import Clock, utc_now
 from regista.store.append import Append, Taken
-from regista.store.birth import birth, new_log_id, utc_now
+from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet, in_chunks
 from regista.store.conditions import check_end, check_new, placed
 from regista.store.postgres.address import Address
@@ -46,7 +46,7 @@ _log = logging.getLogger("regista.store")
 class PostgresLogStore(PostgresLogReader):
     """Implements ``LogStore`` in the schema ``regista`` of a database, beside any number of others."""
 
-    def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, url: str, *, lock_timeout: float = 5.0, now: Clock = utc_now) -> None:
         """Open the log, creating schema, tables and the first event where they are missing.
 
         ``lock_timeout``: seconds that an append may wait for those of other registrars, and the opening for a heal.
@@ -183,7 +183,7 @@ def _check_server(connection: Connection, address: Address) -> None:
         _log.warning("%s is off in %s: a loss of power can lose answered writes or damage the log", name, address.shown)
 
 
-def _migrate(connection: Connection, address: Address, now: Callable[[], datetime]) -> None:
+def _migrate(connection: Connection, address: Address, now: Clock) -> None:
     """Bring the tables to this release's version in one transaction; a new log gets its first event in the same."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATION_LOCK,))

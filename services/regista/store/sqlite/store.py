@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 from eventsourcing.sqlite import SQLiteCursor
 
 from regista.domain.errors import Damaged, Invalid
+from regista.domain.times import Clock, utc_now
 from regista.store.append import Append, Taken
-from regista.store.birth import birth, new_log_id, utc_now
+from regista.store.birth import birth, new_log_id
 from regista.store.command_sets import CommandSet, in_chunks
 from regista.store.conditions import check_end, check_new
 from regista.store.sqlite.datastore import LogDatastore
@@ -54,7 +54,7 @@ def _replace(cursor: SQLiteCursor, after: int, sets: Iterable[CommandSet], log_i
 class SQLiteLogStore(SQLiteLogReader):
     """Implements ``LogStore`` in ``DATA/log.db``, alone in its data directory as long as it is open."""
 
-    def __init__(self, data: Path, *, lock_timeout: float = 5.0, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, data: Path, *, lock_timeout: float = 5.0, now: Clock = utc_now) -> None:
         """Open the log, creating directory, file and the first event where they are missing.
 
         Raises:
@@ -74,7 +74,7 @@ class SQLiteLogStore(SQLiteLogReader):
             self.close()
             raise
 
-    def _prepare(self, now: Callable[[], datetime]) -> None:
+    def _prepare(self, now: Clock) -> None:
         """Create what is missing in one transaction: a crash leaves no log without its first event."""
         path = self._datastore.path
         with translated(path), self._datastore.transaction(commit=True) as cursor:
