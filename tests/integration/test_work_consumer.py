@@ -19,8 +19,8 @@ from regista.domain.chain import Row
 from regista.domain.errors import Damaged
 from regista.projections.feed import START, Feed
 from regista.work.consumer import Consumer, Overtaken, Taking
+from regista.work.cursors import position_of
 from regista.work.database import Component, Work
-from regista.work.reached import position_of
 from regista.work.tables import CONSUMERS
 
 

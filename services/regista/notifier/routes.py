@@ -25,7 +25,8 @@ from regista.notifier.tables import FAILED, PENDING
 from regista.projections.api.paging import next_page, query_id, read_page
 from regista.wire import deliveries as w
 from regista.wire.resources import Page
-from regista.work.reached import position_of, wait_for
+from regista.work.cursors import position_of
+from regista.work.reached import wait_for
 
 _LIMIT = 100
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from regista.domain.errors import BeyondLog, Unavailable
-from regista.work.tables import CONSUMERS
+from regista.work.cursors import position_of
 
 WITHIN = 2.0
 """Seconds that a read waits."""
@@ -22,11 +22,6 @@ class Database(Protocol):
 
     async def run(self, function: Callable[[Connection], T]) -> T:
         """Run it, and return what it returns."""
-
-
-def position_of(connection: Connection, name: str) -> int:
-    """How far a consumer has followed the log; 0 where it never began."""
-    return connection.execute(select(CONSUMERS.c.position).where(CONSUMERS.c.name == name)).scalar() or 0
 
 
 async def wait_for(

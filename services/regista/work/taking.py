@@ -9,20 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from regista.domain.chain import Row
 from regista.domain.errors import RegistaError
-from regista.domain.identifiers import new_id
 from regista.projections.feed import START, Mark
+from regista.work import cursors
+from regista.work.cursors import Cursor
 from regista.work.database import Component, Work
 from regista.work.logged import Logged, decoded
-from regista.work.tables import CONSUMERS, STARTS
 
 logger = logging.getLogger("regista.work")
 
@@ -59,16 +58,6 @@ class Effects(Protocol):
 
     def reset(self, connection: Connection) -> None:
         """Forget what is known of the log, and what was still to be done: it is followed anew, or another one is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where a consumer stands in a log. ``effects_from``: the first position whose events have effects."""
-
-    log_id: str
-    mark: Mark
-    effects_from: int
-    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +135,7 @@ class Taking:
         Raises:
             Unavailable: ``work_unavailable``.
         """
-        there = await self._work.run(lambda connection: _read(connection, self.name))
+        there = await self._work.run(lambda connection: cursors.read(connection, self.name))
         return there is not None and there.log_id == log_id
 
     async def begin_anew(self, log_id: str, newest: int, why: str) -> None:
@@ -171,7 +160,7 @@ class Taking:
             Unavailable: ``work_unavailable``.
         """
         cursor = self._cursor
-        there, types = await self._work.run(lambda c: (_read(c, self.name), self._effects.types(c)))
+        there, types = await self._work.run(lambda c: (cursors.read(c, self.name), self._effects.types(c)))
         if cursor is None or there is None or replace(there, mark=cursor.mark) != cursor:
             raise _overtaken(self.name)
         if there.mark not in (cursor.mark, *map(Mark.of, rows[-1:])):
@@ -188,7 +177,7 @@ class Taking:
         Raises:
             Overtaken: another one works by now.
         """
-        there = None if self._cursor is None else _read(connection, self.name, lock=True)
+        there = None if self._cursor is None else cursors.read(connection, self.name, lock=True)
         if self._cursor is None or there is None or there.epoch != self._cursor.epoch:
             raise _overtaken(self.name)
 
@@ -253,7 +242,7 @@ class Taking:
         moved = replace(cursor, mark=Mark.of(following[-1]))
 
         def write(connection: Connection) -> Written:
-            if _read(connection, self.name, lock=True) != cursor:
+            if cursors.read(connection, self.name, lock=True) != cursor:
                 raise _overtaken(self.name)
             loud = self._pass_on(connection, events, cursor.effects_from)
             self._move(connection, cursor, moved)
@@ -270,24 +259,6 @@ class Taking:
         behind = self.mark.position
         return [row for row in rows if row.position > behind]
 
-    def _move(self, connection: Connection, cursor: Cursor, moved: Cursor) -> None:
-        """Compare and set.
-
-        Raises:
-            Overtaken: another one took meanwhile.
-        """
-        done = connection.execute(
-            CONSUMERS.update().where(
-                CONSUMERS.c.name == self.name,
-                CONSUMERS.c.epoch == cursor.epoch,
-                CONSUMERS.c.position == cursor.mark.position,
-                CONSUMERS.c.hash == cursor.mark.hash,
-            ),
-            {"position": moved.mark.position, "hash": moved.mark.hash},
-        )
-        if done.rowcount != 1:
-            raise _overtaken(self.name)
-
     def _pass_on(self, connection: Connection, events: Sequence[Logged], effects_from: int) -> bool:
         """Whether some of them have effects."""
         loud = False
@@ -300,8 +271,8 @@ class Taking:
         return loud
 
     def _claim(self, connection: Connection, log_id: str, newest: int, start: int | None) -> Cursor:
-        there = _read(connection, self.name, lock=True)
-        if start is not None and not self._was_started(connection, log_id, start):
+        there = cursors.read(connection, self.name, lock=True)
+        if start is not None and not cursors.was_told(connection, self.name, log_id, start):
             return self._begin(connection, log_id, start, "told")
         if there is None:
             return self._begin(connection, log_id, newest + 1, "first")
@@ -311,37 +282,15 @@ class Taking:
                 self.name, there.log_id, log_id, newest,
             )  # fmt: skip
             return self._begin(connection, log_id, newest + 1, "another log")
-        claimed = replace(there, epoch=new_id())
-        connection.execute(CONSUMERS.update().where(CONSUMERS.c.name == self.name), {"epoch": claimed.epoch})
-        return claimed
+        return cursors.claim(connection, self.name, there)
 
     def _begin(self, connection: Connection, log_id: str, effects_from: int, why: str) -> Cursor:
         self._effects.reset(connection)
-        cursor = Cursor(log_id, START, effects_from, new_id())
-        connection.execute(CONSUMERS.delete().where(CONSUMERS.c.name == self.name))
-        connection.execute(
-            CONSUMERS.insert(),
-            {
-                "name": self.name,
-                "log_id": log_id,
-                "position": START.position,
-                "hash": START.hash,
-                "effects_from": effects_from,
-                "epoch": cursor.epoch,
-            },
-        )
-        started = {"name": self.name, "log_id": log_id, "started_at": datetime.now(UTC).isoformat()}
-        connection.execute(STARTS.insert(), {**started, "effects_from": effects_from, "why": why})
-        return cursor
+        return cursors.begin(connection, self.name, log_id, effects_from, why)
 
-    def _was_started(self, connection: Connection, log_id: str, start: int) -> bool:
-        last = connection.execute(
-            select(STARTS.c.effects_from, STARTS.c.why)
-            .where(STARTS.c.name == self.name, STARTS.c.log_id == log_id)
-            .order_by(STARTS.c.started_at.desc())
-            .limit(1)
-        ).first()
-        return last is not None and tuple(last) == (start, "told")
+    def _move(self, connection: Connection, cursor: Cursor, moved: Cursor) -> None:
+        if not cursors.move(connection, self.name, cursor, moved):
+            raise _overtaken(self.name)
 
 
 async def take_together(work: Work, takings: Iterable[Taking], rows: Sequence[Row]) -> None:
@@ -357,16 +306,6 @@ async def take_together(work: Work, takings: Iterable[Taking], rows: Sequence[Ro
     written = await work.run(lambda connection: [step.write(connection) for step in steps])
     for step, result in zip(steps, written, strict=True):
         step.committed(result)
-
-
-def _read(connection: Connection, name: str, *, lock: bool = False) -> Cursor | None:
-    columns = CONSUMERS.c
-    query = select(columns.log_id, columns.position, columns.hash, columns.effects_from, columns.epoch)
-    query = query.where(columns.name == name)
-    found = connection.execute(query.with_for_update() if lock else query).first()
-    if found is None:
-        return None
-    return Cursor(found.log_id, Mark(found.position, bytes(found.hash)), found.effects_from, found.epoch)
 
 
 def _overtaken(name: str) -> Overtaken:
