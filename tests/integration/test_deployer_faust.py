@@ -25,7 +25,7 @@ from regista.bus.topics.rights import deployer_id
 from regista.bus.topics.topology import Topics
 from regista.deployer.effects import Deployments
 from regista.domain import events as e
-from regista.work import outbox
+from regista.work import orders
 from regista.work.database import Work
 from regista.work.taking import Taking
 
@@ -176,7 +176,7 @@ async def test_the_same_story_gives_the_same_actions_from_the_store_and_through_
         story.writer.publish(*([row] for row in story.log.feed.rows[-2:]))
         story.taken(process, story.log.position)
     with closing(Work.at(tmp_path / "embedded.db")) as work:
-        work.migrate(outbox.COMPONENT)
+        work.migrate(orders.COMPONENT)
         taking = Taking(work, Deployments(lambda: None))
         await taking.claim(story.log.log_id, before)
         await taking.take(story.log.feed.rows)

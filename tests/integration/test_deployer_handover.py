@@ -15,12 +15,14 @@ from tests.support.deploying import World, world
 from tests.support.working import WorkPlace, eventually, open_work
 
 from regista.deployer import ledger
+from regista.deployer.actions import Action, action_of
+from regista.deployer.concluding import Conclusion, conclude
 from regista.deployer.effects import Deployments
 from regista.deployer.reactions import Intent
 from regista.deployer.stored import intent_of
 from regista.deployer.tables import ACTIONS, DEPLOYED
 from regista.deployer.targets.base import TargetFailed
-from regista.work import outbox
+from regista.work import orders
 from regista.work.database import Work
 from regista.work.taking import Taking
 
@@ -72,19 +74,19 @@ async def test_what_another_process_has_brought_to_an_end_stays_so(served: World
         newest = await served.serve(50, 50)
         await served.reported((newest, "edge", "succeeded"))
 
-    def slept(connection: Connection) -> ledger.Action:
+    def slept(connection: Connection) -> Action:
         row = connection.execute(select(ACTIONS).order_by(ACTIONS.c.position)).first()
         assert row is not None
-        return ledger.Action(intent_of(row.intent), row.attempts, row.created, row.overdue)
+        return action_of(row)
 
     def deployed(connection: Connection) -> Intent:
         return intent_of(connection.execute(select(DEPLOYED.c.intent)).scalar_one())
 
     with closing(open_work(served.place)) as work:
         action = await work.run(slept)
-        await work.run(partial(ledger.retry, action=action, due=0.0, code="timed_out", detail="it slept"))
-        await work.run(partial(ledger.succeed, action=action, observed=(), detail="it slept"))
-        await work.run(partial(ledger.fail, action=action, code="gone", detail="it slept"))
+        for state in ("pending", "succeeded", "failed"):
+            late = Conclusion(action, state, "it slept", "timed_out")
+            await work.run(partial(conclude, conclusions=[late]))
         assert await states(work) == ["succeeded", "succeeded"]
         assert (await work.run(deployed)).change == newest
 
@@ -108,14 +110,14 @@ async def test_what_waits_is_replaced_or_begun_never_both(served: World, work_pl
     read = served.app._store.read
     began, go_on = threading.Event(), threading.Event()
     with closing(open_work(work_place)) as work:
-        work.migrate(outbox.COMPONENT)
+        work.migrate(orders.COMPONENT)
         taking = Taking(work, Deployments(lambda: None))
         await taking.claim(served.app._store.log_id, 0)
         await served.serve(100)
         await taking.take(read(1, 100))
         await served.serve(50, 50)
 
-        def begin(connection: Connection) -> list[ledger.Action]:
+        def begin(connection: Connection) -> list[Action]:
             taking.check(connection)
             found = ledger.start(connection, 1e12, (), 16)
             began.set()

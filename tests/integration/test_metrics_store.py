@@ -23,7 +23,7 @@ from regista.metrics.tables import SEEN, WAITING, WINDOWS
 from regista.wire.inference import BusinessSum, EndpointMetrics, InferenceReport
 from regista.work.consumer import Consumer
 from regista.work.database import Work
-from regista.work.outbox import ORDERS
+from regista.work.orders import ORDERS
 
 STREAM = "endpoint/prod/fraud"
 BAD = e.Guardrail("errors", "maximum", False, 0.01, 100)

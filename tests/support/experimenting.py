@@ -22,7 +22,7 @@ from regista.metrics.commands import NAME
 from regista.metrics.experiments import Experiments
 from regista.server import Application
 from regista.wire.inference import EndpointMetrics, InferenceReport
-from regista.work.outbox import ORDERS
+from regista.work.orders import ORDERS
 
 WITHIN = 15.0
 METRICS = "/v1/endpoints/prod/fraud/metrics"

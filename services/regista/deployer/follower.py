@@ -17,10 +17,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from regista.deployer.following import MOVING, Follower, moved, of_endpoint
 from regista.deployer.reports import printable
 from regista.domain import events as e
-from regista.work import outbox
 from regista.work.database import Component
 from regista.work.logged import Logged
-from regista.work.outbox import Order
+from regista.work.orders import Order, drop_pending, enqueue
 
 NAME: Final = "follower"
 NOTHING_TO_DO: Final = frozenset(
@@ -80,7 +79,7 @@ class Followers:
                 )
                 followers = (Follower(*row) for row in found.all())
                 orders += [_order(logged, f, move.version) for f in followers if f.stream not in self._restored]
-            outbox.enqueue(connection, NAME, orders)
+            enqueue(connection, NAME, orders)
 
     def _note(self, logged: Logged) -> None:
         """What a command brings back beside the stages stays as it brings it: a rollback of a whole environment."""
@@ -97,7 +96,7 @@ class Followers:
     def reset(self, connection: Connection) -> None:
         """Forget all that is known and was not sent."""
         connection.execute(_FOLLOWERS.delete())
-        outbox.drop_pending(connection, NAME)
+        drop_pending(connection, NAME)
 
 
 def _known(connection: Connection, logged: Logged) -> tuple[Follower | None, bool]:

@@ -18,8 +18,9 @@ from typing import Final
 
 from sqlalchemy import Connection, func, select
 
-from regista.deployer.effects import NAME, definition
-from regista.deployer.ledger import Key
+from regista.deployer.actions import Key
+from regista.deployer.effects import NAME
+from regista.deployer.known import definition
 from regista.deployer.opening import OpenTargets
 from regista.deployer.reactions import Intent, TargetDefinition
 from regista.deployer.reports import ReportState, report
@@ -28,7 +29,7 @@ from regista.deployer.stored import intent_of, observed_text
 from regista.deployer.tables import ACTIONS, DEPLOYED
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.domain.errors import RegistaError, Unavailable
-from regista.work import outbox
+from regista.work import orders
 from regista.work.database import Work
 from regista.work.taking import Overtaken, Taking
 from regista.work.waking import Waking
@@ -191,7 +192,7 @@ class Observer:
         words = "it serves what is wanted again" if as_wanted else "it serves something else than what was deployed"
         state: ReportState = "succeeded" if as_wanted else "failed"
         told = report(deployed.intent, state, seen, why or words, 1, f"look-{looks}-{int(self._clock() * 1_000)}")
-        outbox.enqueue(connection, NAME, [told])
+        orders.enqueue(connection, NAME, [told])
         return True
 
 

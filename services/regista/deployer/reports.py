@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from regista.artifacts.digests import is_digest
 from regista.deployer.reactions import Intent
 from regista.domain.endpoint.commands import ObservedVariant
-from regista.work.outbox import Order
+from regista.work.orders import Order
 
 ReportState: TypeAlias = Literal["succeeded", "failed", "superseded"]
 LONGEST_DETAIL: Final = 2_000

@@ -19,8 +19,10 @@ from typing import Final, TypeAlias, TypeVar
 from sqlalchemy import Connection
 
 from regista.deployer import ledger
-from regista.deployer.effects import definition
-from regista.deployer.ledger import Action, Counts, Key
+from regista.deployer.actions import Action, Key
+from regista.deployer.concluding import Conclusion, conclude
+from regista.deployer.known import definition
+from regista.deployer.ledger import Counts
 from regista.deployer.opening import OpenTargets
 from regista.deployer.reactions import Intent, TargetDefinition
 from regista.deployer.targets.base import Applied, TargetFailed, Wanted
@@ -38,8 +40,6 @@ logger = logging.getLogger("regista.deployer")
 T = TypeVar("T")
 _Found: TypeAlias = tuple[int, TargetDefinition] | None
 """What a target is, and the position of the event that said so; None: there is none."""
-_Concluded: TypeAlias = tuple[Action, Callable[[Connection], object]]
-"""An attempt that has ended, and how to write down what became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,6 @@ class Pace:
     late: float = 60.0
     grace: float = 10.0
     kept: float = 90 * 86_400.0
-
-
-def _write_down(connection: Connection, concluded: Sequence[_Concluded]) -> None:
-    for _, conclude in concluded:
-        conclude(connection)
 
 
 class Runner:
@@ -86,7 +81,7 @@ class Runner:
         self._waking = Waking()
         self._busy: dict[Key, tuple[Action, asyncio.Task[None]]] = {}
         self._turn = asyncio.Lock()
-        self._concluded: list[_Concluded] = []
+        self._concluded: list[Conclusion] = []
         self._epoch: str | None = None
         self._pruned = 0.0
         self._counted = 0.0
@@ -126,7 +121,7 @@ class Runner:
         concluded, self._concluded = self._concluded, []
         if concluded:
             with suppress(Overtaken, Unavailable):  # the next process does them again
-                await self._fenced(partial(_write_down, concluded=concluded))
+                await self._fenced(partial(conclude, conclusions=concluded))
 
     async def _round(self) -> float:
         """Write down what became of attempts and start what is due, in one transaction; seconds until there may be more."""
@@ -135,7 +130,7 @@ class Runner:
         concluded, self._concluded = self._concluded, []
         try:
             await self._recover()
-            busy = frozenset(self._busy) - {action.key for action, _ in concluded}
+            busy = frozenset(self._busy) - {conclusion.action.key for conclusion in concluded}
             started, due, late = await self._fenced(partial(self._look, busy=busy, concluded=concluded))
         except Overtaken:
             self._free(concluded)  # whoever works now finds them under way, and does them again
@@ -156,9 +151,9 @@ class Runner:
         return idle if due is None else min(max(due - self._clock(), 0.01), idle)
 
     def _look(
-        self, connection: Connection, busy: frozenset[Key], concluded: Sequence[_Concluded]
+        self, connection: Connection, busy: frozenset[Key], concluded: Sequence[Conclusion]
     ) -> tuple[list[tuple[Action, _Found]], float | None, list[Action]]:
-        _write_down(connection, concluded)
+        conclude(connection, concluded)
         now = self._clock()
         started = ledger.start(connection, now, busy, AT_A_TARGET)
         late = ledger.escalate(connection, now - self._pace.late)
@@ -168,9 +163,9 @@ class Runner:
         if now - self._counted > _COUNT_EVERY:
             self.counts = ledger.count(connection)
             self._counted = now
-        busy |= {action.key for action in started}
-        due = ledger.next_due(connection, busy, AT_A_TARGET)
-        return [(action, definition(connection, action.key[1])) for action in started], due, late
+        due = ledger.next_due(connection, now)
+        found = {target: definition(connection, target) for target in {action.key[1] for action in started}}
+        return [(action, found[action.key[1]]) for action in started], due, late
 
     def _counted_all(self, started: Sequence[object], concluded: Sequence[object]) -> bool:
         """Whether ``counts`` are those of now: they are not counted in each of many rounds."""
@@ -198,18 +193,18 @@ class Runner:
         if left:
             logger.warning("%d deployments were under way when the process before ended: tried again", left)
 
-    def _free(self, concluded: Sequence[_Concluded]) -> None:
-        for action, _ in concluded:
-            self._busy.pop(action.key, None)
+    def _free(self, concluded: Sequence[Conclusion]) -> None:
+        for conclusion in concluded:
+            self._busy.pop(conclusion.action.key, None)
 
     async def _carry_out(self, action: Action, found: _Found) -> None:
         """Give it to the target; what became of it is written down in the next round."""
-        conclude = await self._attempt(action, found)
-        self._concluded.append((action, conclude))
+        conclusion = await self._attempt(action, found)
+        self._concluded.append(conclusion)  # to the list of now: rounds replace it
         self._waking.wake()
 
-    async def _attempt(self, action: Action, found: _Found) -> Callable[[Connection], object]:
-        """What is to be written down of one attempt."""
+    async def _attempt(self, action: Action, found: _Found) -> Conclusion:
+        """What became of one attempt."""
         try:
             async with asyncio.timeout(self._pace.attempt):
                 applied = await self._apply(action, found)
@@ -217,7 +212,7 @@ class Runner:
             return self._failed(action, error)
         except Invalid as error:
             reasons = "; ".join(reason.detail for reason in error.reasons) or error.detail
-            return partial(ledger.fail, action=action, code=error.code, detail=reasons)
+            return Conclusion(action, "failed", reasons, error.code)
         except TimeoutError:
             return self._again(action, "timed_out", f"the target took longer than {self._pace.attempt:g} s", None)
         except RegistaError as error:
@@ -225,7 +220,7 @@ class Runner:
         except Exception as error:
             logger.exception("target %s failed", action.intent.target)
             return self._again(action, "defect", repr(error), None)
-        return partial(ledger.succeed, action=action, observed=applied.observed, detail=applied.detail)
+        return Conclusion(action, "succeeded", applied.detail, observed=tuple(applied.observed))
 
     async def _apply(self, action: Action, found: _Found) -> Applied:
         if found is None:
@@ -233,16 +228,14 @@ class Runner:
         target = await self._targets.get(action.key[1], action.intent.log_id, *found)
         return await target.apply(wanted(action.intent))
 
-    def _failed(self, action: Action, error: TargetFailed) -> Callable[[Connection], object]:
+    def _failed(self, action: Action, error: TargetFailed) -> Conclusion:
         if error.code == "outdated":
-            return partial(ledger.give_way, action=action, code=error.code, detail=error.detail)
+            return Conclusion(action, "superseded", error.detail, error.code)
         if error.retryable:
             return self._again(action, error.code, error.detail, error.retry_after)
-        return partial(ledger.fail, action=action, code=error.code, detail=_with_hint(error))
+        return Conclusion(action, "failed", _with_hint(error), error.code)
 
-    def _again(
-        self, action: Action, code: str, detail: str, retry_after: float | None
-    ) -> Callable[[Connection], object]:
+    def _again(self, action: Action, code: str, detail: str, retry_after: float | None) -> Conclusion:
         pause = max(self._pause(action.attempts), min(retry_after or 0.0, self._pace.longest))
         due = self._clock() + pause
         if action.attempts == 1:
@@ -250,7 +243,7 @@ class Runner:
                 "%s/%s on %s failed and is tried again: %s",
                 action.intent.environment, action.intent.endpoint, action.intent.target, detail,
             )  # fmt: skip
-        return partial(ledger.retry, action=action, due=due, code=code, detail=detail)
+        return Conclusion(action, "pending", detail, code, due=due)
 
     def _pause(self, attempts: int) -> float:
         """Seconds after a number of attempts: twice as long each time, less up to a half of it by chance."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 
 from regista.domain.events import ExperimentConcluded, Measured
 from regista.work.logged import Logged
-from regista.work.outbox import ORDERS, Order, drop_pending, enqueue
+from regista.work.orders import ORDERS, Order, drop_pending, enqueue
 
 NAME: Final = "experiments"
 NOTHING_TO_DO: Final = frozenset(

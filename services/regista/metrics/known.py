@@ -11,17 +11,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from regista.domain import events as e
 from regista.metrics.commands import NAME, dismiss, follow
 from regista.metrics.schedule import candidates
 from regista.metrics.tables import CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
 from regista.work.logged import Logged
-from regista.work.outbox import drop_pending
+from regista.work.orders import drop_pending
 
 KEPT_CHANGES: Final = 200
 """Per endpoint: those with a canary's whole schedule behind them are compared with the champion before it."""
+
+# Statements are made once: to make one costs more than to execute it.
+_OF_ENDPOINT: Final = ENDPOINTS.c.key == bindparam("of_key")
+_OF_CHANGES: Final = CHANGES.c.key == bindparam("of_key")
+_OF_CHANGE: Final = (_OF_CHANGES, CHANGES.c.change == bindparam("of_change"))
+_FIND: Final = select(ENDPOINTS).where(_OF_ENDPOINT)
+_FIND_CHANGE: Final = select(CHANGES).where(*_OF_CHANGE)
+_CHANGE: Final = CHANGES.insert()
+_POINT: Final = update(ENDPOINTS).where(_OF_ENDPOINT).values(change=bindparam("to_change"))
+_SUCCEED: Final = update(CHANGES).where(*_OF_CHANGE).values(succeeded=bindparam("to_succeeded"))
+_TAKE_EFFECT: Final = update(CHANGES).where(*_OF_CHANGE).values(effective_at=bindparam("to_effective_at"))
+_END: Final = (
+    update(CHANGES).where(_OF_CHANGES, CHANGES.c.ended_at.is_(None)).values(ended_at=bindparam("now"), on_trial=0)
+)
+_OLDEST: Final = (
+    select(CHANGES.c.change).where(_OF_CHANGES).order_by(CHANGES.c.change.desc()).offset(KEPT_CHANGES).limit(1)
+)
 
 
 def key_of(environment: str, endpoint: str) -> str:
@@ -45,12 +62,12 @@ def apply(connection: Connection, logged: Logged, *, loud: bool) -> None:
 
 def find(connection: Connection, key: str) -> Row[Any] | None:
     """An endpoint."""
-    return connection.execute(select(ENDPOINTS).where(ENDPOINTS.c.key == key)).first()
+    return connection.execute(_FIND, {"of_key": key}).first()
 
 
 def find_change(connection: Connection, key: str, change: int) -> Row[Any] | None:
     """A change of an endpoint, where it is kept."""
-    return connection.execute(select(CHANGES).where(CHANGES.c.key == key, CHANGES.c.change == change)).first()
+    return connection.execute(_FIND_CHANGE, {"of_key": key, "of_change": change}).first()
 
 
 def variants_of(change: Row[Any]) -> tuple[e.Variant, ...]:
@@ -111,7 +128,7 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
     canary = event.canary if isinstance(event, e.TrafficChanged) else None
     _end(connection, key, now)
     connection.execute(
-        CHANGES.insert(),
+        _CHANGE,
         {
             "key": key,
             "change": logged.sequence,
@@ -123,7 +140,7 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
             "succeeded": "{}",
         },
     )
-    connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), {"change": logged.sequence})
+    connection.execute(_POINT, {"of_key": key, "to_change": logged.sequence})
     _take_effect(connection, key, logged.sequence, now)
     _prune(connection, key)
 
@@ -131,7 +148,7 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
 def _retired(connection: Connection, logged: Logged, event: e.EndpointRetired, _: bool) -> None:
     key = key_of(event.environment, event.endpoint)
     _end(connection, key, logged.time.timestamp())
-    connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.key == key), {"change": None})
+    connection.execute(_POINT, {"of_key": key, "to_change": None})
 
 
 def _reported(connection: Connection, logged: Logged, event: e.DeploymentReported, _: bool) -> None:
@@ -140,8 +157,8 @@ def _reported(connection: Connection, logged: Logged, event: e.DeploymentReporte
     if change is None or event.state != "succeeded":
         return
     succeeded = {event.target.lower(): now} | json.loads(change.succeeded)
-    where = (CHANGES.c.key == key, CHANGES.c.change == event.change)
-    connection.execute(update(CHANGES).where(*where), {"succeeded": json.dumps(succeeded)})
+    told = {"of_key": key, "of_change": event.change, "to_succeeded": json.dumps(succeeded)}
+    connection.execute(_SUCCEED, told)
     _take_effect(connection, key, event.change, now)
 
 
@@ -155,9 +172,7 @@ def _concluded(connection: Connection, logged: Logged, event: e.ExperimentConclu
 
 
 def _end(connection: Connection, key: str, now: float) -> None:
-    connection.execute(
-        update(CHANGES).where(CHANGES.c.key == key, CHANGES.c.ended_at.is_(None)), {"ended_at": now, "on_trial": 0}
-    )
+    connection.execute(_END, {"of_key": key, "now": now})
 
 
 def _take_effect(connection: Connection, key: str, number: int, now: float) -> None:
@@ -168,13 +183,11 @@ def _take_effect(connection: Connection, key: str, number: int, now: float) -> N
     targets: Sequence[str] = json.loads(endpoint.targets)
     if all(target in succeeded for target in targets):
         since = max((succeeded[target] for target in targets), default=now)
-        where = (CHANGES.c.key == key, CHANGES.c.change == number)
-        connection.execute(update(CHANGES).where(*where), {"effective_at": since})
+        connection.execute(_TAKE_EFFECT, {"of_key": key, "of_change": number, "to_effective_at": since})
 
 
 def _prune(connection: Connection, key: str) -> None:
-    kept = select(CHANGES.c.change).where(CHANGES.c.key == key).order_by(CHANGES.c.change.desc())
-    oldest = connection.execute(kept.offset(KEPT_CHANGES).limit(1)).scalar()
+    oldest = connection.execute(_OLDEST, {"of_key": key}).scalar()
     if oldest is not None:
         for table in (CHANGES, TOTALS, VERDICTS):
             connection.execute(delete(table).where(table.c.key == key, table.c.change <= oldest))

@@ -11,27 +11,22 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, MetaData, Table, Text, func, select
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from regista.client.errors import Unreachable
 from regista.domain.errors import Forbidden, RegistaError, Unauthenticated, Unavailable
-from regista.work.database import Component, Work
+from regista.work.database import Work
+from regista.work.orders import COMPONENT, ORDERS, Order
 from regista.work.waking import Waking
 
 if TYPE_CHECKING:
     from regista.client import AsyncClient
 
-Operation: TypeAlias = Literal[
-    "report_deployment", "follow_version", "conclude_experiment", "change_traffic", "roll_back_endpoint"
-]
-"""What of the SDK is called."""
-State: TypeAlias = Literal["pending", "done", "refused"]
 FIRST_CEILING: Final = 0.25
 HIGHEST_CEILING: Final = 30.0
 AT_ONCE: Final = 8
@@ -40,43 +35,36 @@ KEPT: Final = 7 * 86_400.0
 """Seconds that an answered command is remembered."""
 logger = logging.getLogger("regista.work")
 
-_METADATA: Final = MetaData()
-ORDERS: Final = Table(
-    "orders",
-    _METADATA,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("sender", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("lane", Text, nullable=False),
-    Column("operation", Text, nullable=False),
-    Column("arguments", Text, nullable=False),
-    Column("cause", Text),
-    Column("state", Text, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("due", Float, nullable=False),
-    Column("code", Text),
-    Column("error", Text),
-    Column("position", BigInteger),
-    Column("answered", Float),
+# Statements are made once: to make one costs more than to execute it.
+_MINE: Final = ORDERS.c.sender == bindparam("of_sender")
+_COUNT: Final = (
+    select(ORDERS.c.state, func.count())
+    .where(_MINE, or_(ORDERS.c.state == "pending", ORDERS.c.state == "refused"))
+    .group_by(ORDERS.c.state)
 )
-_KEYS: Final = Index("orders_key", ORDERS.c.sender, ORDERS.c.key, unique=True)
-_LANES: Final = Index("orders_state", ORDERS.c.sender, ORDERS.c.state, ORDERS.c.number)
-COMPONENT: Final = Component("orders", ((CreateTable(ORDERS), CreateIndex(_KEYS), CreateIndex(_LANES)),))
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A command to give: an operation of the SDK and its arguments, in JSON's own types.
-
-    ``key`` is its idempotency key, the same however often it is decided on. Of one ``lane`` each waits for the one
-    before it.
-    """
-
-    key: str
-    lane: str
-    operation: Operation
-    arguments: Mapping[str, Any]
-    cause: str | None
+_FIRST: Final = (
+    select(ORDERS)
+    .where(
+        ORDERS.c.number.in_(
+            select(func.min(ORDERS.c.number)).where(_MINE, ORDERS.c.state == "pending").group_by(ORDERS.c.lane)
+        )
+    )
+    .order_by(ORDERS.c.number)
+)
+_ANSWER: Final = (
+    ORDERS.update()
+    .where(ORDERS.c.number == bindparam("of_number"))
+    .values(
+        state=bindparam("to_state"),
+        tries=bindparam("to_tries"),
+        due=bindparam("to_due"),
+        code=bindparam("to_code"),
+        error=bindparam("to_error"),
+        position=bindparam("to_position"),
+        answered=bindparam("to_answered"),
+    )
+)
+_TIDY: Final = ORDERS.delete().where(_MINE, ORDERS.c.answered < bindparam("before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +85,8 @@ class _Due:
 
 
 _Answer: TypeAlias = tuple[_Due, dict[str, Any]]
-"""What was sent, and what is to be written down of it."""
-
-
-def enqueue(connection: Connection, sender: str, orders: Sequence[Order]) -> None:
-    """Keep commands to be sent, in this order; one whose key is known already is left as it is."""
-    for order in orders:
-        known = select(ORDERS.c.number).where(ORDERS.c.sender == sender, ORDERS.c.key == order.key)
-        if connection.execute(known).first() is not None:
-            continue
-        values = {
-            "sender": sender,
-            "key": order.key,
-            "lane": order.lane,
-            "operation": order.operation,
-            "arguments": json.dumps(order.arguments),
-            "cause": order.cause,
-            "state": "pending",
-            "tries": 0,
-            "due": 0.0,
-        }
-        connection.execute(ORDERS.insert(), values)
-
-
-def drop_pending(connection: Connection, sender: str, lane: str | None = None, *operations: Operation) -> None:
-    """Forget what was not answered yet; with a lane and operations only these of it."""
-    where = [ORDERS.c.sender == sender, ORDERS.c.state == "pending"]
-    if lane is not None:
-        where += [ORDERS.c.lane == lane, ORDERS.c.operation.in_(operations)]
-    connection.execute(ORDERS.delete().where(*where))
+"""What was sent, and what is to be written down of it: what of ``_NOTHING`` it is not."""
+_NOTHING: Final = {"state": "pending", "due": 0.0, "code": None, "error": None, "position": None, "answered": None}
 
 
 class Sender:
@@ -208,25 +169,29 @@ class Sender:
         return 5.0 if next_due is None else min(max(next_due - self._clock(), 0.01), 5.0)
 
     def _write_down(self, connection: Connection, answers: Sequence[_Answer]) -> None:
-        for due, values in answers:
-            connection.execute(ORDERS.update().where(ORDERS.c.number == due.number), values)
-        if answers and self._clock() - self._tidied > TIDY_EVERY:
+        if not answers:
+            return
+        told = [
+            {
+                "of_number": due.number,
+                "to_tries": due.tries + 1,
+                **{f"to_{name}": value for name, value in (_NOTHING | values).items()},
+            }
+            for due, values in answers
+        ]
+        connection.execute(_ANSWER, told)
+        if self._clock() - self._tidied > TIDY_EVERY:
             self._tidied = self._clock()
-            old = (ORDERS.c.sender == self._name, ORDERS.c.answered < self._tidied - KEPT)
-            connection.execute(ORDERS.delete().where(*old))
+            connection.execute(_TIDY, {"of_sender": self._name, "before": self._tidied - KEPT})
 
     def _look(self, connection: Connection, busy: frozenset[str]) -> tuple[list[_Due], float | None]:
         """The first of each lane that is due, and when the next one will be."""
-        columns, now = ORDERS.c, self._clock()
-        mine = columns.sender == self._name
-        shown = columns.state.in_(("pending", "refused"))
-        states = connection.execute(select(columns.state, func.count()).where(mine, shown).group_by(columns.state))
-        counted: dict[str, int] = {row[0]: row[1] for row in states}
+        now, mine = self._clock(), {"of_sender": self._name}
+        counted: dict[str, int] = {row[0]: row[1] for row in connection.execute(_COUNT, mine)}
         self._status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
-        first = select(func.min(columns.number)).where(mine, columns.state == "pending").group_by(columns.lane)
         due: list[_Due] = []
         next_due: float | None = None
-        for row in connection.execute(select(ORDERS).where(columns.number.in_(first)).order_by(columns.number)):
+        for row in connection.execute(_FIRST, mine):
             if row.lane in busy:
                 continue
             if row.due > now:
@@ -238,7 +203,7 @@ class Sender:
 
     async def _send(self, due: _Due) -> None:
         values = await self._answer(due)
-        self._answers.append((due, {**values, "tries": due.tries + 1}))
+        self._answers.append((due, values))
         self._waking.wake()
 
     async def _answer(self, due: _Due) -> dict[str, Any]:
