@@ -20,7 +20,8 @@ import httpx
 from tests.bench import processes
 from tests.bench.bench_http import percentile
 from tests.bench.report import Row
-from tests.support.deploying import WHY, version
+from tests.support.deploying import WHY
+from tests.support.payloads import numbered_version
 
 from native_kafka import Cluster
 
@@ -103,7 +104,7 @@ async def _change(url: str, deployer: str, called: Called, changes: int) -> dict
 
         await send("POST", "models", {"name": "fraud"})
         for number in range(2):
-            await send("POST", "models/fraud/versions", version(number))
+            await send("POST", "models/fraud/versions", numbered_version(number))
             promotion = {"to": "staging", "keep_existing": True, **WHY}
             await send("POST", f"models/fraud/versions/{number + 1}/promote", promotion)
         await send("PUT", "environments/prod", {"stages": ["staging"]})

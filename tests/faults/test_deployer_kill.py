@@ -17,7 +17,8 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 from tests.fixtures.kafka import MakeBroker
-from tests.support.deploying import WHY, version
+from tests.support.deploying import WHY
+from tests.support.payloads import numbered_version
 from tests.support.server import RunningServer, running_server
 from tests.support.topic_writer import TopicWriter
 from tests.support.working import ScriptedLog
@@ -95,7 +96,7 @@ class Registry:
         self._turn = 0
         self.send("POST", "models", {"name": "fraud"})
         for number in range(2):
-            self.send("POST", "models/fraud/versions", version(number))
+            self.send("POST", "models/fraud/versions", numbered_version(number))
             self.send(
                 "POST", f"models/fraud/versions/{number + 1}/promote", {"to": "staging", "keep_existing": True, **WHY}
             )

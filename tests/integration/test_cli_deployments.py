@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.support.payloads import numbered_version
 from tests.support.server import RunningServer, running_server
 from typer.testing import CliRunner, Result
 
@@ -64,24 +65,13 @@ def client(server: RunningServer) -> Iterator[Client]:
         yield client
 
 
-def version(number: int) -> dict[str, object]:
-    return {
-        "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
-        "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-        "datasets": [{"name": "transactions", "version": str(number)}],
-        "metrics": {"auc": 0.9},
-        "author": "ann",
-        "trained_at": "2026-05-04T12:00:00Z",
-    }
-
-
 @pytest.fixture
 def model(client: Client) -> str:
     """A model with three versions in staging."""
     name = f"m{uuid4().hex[:8]}"
     client.create_model(name)
     for number in range(3):
-        client.register_version(name, version(number))
+        client.register_version(name, numbered_version(number))
         client.promote(name, str(number + 1), to="staging", reason="try", keep_existing=True)
     return name
 

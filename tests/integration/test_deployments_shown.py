@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.intake import until
+from tests.support.payloads import numbered_version
 from tests.support.server import app_client
 
 WHY = {"reason": "because"}
@@ -53,15 +54,7 @@ class Registry:
     async def furnish(self) -> None:
         await self.write("POST", "/v1/models", {"name": "fraud"})
         for number in range(2):
-            version = {
-                "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
-                "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-                "datasets": [{"name": "transactions", "version": str(number)}],
-                "metrics": {"auc": 0.9},
-                "author": "ann",
-                "trained_at": "2026-05-04T12:00:00Z",
-            }
-            await self.write("POST", "/v1/models/fraud/versions", version)
+            await self.write("POST", "/v1/models/fraud/versions", numbered_version(number))
             promotion = {"to": "staging", "keep_existing": True, **WHY}
             await self.write("POST", f"/v1/models/fraud/versions/{number + 1}/promote", promotion)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.deploying import WHY, version
+from tests.support.deploying import WHY
+from tests.support.payloads import numbered_version
 from tests.support.server import RunningServer, running_server
 
 PATIENCE = 30.0
@@ -55,7 +56,7 @@ def test_they_follow_the_store_of_a_registry_and_call_it(tmp_path: Path, stores:
                     lambda process=process: process.errors,  # type: ignore[misc]
                 )
             send("POST", "models", {"name": "fraud"})
-            send("POST", "models/fraud/versions", version(1))
+            send("POST", "models/fraud/versions", numbered_version(1))
             send("POST", "models/fraud/versions/1/promote", {"to": "staging", **WHY})
             send("PUT", "environments/prod", {"stages": ["staging"]})
             send("PUT", "targets/edge", {"kind": "directory"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.payloads import numbered_version
 from tests.support.server import app_client
 
 WHY = {"reason": "because"}
@@ -36,15 +37,7 @@ async def send(client: httpx.AsyncClient, method: str, path: str, body: Any = No
 async def furnish(client: httpx.AsyncClient) -> None:
     await send(client, "POST", "models", {"name": "fraud"})
     for number in range(2):
-        version = {
-            "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
-            "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-            "datasets": [{"name": "transactions", "version": str(number)}],
-            "metrics": {"auc": 0.9},
-            "author": "ann",
-            "trained_at": "2026-05-04T12:00:00Z",
-        }
-        await send(client, "POST", "models/fraud/versions", version)
+        await send(client, "POST", "models/fraud/versions", numbered_version(number))
         promotion = {"to": "staging", "keep_existing": True, **WHY}
         await send(client, "POST", f"models/fraud/versions/{number + 1}/promote", promotion)
     await send(client, "PUT", "environments/prod", {"stages": ["staging"]})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from tests.support.payloads import numbered_version
 from tests.support.server import RunningServer, running_server
 
 from regista.client import AsyncClient, Client
@@ -13,17 +14,6 @@ from regista.domain.errors import Invalid, PreconditionFailed, Refused, Retired
 from regista.wire.deployments import CanaryStep, Guardrail, ObservedVariant, VariantRequest
 
 WHY = "because"
-
-
-def version(number: int) -> dict[str, object]:
-    return {
-        "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
-        "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-        "datasets": [{"name": "transactions", "version": str(number)}],
-        "metrics": {"auc": 0.9},
-        "author": "ann",
-        "trained_at": "2026-05-04T12:00:00Z",
-    }
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +34,7 @@ def name(client: Client) -> str:
     name = f"x{uuid4().hex[:8]}"
     client.create_model(name)
     for number in range(3):
-        client.register_version(name, version(number))
+        client.register_version(name, numbered_version(number))
         client.promote(name, str(number + 1), to="staging", reason=WHY, keep_existing=True)
     client.define_environment(name, stages=["staging"])
     client.put_target(name, kind="directory")

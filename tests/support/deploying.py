@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.support.payloads import numbered_version
 from tests.support.server import client_of
 from tests.support.working import WorkPlace, eventually, open_work
 
@@ -140,7 +141,7 @@ class World:
         """The model ``fraud`` with versions in staging, ``prod`` that serves them, the targets ``edge`` and ``core``."""
         await self.send("POST", "models", {"name": "fraud"})
         for number in range(versions):
-            await self.send("POST", "models/fraud/versions", version(number))
+            await self.send("POST", "models/fraud/versions", numbered_version(number))
             promotion = {"to": "staging", "keep_existing": True, **WHY}
             await self.send("POST", f"models/fraud/versions/{number + 1}/promote", promotion)
         await self.send("PUT", "environments/prod", {"stages": ["staging", "production"]})
@@ -203,15 +204,3 @@ async def world(data: Path, place: WorkPlace) -> AsyncIterator[World]:
             yield World(app, client, place, data)
     finally:
         server.VIEWS_WITHIN = within
-
-
-def version(number: int) -> dict[str, Any]:
-    """A version to register, with a digest of its own."""
-    return {
-        "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
-        "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-        "datasets": [{"name": "transactions", "version": str(number)}],
-        "metrics": {"auc": 0.9},
-        "author": "ann",
-        "trained_at": "2026-05-04T12:00:00Z",
-    }

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from sqlalchemy import func, select
 from tests.support.inference import report
+from tests.support.payloads import numbered_version
 from tests.support.server import application, client_of
 
 from regista.client import AsyncClient
@@ -50,7 +51,7 @@ class Trial:
         """A model with two versions, an environment, an endpoint; 1.0.0 is served."""
         await self.client.create_model("fraud")
         for number in range(2):
-            await self.client.register_version("fraud", _version(number))
+            await self.client.register_version("fraud", numbered_version(number + 1, version=f"1.{number}.0"))
             await self.client.promote("fraud", str(number + 1), to="staging", reason="new", keep_existing=True)
         await self.look_up()
         await self.client.define_environment("prod", stages=["staging"])
@@ -169,15 +170,3 @@ async def trial(data: Path, *, there: bool = False, **given: object) -> AsyncIte
             if there:
                 await found.look_up()
             yield found
-
-
-def _version(number: int) -> dict[str, Any]:
-    return {
-        "version": f"1.{number}.0",
-        "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number + 1:064x}", "size": 1, "format": "onnx"},
-        "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
-        "datasets": [{"name": "transactions", "version": str(number)}],
-        "metrics": {"auc": 0.9},
-        "author": "ann",
-        "trained_at": "2026-05-04T12:00:00Z",
-    }

@@ -21,3 +21,16 @@ def version_body(number: str = "auto", *, auc: float = 0.9, seed: int = 0) -> di
         "author": "ann",
         "trained_at": "2026-05-01T12:00:00Z",
     }
+
+
+def numbered_version(number: int, **more: Any) -> dict[str, Any]:
+    """A registration of bytes and of data of this number, which both lie outside."""
+    return {
+        "artifact": {"uri": f"s3://m/{number}", "digest": f"sha256:{number:064x}", "size": 1, "format": "onnx"},
+        "code": {"repository": "https://git.example/fraud", "commit": "0" * 40},
+        "datasets": [{"name": "transactions", "version": str(number)}],
+        "metrics": {"auc": 0.9},
+        "author": "ann",
+        "trained_at": "2026-05-04T12:00:00Z",
+        **more,
+    }
