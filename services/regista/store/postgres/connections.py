@@ -6,7 +6,6 @@ The session settings do not depend on the server's: what is promised of an appen
 from __future__ import annotations
 
 import select
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 
 import psycopg
 
+from regista.store.idle import IdleConnections
 from regista.store.postgres.address import Address
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -61,7 +61,7 @@ def is_alive(connection: Connection) -> bool:
     return not waiting.poll(0)
 
 
-class ReaderPool:
+class ReaderPool(IdleConnections[Connection]):
     """Connections for reading, one for each read that runs at the same time, kept for the next.
 
     ``to_write``: those of a server that can be written, where the address names several.
@@ -70,12 +70,11 @@ class ReaderPool:
     def __init__(
         self, address: Address, *, lock_timeout: float = 5.0, size: int = _READERS, to_write: bool = False
     ) -> None:
+        super().__init__()
         self._address = address
         self._to_write = to_write
         self._lock_timeout = lock_timeout
         self._free = BoundedSemaphore(size)
-        self._idle: deque[Connection] = deque()
-        self._closed = False
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -99,11 +98,6 @@ class ReaderPool:
         finally:
             self._free.release()
 
-    def close(self) -> None:
-        """Close what is idle now, and the rest as it comes back."""
-        self._closed = True
-        self._close_idle()
-
     def _take(self) -> Connection:
         while True:
             try:
@@ -118,10 +112,3 @@ class ReaderPool:
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
-
-    def _close_idle(self) -> None:
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return

@@ -6,11 +6,12 @@ WAL: readers see the last commit and block nobody. ``synchronous=FULL``: a commi
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+from regista.store.idle import IdleConnections
 
 _WAL_LIMIT = 64 * 1024 * 1024
 """Bytes that the write-ahead log is cut back to after a burst."""
@@ -60,7 +61,7 @@ def _connect(path: Path, mode: str, lock_timeout: float) -> sqlite3.Connection:
     )
 
 
-class ReaderPool:
+class ReaderPool(IdleConnections[sqlite3.Connection]):
     """Read-only connections, one for each read that runs at the same time, kept for the next.
 
     ``follows``: another file that is put in the place of the first is what is read from then on. Without, connections go
@@ -68,12 +69,11 @@ class ReaderPool:
     """
 
     def __init__(self, path: Path, *, lock_timeout: float = 5.0, follows: bool = False) -> None:
+        super().__init__()
         self._path = path
         self._follows = follows
         self._file: tuple[int, int] | None = None
         self._lock_timeout = lock_timeout
-        self._idle: deque[sqlite3.Connection] = deque()
-        self._closed = False
 
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
@@ -101,11 +101,6 @@ class ReaderPool:
         else:
             self._idle.append(connection)
 
-    def close(self) -> None:
-        """Close what is idle now, and the rest as it comes back."""
-        self._closed = True
-        self._close_idle()
-
     def _look(self) -> None:
         """Let go of connections to a file that has lost its name."""
         try:
@@ -115,10 +110,3 @@ class ReaderPool:
         if (file := (found.st_dev, found.st_ino)) != self._file:
             self._file = file
             self._close_idle()
-
-    def _close_idle(self) -> None:
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
