@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regista.cli.command import command
+from regista.cli.command import Function, command
 from regista.cli.offline import server_part
 from regista.cli.shell import Shell
 
@@ -43,110 +43,88 @@ From = Annotated[
 LogLevel = Annotated[str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")]
 
 
+_SERVER = "regista.server"
+_WORKERS = "regista.processes.workers"
+
+
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
-    command(app, "up", panel=PANEL)(up)
-    command(app, "serve", panel=PANEL)(serve)
-    command(app, "relay", panel=PANEL)(relay)
-    command(app, "project", panel=PANEL)(project)
-    command(app, "deploy", panel=PANEL)(deploy)
-    command(app, "notify", panel=PANEL)(notify)
+    for name, function in PROCESSES.items():
+        command(app, name, panel=PANEL)(function)
     command(app, "version", panel=PANEL)(version)
 
 
-def up(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Run a registry in this process: log, views, artifacts and API; with Kafka, relay and command intake as well."""
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.server", "run", given)
+def _serving(module: str, process: str, says: str) -> Function:
+    """The command that runs a process; ``says`` is its help."""
+
+    def run(
+        shell: Shell,
+        host: Host = None,
+        port: Port = None,
+        data: DataDirectory = None,
+        kafka: Kafka = None,
+        database: Database = None,
+        log_level: LogLevel = None,
+    ) -> None:
+        _run(
+            shell, module, process, host=host, port=port, data=data, kafka=kafka, database=database, log_level=log_level
+        )
+
+    run.__doc__ = says
+    return run
 
 
-def serve(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Answer writes and reads, and take commands from Kafka; `project` makes the views, `relay` publishes."""
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.server", "serve", given)
+def _acting(process: str, says: str) -> Function:
+    """As ``_serving``, of a process that acts on events, and sends commands to a registry."""
 
+    def run(
+        shell: Shell,
+        host: Host = None,
+        port: Port = None,
+        data: DataDirectory = None,
+        kafka: Kafka = None,
+        database: Database = None,
+        start: From = None,
+        log_level: LogLevel = None,
+    ) -> None:
+        _run(
+            shell, _WORKERS, process, host=host, port=port, data=data, kafka=kafka, database=database,
+            effects_from=start, log_level=log_level, url=shell.options.url,
+        )  # fmt: skip
 
-def relay(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Publish the log and the results of commands on Kafka. A second one stands by."""
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.processes.workers", "relay", given)
-
-
-def project(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Fold the log into the views, from Kafka where there is one. A second one stands by."""
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.processes.workers", "project", given)
-
-
-def deploy(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    start: From = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Bring what endpoints want to their targets, and report what runs. A second one stands by.
+    run.__doc__ = f"""{says}
 
     Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
     """
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.processes.workers", "deploy", {**given, "effects_from": start, "url": shell.options.url})
+    return run
 
 
-def notify(
-    shell: Shell,
-    host: Host = None,
-    port: Port = None,
-    data: DataDirectory = None,
-    kafka: Kafka = None,
-    database: Database = None,
-    start: From = None,
-    log_level: LogLevel = None,
-) -> None:
-    """Send webhooks to those who subscribed. A second one stands by.
+PROCESSES = {
+    "up": _serving(
+        _SERVER,
+        "run",
+        "Run a registry in this process: log, views, artifacts and API; with Kafka, relay and command intake as well.",
+    ),
+    "serve": _serving(
+        _SERVER,
+        "serve",
+        "Answer writes and reads, and take commands from Kafka; `project` makes the views, `relay` publishes.",
+    ),
+    "relay": _serving(
+        _WORKERS, "relay", "Publish the log and the results of commands on Kafka. A second one stands by."
+    ),
+    "project": _serving(
+        _WORKERS, "project", "Fold the log into the views, from Kafka where there is one. A second one stands by."
+    ),
+    "deploy": _acting(
+        "deploy", "Bring what endpoints want to their targets, and report what runs. A second one stands by."
+    ),
+    "notify": _acting("notify", "Send webhooks to those who subscribed. A second one stands by."),
+}
+"""The processes, by the name of their command."""
 
-    Commands go to the registry at REGISTA_URL. Events come from Kafka where there is one, else from the log.
-    """
-    given = {"host": host, "port": port, "data": data, "kafka": kafka, "database": database, "log_level": log_level}
-    _run(shell, "regista.processes.workers", "notify", {**given, "effects_from": start, "url": shell.options.url})
 
-
-def _run(shell: Shell, module: str, process: str, given: dict[str, Any]) -> None:
+def _run(shell: Shell, module: str, process: str, **given: Any) -> None:  # noqa: ANN401 - settings of all kinds
     run = getattr(server_part(module), process)
     settings = server_part("regista.settings").load(**given, token=shell.options.token)
     raise typer.Exit(run(settings))
