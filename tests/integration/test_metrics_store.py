@@ -114,6 +114,53 @@ async def test_several_processes_that_count_at_once_lose_nothing(work_place: Wor
             assert [count for count, _ in (await requests(one)).values()] == [400, 400]
 
 
+async def test_processes_that_count_judge_and_learn_at_once_lose_nothing_and_double_nothing(
+    work_place: WorkPlace,
+) -> None:
+    names, log, chance = [f"e{n}" for n in range(6)], ScriptedLog(), random.Random(9)
+    for name in names:
+        stream = f"endpoint/prod/{name}"
+        log.append(stream, e.EndpointCreated("prod", name, "fraud", ("edge",), None, True, (BAD,), ""))
+        log.append(stream, e.TrafficChanged("prod", name, "fraud", (CHAMPION, CANARY), None, (), None, None))
+    sent = [
+        report(version, 10, 1, endpoint=name, ended_at=at(100 + number % 40 * 10))
+        for name in names
+        for version in ("1.0.0", "1.1.0")
+        for number in range(40)
+    ]
+    with closing(open_work(work_place)) as one, closing(open_work(work_place)) as other:
+        async with known(one, log) as experiments, AsyncClient("http://127.0.0.1:9", attempts=1) as client:
+            beside = Experiments(other, client, now=lambda: at(4_000))  # for whom windows are old already
+
+            async def count(counts: Counting) -> None:
+                for at_ in range(0, len(sent), 40):
+                    await counts.add(chance.sample(sent[at_ : at_ + 40], 40) + chance.sample(sent, 20))
+
+            async def judge(judging: Experiments) -> None:
+                while not all(task.done() for task in counted):
+                    judging._tidied = float("-inf")
+                    await judging.look()
+
+            counted = [asyncio.create_task(count(counts)) for counts in (experiments, beside, Counting(other))]
+            judged = [asyncio.create_task(judge(judging)) for judging in (experiments, beside)]
+            for name in names:
+                done = e.DeploymentReported("prod", name, "fraud", "edge", 2, "succeeded", (), "", 1, None, None)
+                log.append(f"endpoint/prod/{name}", done)
+                await asyncio.sleep(0.02)
+            await asyncio.gather(*counted, *judged)
+            for _ in range(2):
+                await experiments.look()
+
+        def of(connection: Connection) -> list[tuple[int, int]]:
+            found = [endpoint_metrics(connection, f"prod/{name}", at(600)) for name in names]
+            shown = [(v.requests, v.errors) for metrics in found if metrics is not None for v in metrics.variants]
+            return [*shown, (int(connection.execute(select(func.count()).select_from(WAITING)).scalar_one()), 0)]
+
+        assert await one.run(of) == [*[(400, 40)] * 2 * len(names), (0, 0)]
+        verdicts = select(func.count()).where(ORDERS.c.operation == "conclude_experiment")
+        assert await one.run(lambda connection: connection.execute(verdicts).scalar_one()) == len(names)
+
+
 async def test_a_report_belongs_to_the_change_that_was_in_effect_all_the_time(work_place: WorkPlace) -> None:
     with closing(open_work(work_place)) as work:
         async with known(work, story()) as experiments:

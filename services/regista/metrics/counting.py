@@ -23,6 +23,7 @@ from regista.metrics.tables import CHANGES, ENDPOINTS, SEEN, TOTALS, WAITING, WI
 from regista.metrics.totals import Totals, from_json, of, to_json, with_at_most
 from regista.metrics.windows import oldest_kept, window_of
 from regista.wire.inference import BusinessSum, InferenceReport, LatencyCounts
+from regista.work.locks import remove
 
 MOST_WAITING: Final = 10_000
 MOST_VARIANTS: Final = 100
@@ -54,26 +55,27 @@ def settle(connection: Connection) -> int:
         .distinct()
     )
     settled = 0
-    for key in list(connection.execute(taken_effect).scalars()):
-        rows = connection.execute(select(WAITING).where(WAITING.c.key == key)).all()
-        connection.execute(delete(WAITING).where(WAITING.c.key == key))
-        _place(connection, [_report(json.loads(row.report)) for row in rows])
-        settled += len(rows)
+    for key in sorted(connection.execute(taken_effect).scalars()):
+        waited = delete(WAITING).where(WAITING.c.key == key).returning(WAITING.c.report)
+        reports = connection.execute(waited).scalars().all()  # what comes to wait meanwhile is left for the next time
+        _place(connection, [_report(json.loads(report)) for report in reports])
+        settled += len(reports)
     return settled
 
 
 def tidy(connection: Connection, now: datetime) -> None:
     """Forget windows and ids of reports that nobody can send any more."""
     oldest = (now - OLDEST).timestamp()
-    connection.execute(delete(SEEN).where(SEEN.c.ended_at < oldest))
-    connection.execute(delete(WAITING).where(WAITING.c.ended_at < oldest))
-    connection.execute(delete(WINDOWS).where(WINDOWS.c.start < oldest_kept(now)))
+    remove(connection, SEEN, SEEN.c.ended_at < oldest)
+    remove(connection, WINDOWS, WINDOWS.c.start < oldest_kept(now))
+    remove(connection, WAITING, WAITING.c.ended_at < oldest)
 
 
 def _unseen(connection: Connection, reports: Sequence[InferenceReport]) -> list[InferenceReport]:
     wanted = {(known.key_of(report.environment, report.endpoint), report.id): report for report in reports}
     rows = [{"key": key, "id": name, "ended_at": report.ended_at.timestamp()} for (key, name), report in wanted.items()]
     fresh = []
+    rows.sort(key=lambda row: (row["key"], row["id"]))
     for at in range(0, len(rows), _CHUNK):
         written = _insert_new(connection, SEEN, rows[at : at + _CHUNK])
         fresh += [wanted[row.key, row.id] for row in written]

@@ -27,6 +27,7 @@ from regista.metrics.tables import COMPONENT, ENDPOINTS, WAITING
 from regista.metrics.trials import judge_all
 from regista.wire.inference import InferenceReport
 from regista.work.database import Work
+from regista.work.locks import alone
 from regista.work.logged import Logged
 from regista.work.outbox import Sender
 from regista.work.waking import Waking
@@ -156,15 +157,16 @@ class Experiments(Counting):
         now, loop = self._now(), asyncio.get_running_loop()
 
         def judge(connection: Connection) -> int:
+            alone(connection, NAME)  # several processes judge: a verdict is told once, and what waits is counted once
+            if loop.time() - self._tidied > TIDY_EVERY:
+                counting.tidy(connection, now)  # first: who counts comes to the windows before the totals
+                self._tidied = loop.time()
             counting.settle(connection)
             verdicts = judge_all(connection, now)
             if loop.time() - self._figured > FIGURES_EVERY:
                 self.figures = figures(connection, now)
                 self._figured = loop.time()
             self._counts = _counts(connection)
-            if loop.time() - self._tidied > TIDY_EVERY:
-                counting.tidy(connection, now)
-                self._tidied = loop.time()
             return verdicts
 
         if await self._work.run(judge):

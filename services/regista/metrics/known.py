@@ -17,6 +17,7 @@ from regista.domain import events as e
 from regista.metrics.commands import NAME, dismiss, follow
 from regista.metrics.schedule import candidates
 from regista.metrics.tables import CHANGES, ENDPOINTS, FOLLOWED, TOTALS, VERDICTS
+from regista.work.locks import remove
 from regista.work.logged import Logged
 from regista.work.orders import drop_pending
 
@@ -49,7 +50,7 @@ def key_of(environment: str, endpoint: str) -> str:
 def forget(connection: Connection) -> None:
     """Forget what is known of the log."""
     for table in FOLLOWED:
-        connection.execute(table.delete())
+        remove(connection, table)
     drop_pending(connection, NAME)
 
 

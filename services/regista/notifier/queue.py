@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import Connection, Table, and_, delete, func, insert, literal, select, text, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from regista.domain.times import micros
@@ -29,8 +28,9 @@ from regista.notifier.tables import (
     PENDING,
     RUNNING,
 )
+from regista.work.locks import alone
 
-_LOCK: Final = int.from_bytes(sha256(b"regista notifier queue").digest()[:8], "big", signed=True)
+_LOCK: Final = "notifier queue"
 Origin: TypeAlias = Literal["event", "replay", "redelivery"]
 
 
@@ -100,8 +100,7 @@ def lock(connection: Connection) -> None:
     Whoever removes a lane must see every delivery that is being added to it. A transaction that checks who works does
     so first: what follows the log holds its cursor when it comes here, and two orders would wait for each other.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    alone(connection, _LOCK)
 
 
 def enqueue(connection: Connection, queued: Sequence[Queued], now: datetime, origin: Origin = "event") -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, delete, exists, or_, select, tuple_
 
 from regista.domain.times import micros
+from regista.notifier.queue import lock
 from regista.notifier.tables import ATTEMPTS, DEAD, DELIVERED, DELIVERIES, EVENTS, SKIPPED
 
 _AT_ONCE = 1_000
@@ -22,7 +23,11 @@ class Retention:
 
 
 def forget(connection: Connection, retention: Retention, now: datetime) -> int:
-    """Remove what was kept long enough, a thousand deliveries at most, with their attempts and bodies; how many."""
+    """Remove what was kept long enough, a thousand deliveries at most, with their attempts and bodies; how many.
+
+    What somebody lets be sent again at this moment is found to be kept no longer, or open, and never both.
+    """
+    lock(connection)
     expired = or_(
         and_(DELIVERIES.c.state.in_((DELIVERED, SKIPPED)), DELIVERIES.c.finished_at < micros(now - retention.finished)),
         and_(DELIVERIES.c.state == DEAD, DELIVERIES.c.finished_at < micros(now - retention.dead)),

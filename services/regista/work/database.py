@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
@@ -19,6 +18,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, exc
 
 from regista.bus.relay.leadership import FileLeadership, Leadership
 from regista.domain.errors import Unavailable
+from regista.work.locks import alone
 from regista.work.migrations import Component, migrate, prepare
 from regista.work.tables import WORK
 
@@ -31,7 +31,7 @@ WORK_FILE: Final = "work.db"
 SCHEMA: Final = "regista_work"
 _BUSY_SECONDS: Final = 10
 _SESSIONS: Final = 4
-_MIGRATING: Final = int.from_bytes(sha256(b"regista work migrations").digest()[:8], "big", signed=True)
+_MIGRATING: Final = "work migrations"
 T = TypeVar("T")
 _Arguments: TypeAlias = list[Any]
 
@@ -127,7 +127,7 @@ class Work:
         """
 
         def apply(connection: Connection) -> None:
-            self._lock_migrations(connection)
+            alone(connection, _MIGRATING)
             migrate(connection, component)
 
         self._blocking(apply)
@@ -161,15 +161,10 @@ class Work:
             return fn(connection)
 
     def _prepare(self, connection: Connection) -> None:
-        self._lock_migrations(connection)
+        alone(connection, _MIGRATING)
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         prepare(connection)
-
-    def _lock_migrations(self, connection: Connection) -> None:
-        """Of SQLite every transaction is alone."""
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

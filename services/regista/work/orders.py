@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from regista.work.database import Component
+from regista.work.locks import remove
 
 Operation: TypeAlias = Literal[
     "report_deployment", "follow_version", "conclude_experiment", "change_traffic", "roll_back_endpoint"
@@ -111,4 +112,4 @@ def drop_pending(connection: Connection, sender: str, lane: str | None = None, *
     where = [ORDERS.c.sender == sender, ORDERS.c.state == "pending"]
     if lane is not None:
         where += [ORDERS.c.lane == lane, ORDERS.c.operation.in_(operations)]
-    connection.execute(ORDERS.delete().where(*where))
+    remove(connection, ORDERS, *where)

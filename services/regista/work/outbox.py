@@ -21,6 +21,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from regista.client.errors import Unreachable
 from regista.domain.errors import Forbidden, RegistaError, Unauthenticated, Unavailable
 from regista.work.database import Work
+from regista.work.locks import remove
 from regista.work.orders import COMPONENT, ORDERS, Order
 from regista.work.waking import Waking
 
@@ -64,7 +65,6 @@ _ANSWER: Final = (
         answered=bindparam("to_answered"),
     )
 )
-_TIDY: Final = ORDERS.delete().where(_MINE, ORDERS.c.answered < bindparam("before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,12 @@ class Sender:
                 "to_tries": due.tries + 1,
                 **{f"to_{name}": value for name, value in (_NOTHING | values).items()},
             }
-            for due, values in answers
-        ]
+            for due, values in sorted(answers, key=lambda answer: answer[0].number)
+        ]  # those who stand by send the same ones, and write them down too
         connection.execute(_ANSWER, told)
         if self._clock() - self._tidied > TIDY_EVERY:
             self._tidied = self._clock()
-            connection.execute(_TIDY, {"of_sender": self._name, "before": self._tidied - KEPT})
+            remove(connection, ORDERS, ORDERS.c.sender == self._name, ORDERS.c.answered < self._tidied - KEPT)
 
     def _look(self, connection: Connection, busy: frozenset[str]) -> tuple[list[_Due], float | None]:
         """The first of each lane that is due, and when the next one will be."""

@@ -35,6 +35,11 @@ _EXISTS = (
     "SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
     "WHERE n.nspname = 'regista_private' AND c.relname = 'layout'"
 )
+_ERASE = (
+    "DELETE FROM regista_private.entries WHERE id IN "
+    "(SELECT id FROM regista_private.entries WHERE id = ANY(%s) ORDER BY id FOR UPDATE)"
+)
+"""In one order: the upkeep of every registrar erases the same ones."""
 _PUT = "INSERT INTO regista_private.entries (id, owner, name, value, put_at) VALUES (%s, %s, %s, %s, now())"
 
 
@@ -74,7 +79,7 @@ class PostgresPrivateTable:
     def erase(self, ids: Iterable[str]) -> None:
         """Forget secrets: the promise of ``PrivateTable.erase``."""
         with self._connection() as connection:
-            connection.execute("DELETE FROM regista_private.entries WHERE id = ANY(%s)", (list(ids),))
+            connection.execute(_ERASE, (list(ids),))
 
     def entries(self) -> Sequence[PrivateEntry]:
         """All but the values: the promise of ``PrivateTable.entries``."""
