@@ -18,7 +18,7 @@ _OPERATIONS = """
     registerVersion listModelVersions updateVersion getVersion searchVersions recordEvaluation reportCheck
     promote rollBack archive getStage getProduction assignAlias removeAlias getAlias listAliases
     defineEnvironment rollBackEnvironment putTarget removeTarget
-    createEndpoint updateEndpoint changeTraffic rollBackEndpoint followVersion reportDeployment concludeExperiment
+    createEndpoint updateEndpoint changeTraffic rollBackEndpoint followVersion reportDeployment reportDeployments concludeExperiment
     retireEndpoint
     reportInference getEndpointMetrics
     listDeliveries getDelivery redeliver replayEvents listReplays

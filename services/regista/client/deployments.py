@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from regista.client.bind import write
+from regista.client.bind import read, write
 from regista.client.calls import IfMatch, Structure, Write
 from regista.client.session import given, path, query_text
 from regista.domain.commands import UNSET, Unset
 
 if TYPE_CHECKING:
+    from regista.wire import deployment_reports as w
     from regista.wire import deployments as d  # a tenth of the SDK's loading time, for types alone
 
 ExpectChange: TypeAlias = int | Literal[Unset.UNSET] | None
@@ -256,6 +257,16 @@ class DeploymentWrites:
         )
         where = path("endpoints", environment, endpoint, "reports")
         return Write(_wire().ReportWritten, "POST", where, body, {}, if_match, command_id, cause)
+
+    @read
+    def report_deployments(self, reports: Sequence[w.DeploymentReport | Structure]) -> Write[w.ReportOutcomes]:
+        """Tell of many deployments in one request, 500 at most; each is taken or refused by itself.
+
+        Each has its own ``idempotency_key``, under which it counts once, however often it is sent.
+        """
+        from regista.wire.deployment_reports import ReportOutcomes  # noqa: PLC0415 - only those who deploy load it
+
+        return Write(ReportOutcomes, "POST", path("deployment-reports"), {"reports": list(reports)})
 
     @write
     def conclude_experiment(

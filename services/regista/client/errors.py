@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,15 +56,20 @@ def from_response(response: Response) -> RegistaError:
         return _foreign(response)
     code = str(problem.get("code") or f"http_{response.status}")
     hint = problem.get("hint")
-    values: dict[str, Any] = {
-        "code": code,
-        "hint": hint if isinstance(hint, str) else None,
-        "reasons": tuple(_reasons(problem)),
-    }
-    kind = _class_of(code, response.status)
-    if issubclass(kind, errors.Unavailable) and response.retry_after is not None:
-        values["retry_after"] = response.retry_after
-    return kind(str(problem.get("detail") or problem.get("title") or f"HTTP {response.status}"), **values)
+    detail = str(problem.get("detail") or problem.get("title") or f"HTTP {response.status}")
+    error = error_of(
+        response.status, code, detail, hint=hint if isinstance(hint, str) else None, reasons=tuple(_reasons(problem))
+    )
+    if isinstance(error, errors.Unavailable) and response.retry_after is not None:
+        error.retry_after = response.retry_after
+    return error
+
+
+def error_of(
+    status: int, code: str, detail: str, *, hint: str | None = None, reasons: Sequence[Reason] = ()
+) -> RegistaError:
+    """The error of a problem, of the class that the server raised."""
+    return _class_of(code, status)(detail, code=code, hint=hint, reasons=tuple(reasons))
 
 
 def _problem(response: Response) -> Mapping[str, Any] | None:

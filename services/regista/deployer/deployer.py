@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from regista.client import AsyncClient
 
 ACTORS: Final = {NAME: "system:deployer", follower.NAME: "system:follower"}
+_REPORTS_LINGER: Final = 0.05
+"""Seconds: a report hinders no call of a target, and many at once cost little more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Deployer:
         """``clients`` makes a client of the registry for an actor; ``start`` is an explicit ``--from``."""
         tempo = tempo or Tempo()
         self._clients = {name: clients(actor) for name, actor in ACTORS.items()}
-        self._reports = Sender(work, NAME, self._clients[NAME])
+        self._reports = Sender(work, NAME, self._clients[NAME], linger=_REPORTS_LINGER)
         self._follows = Sender(work, follower.NAME, self._clients[follower.NAME], nothing_to_do=follower.NOTHING_TO_DO)
         self._targets = OpenTargets(around)
         self._deploying = Consumer(work, Deployments(self._recorded), feed, start=start)

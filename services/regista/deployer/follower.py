@@ -53,6 +53,7 @@ class Followers:
         self._recorded = recorded
         self._command = ("", "")
         self._restored: set[str] = set()
+        self._has_more = False
 
     def types(self, connection: Connection) -> frozenset[str]:
         """What says who follows; and, where somebody does, what moves that can be followed."""
@@ -79,6 +80,7 @@ class Followers:
                 )
                 followers = (Follower(*row) for row in found.all())
                 orders += [_order(logged, f, move.version) for f in followers if f.stream not in self._restored]
+            self._has_more |= bool(orders)
             enqueue(connection, NAME, orders)
 
     def _note(self, logged: Logged) -> None:
@@ -90,8 +92,10 @@ class Followers:
             self._restored.add(logged.stream)
 
     def taken(self) -> None:
-        """Wake the sender."""
-        self._recorded()
+        """Wake the sender, where there is something to send."""
+        if self._has_more:
+            self._has_more = False
+            self._recorded()
 
     def reset(self, connection: Connection) -> None:
         """Forget all that is known and was not sent."""

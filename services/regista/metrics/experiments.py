@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, select
 
 from regista.client.clients import AsyncClient
 from regista.domain.errors import RegistaError, Unavailable
+from regista.domain.events import ExperimentConcluded
 from regista.domain.times import Clock, utc_now
 from regista.http.parts import PartState
 from regista.metrics import counting, known
@@ -114,6 +115,7 @@ class Experiments(Counting):
         self._now = now
         self._waking = Waking()
         self._failures = 0
+        self._has_more = False
         self._trouble: Exception | None = None
         self._counts: dict[str, int] = {}
         self._tidied = self._figured = float("-inf")
@@ -132,11 +134,13 @@ class Experiments(Counting):
         """Know events, and record what follows from conclusions."""
         for logged in events:
             known.apply(connection, logged, loud=True)
+            self._has_more |= isinstance(logged.event, ExperimentConcluded)
 
     def taken(self) -> None:
-        """Look, and send, at once."""
-        self._waking.wake()
-        self._sender.wake()
+        """Send what follows from a verdict at once. New verdicts wait for their time: reports make them, not events."""
+        if self._has_more:
+            self._has_more = False
+            self._sender.wake()
 
     def reset(self, connection: Connection) -> None:
         """Forget what is known of the log."""

@@ -142,7 +142,9 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
         },
     )
     connection.execute(_POINT, {"of_key": key, "to_change": logged.sequence})
-    _take_effect(connection, key, logged.sequence, now)
+    endpoint = find(connection, key)
+    if endpoint is not None and not json.loads(endpoint.targets):
+        _take_effect(connection, key, logged.sequence, now)
     _prune(connection, key)
 
 

@@ -15,6 +15,7 @@ from regista.domain.errors import NotFound, RegistaError
 from regista.domain.events import Identity
 from regista.registrar.acknowledge import Executor
 from regista.registrar.answers import Outcome
+from regista.registrar.deployment_reports import add_report_routes
 from regista.registrar.deployment_writes import DEPLOYMENT_WRITES
 from regista.registrar.direct import Documented, add_route, read_body, read_flag, read_query
 from regista.registrar.model_writes import IF_NONE_MATCH, MODEL_WRITES
@@ -50,6 +51,8 @@ def command_routes(registrar: Executor, observe: Observe = lambda _command, _out
     router = APIRouter()
     for write in WRITES:
         add_route(router, write.method, write.path, write.documented, _handler(registrar, write, observe))
+
+    add_report_routes(router, registrar, observe)
 
     async def get_command(request: Request) -> Response:
         read_query(request, ())

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from regista.client.errors import Unreachable
-from regista.domain.errors import Forbidden, RegistaError, Unauthenticated, Unavailable
+from regista.client.errors import Unreachable, error_of
+from regista.domain.errors import Forbidden, Reason, RegistaError, Unauthenticated, Unavailable
 from regista.work.database import Work
 from regista.work.locks import remove
 from regista.work.orders import COMPONENT, ORDERS, Order
@@ -27,10 +27,13 @@ from regista.work.waking import Waking
 
 if TYPE_CHECKING:
     from regista.client import AsyncClient
+    from regista.wire.deployment_reports import ReportOutcome
 
 FIRST_CEILING: Final = 0.25
 HIGHEST_CEILING: Final = 30.0
 AT_ONCE: Final = 8
+MOST_TOGETHER: Final = 200
+_TOGETHER: Final = "report_deployment"
 TIDY_EVERY: Final = 600.0
 KEPT: Final = 7 * 86_400.0
 """Seconds that an answered command is remembered."""
@@ -92,7 +95,8 @@ _NOTHING: Final = {"state": "pending", "due": 0.0, "code": None, "error": None, 
 class Sender:
     """Sends the commands of one ``name`` through the SDK until each is answered. Belongs to one event loop.
 
-    Several processes may send the same ones: the registry makes each once.
+    Several processes may send the same ones: the registry makes each once. Reports on deployments that are due at the
+    same time go in one request.
     """
 
     def __init__(
@@ -102,17 +106,24 @@ class Sender:
         client: AsyncClient,
         *,
         nothing_to_do: frozenset[str] = frozenset(),
+        linger: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``nothing_to_do``: codes of refusals that are as good as done."""
+        """``nothing_to_do``: codes of refusals that are as good as done.
+
+        ``linger``: seconds from one look for what is to be sent to the next at least. What comes after a while without
+        is sent at once, much that comes goes together.
+        """
         self._work = work
         self._name = name
         self._client = client
         self._nothing_to_do = nothing_to_do
+        self._linger = linger
         self._clock = clock
         self._waking = Waking()
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._answers: list[_Answer] = []
+        self._telling: asyncio.Task[None] | None = None
         self._tidied = 0.0
         self._status = SenderStatus(0, 0)
         self._trouble: RegistaError | None = None
@@ -132,8 +143,11 @@ class Sender:
 
     async def run(self) -> None:
         """Send until ``close``."""
+        clock = asyncio.get_running_loop().time
         while not self._waking.is_over:
+            again = clock() + self._linger
             await self._waking.wait(await self._round())
+            await self._waking.over_within(again - clock())
         if self._lanes:
             await asyncio.wait(self._lanes.values(), timeout=5.0)
             for task in self._lanes.values():
@@ -164,9 +178,18 @@ class Sender:
             return 1.0
         for due, _ in answers:
             self._lanes.pop(due.order.lane, None)
-        for due in found[: max(AT_ONCE - len(busy), 0)]:
-            self._lanes[due.order.lane] = asyncio.create_task(self._send(due))
+        self._begin(found, AT_ONCE - len(busy))
         return 5.0 if next_due is None else min(max(next_due - self._clock(), 0.01), 5.0)
+
+    def _begin(self, found: Sequence[_Due], free: int) -> None:
+        reports = [due for due in found if due.order.operation == _TOGETHER]
+        if len(reports) > 1:
+            if self._telling is None or self._telling.done():
+                self._telling = asyncio.create_task(self._send_together(reports[:MOST_TOGETHER]))
+                self._lanes.update((due.order.lane, self._telling) for due in reports[:MOST_TOGETHER])
+            found = [due for due in found if due.order.operation != _TOGETHER]
+        for due in found[: max(free, 0)]:
+            self._lanes[due.order.lane] = asyncio.create_task(self._send(due))
 
     def _write_down(self, connection: Connection, answers: Sequence[_Answer]) -> None:
         if not answers:
@@ -205,6 +228,34 @@ class Sender:
         values = await self._answer(due)
         self._answers.append((due, values))
         self._waking.wake()
+
+    async def _send_together(self, reports: Sequence[_Due]) -> None:
+        """In one request; one by one where the registry does not take them so: one that it cannot read hinders no other."""
+        given = [{**due.order.arguments, "idempotency_key": due.order.key, "cause": due.order.cause} for due in reports]
+        try:
+            outcomes = (await self._client.report_deployments(given)).items
+        except RegistaError as error:
+            if not passes(error):
+                for due in reports:
+                    await self._send(due)
+                return
+            values = [self._refused(due, error) for due in reports]
+        except Exception as error:
+            logger.exception("%s: %d reports could not be sent", self._name, len(reports))
+            values = [self._refused(due, Unavailable(repr(error), code="defect")) for due in reports]
+        else:
+            values = [self._outcome(due, outcome) for due, outcome in zip(reports, outcomes, strict=True)]
+        self._answers += zip(reports, values, strict=True)
+        self._waking.wake()
+
+    def _outcome(self, due: _Due, outcome: ReportOutcome) -> dict[str, Any]:
+        if outcome.code is None:
+            self._trouble = None
+            return {"state": "done", "position": outcome.position, "answered": self._clock()}
+        reasons = [Reason(r.code, r.detail, r.field, r.hint) for r in outcome.reasons]
+        return self._refused(
+            due, error_of(outcome.status, outcome.code, outcome.detail or "", hint=outcome.hint, reasons=reasons)
+        )
 
     async def _answer(self, due: _Due) -> dict[str, Any]:
         """What is to be written down of one attempt."""

@@ -12,12 +12,12 @@ class Waking:
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
-        self._over = False
+        self._ended = asyncio.Event()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is to be waited for any more."""
-        return self._over
+        return self._ended.is_set()
 
     def wake(self) -> None:
         """There may be work."""
@@ -25,11 +25,16 @@ class Waking:
 
     def end(self) -> None:
         """Wait no longer, and never again."""
-        self._over = True
+        self._ended.set()
         self.wake()
 
     async def wait(self, seconds: float) -> None:
         """Return when somebody called since the last time, after some seconds at the latest."""
-        if not self._over:
+        if not self.is_over:
             await set_within(self._woken, seconds)
             self._woken.clear()
+
+    async def over_within(self, seconds: float) -> None:
+        """Let some seconds pass, unless nothing is to be waited for any more before."""
+        if not self.is_over and seconds > 0:
+            await set_within(self._ended, seconds)
