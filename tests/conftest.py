@@ -5,6 +5,7 @@ A tier is a folder of ``tests/``. An engine is something that a machine may lack
 commas between) an absent engine is a failure instead, and with ``all`` so is every skipped test.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -46,6 +47,20 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("no deadline", settings(), deadline=None)
     settings.load_profile("no deadline")
     config.stash[deselected] = Counter()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without collecting garbage: a million objects that stay as long as the process need no walking.
+
+    Each full collection would do so, while tests are collected and in every test that makes much, such as a registry.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -23,7 +23,14 @@ import httpx
 from regista.server import Application
 from regista.settings import Settings
 
-PROGRAM = "import sys; from regista.{} import {}; from regista.settings import load; sys.exit({}(load()))"
+PROGRAM = """
+import sys
+from regista.cli.loading import loading
+with loading():
+    from regista.{} import {}
+    from regista.settings import load
+sys.exit({}(load()))
+"""
 PROCESSES = {
     "run": "server",
     "serve": "server",

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from regista.cli.exits import USAGE
+from regista.cli.loading import loading
 
 _HINT = (
     "This needs the server's packages, which are not installed. Install them with:\n\n  pip install 'regista[server]'\n"
@@ -20,7 +21,8 @@ _HINT = (
 def server_part(name: str) -> ModuleType:
     """A module of the server; where its packages are missing, the program ends with what to install (exit code 2)."""
     try:
-        return import_module(name)
+        with loading():
+            return import_module(name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "regista":
             raise
