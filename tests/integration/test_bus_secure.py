@@ -18,6 +18,7 @@ from tests.support.chained_log import Writer
 from tests.support.registrar import registrar_on
 from tests.support.relaying import events_of, halted, on_kafka, published, relaying, running, until, write_record
 from tests.support.secure_broker import SecureBroker
+from tests.support.secure_roles import add_role, allow
 
 from regista.bus import connection
 from regista.bus.commands.intake import CommandIntake
@@ -30,7 +31,7 @@ from regista.bus.events.tail import CommittedTail
 from regista.bus.relay.relay import Relay
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import check_topics, create_topics
-from regista.bus.topics.rights import Role, rights
+from regista.bus.topics.rights import Role
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Unavailable
 from regista.projections.feed import START
@@ -38,28 +39,12 @@ from regista.store.sqlite import SQLiteLogStore
 
 pytestmark = [pytest.mark.engine("kafka-native"), pytest.mark.engine("openssl")]
 As = Callable[[Role], KafkaSettings]
-_KINDS = {"Topic": "topic", "Group": "group", "TransactionalId": "transactional-id"}
-_OPERATIONS = {"DescribeConfigs": "describe_configs", "AlterConfigs": "alter_configs"}
 
 
 @pytest.fixture
 def as_role(secure_broker: SecureBroker, kafka_prefix: str) -> As:
     """Settings of a user who has the rights of a role as the plan names them, and no others."""
-
-    def make(role: Role) -> KafkaSettings:
-        user = f"{kafka_prefix}-{role}"
-        settings = secure_broker.add_user(user, f"password of {role}", prefix=kafka_prefix)
-        allow(secure_broker, settings, role, user)
-        return settings.model_copy(update={"kafka_create_topics": role == "admin"})
-
-    return make
-
-
-def allow(broker: SecureBroker, settings: KafkaSettings, role: Role, user: str) -> None:
-    for right in rights(settings, {role: user}):
-        if right.user == user:
-            operations = [_OPERATIONS.get(operation, operation.lower()) for operation in right.operations]
-            broker.allow(user, _KINDS[right.resource], right.name, *operations, prefixed=right.pattern == "Prefixed")
+    return lambda role: add_role(secure_broker, kafka_prefix, role)
 
 
 async def test_each_role_can_do_its_work_with_the_rights_of_the_plan(as_role: As, tmp_path: Path) -> None:
@@ -85,15 +70,16 @@ async def test_each_role_can_do_its_work_with_the_rights_of_the_plan(as_role: As
 async def test_commands_their_results_views_and_a_heal_need_no_more_than_the_rights_of_the_plan(
     as_role: As, tmp_path: Path
 ) -> None:
-    admin, relay_user, api, pipeline, projector = [
-        await asyncio.to_thread(as_role, role) for role in ("admin", "relay", "api", "pipeline", "projector")
+    admin, relay_user, api, pipeline, projector, notifier = [
+        await asyncio.to_thread(as_role, role)
+        for role in ("admin", "relay", "api", "pipeline", "projector", "notifier")
     ]
     await create_topics(admin)
     log = SQLiteLogStore(tmp_path)
     one = registrar_on(log, tmp_path)
     results = Relay(ResultsOutbox(log, Topics(relay_user.kafka_prefix)), relay_user)
     intake = CommandIntake(api, one.registrar, log, alone=False, told=results.notify)
-    feed = KafkaFeed(projector)
+    feed, followed = KafkaFeed(projector), KafkaFeed(notifier)
     try:
         async with relaying(log, relay_user) as relay, running(results), taking_in(intake):
             async with CommandPublisher(pipeline, actor="ci") as commands:
@@ -103,7 +89,8 @@ async def test_commands_their_results_views_and_a_heal_need_no_more_than_the_rig
             assert len((await feed.read(START, 10)).rows) == await feed.newest() == log.max_position()
             note = await published_results(api)
             assert (note and note.position) == log.max_outcome() == 1
-        assert await check_topics(projector) == []
+            assert (await followed.read(START, 10)).rows == (await feed.read(START, 10)).rows
+        assert await check_topics(projector) == await check_topics(notifier) == []
         history = await asyncio.to_thread(TopicHistory, admin)
         assert await asyncio.to_thread(lambda: list(history.rows())) == log.read(1, 10)
         assert [taken.offset for taken in (await answered_up_to(admin)).values()] == [1]
@@ -112,6 +99,7 @@ async def test_commands_their_results_views_and_a_heal_need_no_more_than_the_rig
         assert (anew and anew.position) == 0
     finally:
         await feed.close()
+        await followed.close()
         await one.writer.close()
         log.close()
 

@@ -13,7 +13,9 @@ from typing import Final, Literal, TypeAlias
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics, specs
 
-Role: TypeAlias = Literal["relay", "api", "projector", "subscriber", "pipeline", "deployer", "endpoint", "admin"]
+Role: TypeAlias = Literal[
+    "relay", "api", "projector", "deployer", "notifier", "subscriber", "pipeline", "endpoint", "admin"
+]
 Resource: TypeAlias = Literal["Topic", "TransactionalId", "Group"]
 Pattern: TypeAlias = Literal["Literal", "Prefixed"]
 
@@ -21,9 +23,10 @@ ROLES: Final[Mapping[Role, str]] = {
     "relay": "publishes events, results and dead letters",
     "api": "takes commands and live metrics in and waits for events to be readable",
     "projector": "builds views from the events",
+    "deployer": "reacts to events and live metrics, in a group of its own",
+    "notifier": "tells receivers of webhooks of the events",
     "subscriber": "follows the events",
     "pipeline": "publishes commands and awaits their results",
-    "deployer": "reacts to events and live metrics, with tables and a group of its own",
     "endpoint": "publishes live metrics of the models it serves",
     "admin": "creates, checks, verifies and heals",
 }
@@ -86,7 +89,7 @@ def groups(settings: KafkaSettings) -> dict[str, str]:
 
 
 def deployer_id(settings: KafkaSettings) -> str:
-    """The application id of the deployer: its group, and the beginning of the names of its own topics."""
+    """The application id of the deployer, which is its group."""
     return f"{settings.kafka_prefix}.deployer"
 
 
@@ -109,19 +112,18 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
             topics.dead_letters: _WRITE,
         },
         "projector": {topics.events: _READ},
+        "notifier": {topics.events: _READ},
         "subscriber": {topics.events: _READ},
         "pipeline": {topics.commands: _WRITE, topics.results: _READ},
         "deployer": {
             topics.events: _READ,
             topics.metrics: _READ,
             topics.dead_letters: _WRITE,
-            topics.commands: _WRITE,
-            topics.results: _READ,
         },
         "endpoint": {topics.metrics: _WRITE},
         "admin": dict.fromkeys(every, ("Create", "Read", "Alter", "AlterConfigs", *_SEE)),
     }
-    checking: tuple[Role, ...] = ("relay", "api", "projector")
+    checking: tuple[Role, ...] = ("relay", "api", "projector", "deployer", "notifier")
     for role, allowed in on_topics.items():
         seen = dict.fromkeys(every, _SEE) if role in checking else {}
         for name, operations in {**seen, **allowed}.items():
@@ -135,5 +137,4 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
     yield "api", "Group", intake, ("Read", "Describe"), "Literal"
     yield "api", "Group", experiments, ("Read", "Describe"), "Literal"
     yield "deployer", "Group", deployer, ("Read", "Describe"), "Literal"
-    yield "deployer", "Topic", f"{deployer}-", ("Create", "Read", "Write", *_SEE), "Prefixed"
     yield "admin", "Group", f"{settings.kafka_prefix}.", ("Describe",), "Prefixed"
