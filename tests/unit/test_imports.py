@@ -40,7 +40,7 @@ RESERVED = {
     "psycopg": ("regista.store.postgres", "regista.projections.postgres"),
     "faust": ("regista.deployer.app",),
     "regista.server": ("regista.server", "regista.cli"),
-    "regista.cli": ("regista.cli", "regista.__main__"),
+    "regista.cli": ("regista.cli",),
 }
 SERVER_PACKAGES = (
     "aiokafka", "boto3", "eventsourcing", "fastapi", "fastavro", "faust", "jinja2", "lightkube", "orjson",

@@ -209,12 +209,6 @@ class WrittenEvent(Resource):
     type: str
 
 
-class SetWritten(Written):
-    """Answer of what wrote to several streams: all its events, in their order."""
-
-    events: list[WrittenEvent]
-
-
 class SecretKept(Resource):
     """A secret by its name, its id and its fingerprint. ``expires_at``: it counts until then; null: while it is named."""
 

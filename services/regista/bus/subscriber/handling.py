@@ -40,9 +40,6 @@ class Retries:
         return self.jitter(min(self.highest, self.first * 2 ** min(attempt - 1, 60)))
 
 
-ONCE = Retries(attempts=1)
-
-
 async def handle(handler: Handler, event: LoggedEvent, retries: Retries, park: Park | None) -> None:
     """Have an event handled, or parked where there is a place for it.
 
