@@ -11,14 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.support.command_line import Regista
 from tests.support.server import RunningServer, running_server
-from typer.testing import CliRunner, Result
-
-from regista.cli.app import build
 
 METADATA = (
     "--commit",
@@ -36,31 +33,6 @@ METADATA = (
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("cli")) as running:
         yield running
-
-
-class Regista:
-    """Runs commands in this process, on the registry of the test."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def run(self, *arguments: str | Path) -> Result:
-        environment = {"REGISTA_URL": self.url, "REGISTA_ACTOR": "tester"}
-        return CliRunner().invoke(build(), [str(argument) for argument in arguments], env=environment)
-
-    def __call__(self, *arguments: str | Path) -> str:
-        done = self.run(*arguments)
-        assert done.exit_code == 0, done.output
-        return done.stdout
-
-    def json(self, *arguments: str | Path) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-    def refused(self, *arguments: str | Path, code: int = 1) -> str:
-        done = self.run(*arguments)
-        assert done.exit_code == code, done.output
-        assert done.stdout == ""
-        return done.stderr
 
 
 @pytest.fixture

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.support.command_line import Regista
 from tests.support.payloads import numbered_version
 from tests.support.server import RunningServer, running_server
-from typer.testing import CliRunner, Result
 
-from regista.cli.app import build
 from regista.client import Client
 from regista.wire.inference import Inference
 
@@ -27,31 +24,6 @@ WHY = ("--reason", "because")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("cli"), allow_private=True) as running:
         yield running
-
-
-class Regista:
-    """Runs commands in this process, on the registry of the test."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def run(self, *arguments: str | Path, stdin: str | None = None) -> Result:
-        environment = {"REGISTA_URL": self.url, "REGISTA_ACTOR": "tester"}
-        return CliRunner().invoke(build(), [str(argument) for argument in arguments], env=environment, input=stdin)
-
-    def __call__(self, *arguments: str | Path, code: int = 0) -> str:
-        done = self.run(*arguments)
-        assert done.exit_code == code, done.output
-        return done.stdout
-
-    def json(self, *arguments: str | Path, code: int = 0) -> Any:
-        return json.loads(self(*arguments, "--json", code=code))
-
-    def refused(self, *arguments: str | Path, code: int = 1) -> str:
-        done = self.run(*arguments)
-        assert done.exit_code == code, done.output
-        assert done.stdout == ""
-        return done.stderr
 
 
 @pytest.fixture

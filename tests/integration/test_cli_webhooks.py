@@ -13,10 +13,9 @@ from uuid import uuid4
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
+from tests.support.command_line import Regista
 from tests.support.server import RunningServer, running_server
-from typer.testing import CliRunner, Result
 
-from regista.cli.app import build
 from regista.client import AsyncClient, Client
 from regista.domain.errors import Invalid, NotFound
 
@@ -30,25 +29,6 @@ OTHER = "whsec_" + "QW5vdGhlciBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw=="
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("cli"), allow_private=True) as running:
         yield running
-
-
-class Regista:
-    """Runs commands in this process, on the registry of the test."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def run(self, *arguments: str | Path, stdin: str | None = None) -> Result:
-        environment = {"REGISTA_URL": self.url, "REGISTA_ACTOR": "tester"}
-        return CliRunner().invoke(build(), [str(argument) for argument in arguments], env=environment, input=stdin)
-
-    def __call__(self, *arguments: str | Path, code: int = 0, stdin: str | None = None) -> str:
-        done = self.run(*arguments, stdin=stdin)
-        assert done.exit_code == code, done.output
-        return done.stdout
-
-    def json(self, *arguments: str | Path) -> Any:
-        return json.loads(self(*arguments, "--json"))
 
 
 @pytest.fixture

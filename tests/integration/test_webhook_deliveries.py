@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -25,16 +24,6 @@ from regista.work.database import Component, Work
 T = TypeVar("T")
 
 OTHER_KEY = "whsec_b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyE="
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
-def work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Work]:
-    if request.param == "sqlite":
-        opened = Work.at(tmp_path / "work.db")
-    else:
-        opened = Work.of(request.getfixturevalue("postgres_database"))
-    yield opened
-    opened.close()
 
 
 def inversions(receiver: Receiver) -> list[tuple[str, int, int]]:

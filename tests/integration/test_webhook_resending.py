@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -28,16 +27,6 @@ from regista.work.database import Work
 from regista.work.logged import Logged
 
 ASKED = Asked("ann", "because", START)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
-def work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Work]:
-    if request.param == "sqlite":
-        opened = Work.at(tmp_path / "work.db")
-    else:
-        opened = Work.of(request.getfixturevalue("postgres_database"))
-    yield opened
-    opened.close()
 
 
 class Past:
