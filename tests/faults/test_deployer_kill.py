@@ -9,16 +9,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from tests.fixtures.kafka import MakeBroker
 from tests.support.deploying import WHY
 from tests.support.payloads import numbered_version
+from tests.support.postgres_server import deadlocks
 from tests.support.server import RunningServer, running_server
 from tests.support.topic_writer import TopicWriter
 from tests.support.working import ScriptedLog
@@ -131,6 +134,16 @@ class Registry:
         return told
 
 
+_CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+    "AND classid::bigint << 32 | objid::bigint = %s"
+)
+
+
+def _lock_of(name: str) -> int:
+    return int.from_bytes(sha256(f"regista {name}".encode()).digest()[:8], "big", signed=True)
+
+
 def open_actions(data: Path) -> list[tuple[Any, ...]]:
     return _asked(data, "SELECT position, state, detail FROM deployer_actions WHERE state IN ('pending', 'running')")
 
@@ -207,6 +220,52 @@ def test_a_deployer_that_is_killed_ends_on_the_newest_and_applies_nothing_older(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     torment(tmp_path / "data", receiver, changes=40, endpoints=5, kills=2)
+
+
+@pytest.mark.engine("postgres")
+def test_of_two_deployers_with_data_of_their_own_neither_gives_a_target_what_is_older(
+    tmp_path: Path, receiver: Receiver, postgres_database: str
+) -> None:
+    """Of what a target has, the folder of the other one knows nothing: the work database alone keeps the order."""
+    chance = random.Random(3)
+    with registry(tmp_path / "data", receiver, 4, database=postgres_database) as made, ExitStack() as stack:
+        beside = {"url": made.process.url, "allow_private": "true", "database": postgres_database}
+        deployers = [
+            stack.enter_context(running_server(tmp_path / name, "deploy", ready=False, **beside))
+            for name in ("one", "other")
+        ]
+
+        def states() -> list[str]:
+            return [part(deployer)["state"] for deployer in deployers if deployer.process.poll() is None]
+
+        def leader() -> RunningServer:
+            eventually(lambda: "following" in states(), lambda: [d.errors for d in deployers])
+            return deployers[states().index("following")]
+
+        def changed(many: int) -> None:
+            for name in chance.choices(made.names, k=many):
+                made.change(name)
+
+        eventually(lambda: sorted(states()) == ["following", "standing by"], states)
+        changed(12)
+        with psycopg.connect(postgres_database, autocommit=True) as server:
+            cut = server.execute(_CUT, [_lock_of("work deployer")]).fetchall()
+        assert cut == [(True,)], "the one that loses its place lives, and has things to try again"
+        changed(12)
+        killed = leader()
+        killed.kill()
+        changed(12)
+        killed.restart()
+        changed(6)
+        ending = leader()
+        assert ending.terminate() == 0, ending.errors
+        changed(6)
+        eventually(lambda: made.reported() == made.changes, lambda: (made.reported(), made.changes))
+        assert {name: taken[-1] for name, taken in receiver.taken.items()} == made.newest
+        for name, taken in receiver.taken.items():
+            assert taken == sorted(taken), f"{name} was given something older after something newer"
+        assert {len(keys) for keys in receiver.keys.values()} == {1}
+    assert deadlocks(postgres_database) == 0
 
 
 @pytest.mark.soak

@@ -186,6 +186,14 @@ def is_ready(url: str) -> bool:
     return True
 
 
+def deadlocks(url: str) -> int:
+    """How many the server has found in a database. What a session found it tells within a second, or when it ends."""
+    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    with psycopg.connect(url) as connection:
+        [[found]] = connection.execute(query).fetchall()
+    return int(found)
+
+
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
     """The URL of a new, empty database of a server, dropped afterwards, whoever is still connected."""
