@@ -39,7 +39,6 @@ from regista.processes.orphans import OrphanCollector
 from regista.processes.process import running, serve_until_signal
 from regista.processes.reacting import Reacting
 from regista.processes.secret_upkeep import SecretUpkeep
-from regista.processes.tasks import CANCELLING, Tasks
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
 from regista.projections.desk import ViewsSource
@@ -56,6 +55,7 @@ from regista.settings import Settings
 from regista.storage import open_log, open_private, open_views, open_views_of_another, wakeups
 from regista.store.feed import StoreFeed
 from regista.store.group_commit import GroupCommit
+from regista.tasks import CANCELLING, Tasks
 from regista.work.database import Work
 
 if TYPE_CHECKING:

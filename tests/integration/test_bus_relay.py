@@ -31,12 +31,12 @@ from tests.support.relaying import (
 )
 
 from regista.bus.clients import administering
-from regista.bus.relay.leadership import FileLeadership
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import create_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.events import ModelRegistered
 from regista.store.append import Append
+from regista.store.leadership import FileLeadership
 from regista.store.log import LogStore
 from regista.store.sqlite import SQLiteLogStore
 

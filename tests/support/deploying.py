@@ -25,10 +25,10 @@ from regista.domain import events as e
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.domain.errors import Invalid
 from regista.processes.deploying import clients_inside
-from regista.processes.tasks import Tasks
 from regista.server import Application
 from regista.settings import Settings
 from regista.store.feed import StoreFeed
+from regista.tasks import Tasks
 from regista.work.logged import Logged, decoded
 
 WHY = {"reason": "because"}

@@ -22,11 +22,11 @@ from typing import Any
 
 import regista.bus.relay.relay
 from regista.bus.relay.fenced import FencedProducer, Keyed, Message
-from regista.bus.relay.leadership import FileLeadership
 from regista.bus.relay.outbox import EventsOutbox
 from regista.bus.relay.relay import Relay
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
+from regista.store.leadership import FileLeadership
 from regista.store.sqlite import SQLiteLogReader
 
 POINTS = ("sent", "commit", "done")

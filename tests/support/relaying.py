@@ -15,13 +15,13 @@ from regista.bus.events.backwards import between
 from regista.bus.events.envelope import Received, received
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
-from regista.bus.relay.leadership import Leadership
 from regista.bus.relay.outbox import EventsOutbox
 from regista.bus.relay.relay import LARGEST, Relay, RelayState
 from regista.bus.relay.resuming import newest_checkpoint
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import Head, Row, advance
+from regista.store.leadership import Leadership
 from regista.store.log import LogReader
 
 PATIENCE = 40.0

@@ -15,8 +15,8 @@ from regista.deployer.opening import OpenTargets, Surroundings
 from regista.deployer.runner import Pace, Runner
 from regista.domain.errors import Reason
 from regista.http.parts import Part, PartState
-from regista.processes.tasks import Tasks
 from regista.projections.feed import Feed
+from regista.tasks import Tasks
 from regista.work.consumer import Consumer
 from regista.work.database import Work
 from regista.work.outbox import Sender

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from regista.processes.tasks import CANCELLING, Tasks
 from regista.storage import wakeups
 from regista.store.feed import StoreFeed
+from regista.tasks import CANCELLING, Tasks
 
 if TYPE_CHECKING:
     from regista.bus.events.feed import KafkaFeed

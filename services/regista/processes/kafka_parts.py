@@ -13,7 +13,6 @@ from dataclasses import asdict
 from regista.bus.commands.intake import CommandIntake
 from regista.bus.commands.results import ResultsOutbox
 from regista.bus.events.tail import CommittedTail, KafkaCopy
-from regista.bus.relay.leadership import FileLeadership, Leadership
 from regista.bus.relay.outbox import EventsOutbox, Outbox
 from regista.bus.relay.relay import Relay
 from regista.bus.topics.administration import ensure_topics
@@ -21,10 +20,11 @@ from regista.bus.topics.topology import Topics
 from regista.domain.errors import Reason, Unavailable
 from regista.http.metrics import Metrics
 from regista.http.parts import Part, PartState
-from regista.processes.tasks import Tasks
 from regista.registrar.service import Registrar
 from regista.settings import Settings
+from regista.store.leadership import FileLeadership, Leadership
 from regista.store.log import LogReader, LogStore
+from regista.tasks import Tasks
 
 AT_START = 5.0
 """Seconds that a start waits for a word about the topics."""

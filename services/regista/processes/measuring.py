@@ -22,8 +22,8 @@ from regista.metrics.experiments import ACTOR, Counting, Experiments
 from regista.metrics.gauges import VariantGauges
 from regista.metrics.ingestion import Ingestion
 from regista.metrics.routes import metrics_routes
-from regista.processes.tasks import Tasks
 from regista.projections.feed import Feed
+from regista.tasks import Tasks
 from regista.wire.inference import InferenceReport
 from regista.work.consumer import Consumer
 from regista.work.database import Work

@@ -12,8 +12,8 @@ from regista.http.parts import Part
 from regista.processes.deploying import clients_inside, make_deployer
 from regista.processes.measuring import Judging
 from regista.processes.notifying import make_notifier, registry_inside
-from regista.processes.tasks import Tasks
 from regista.projections.feed import Feed
+from regista.tasks import Tasks
 from regista.work.database import Work
 
 if TYPE_CHECKING:

@@ -31,11 +31,11 @@ from regista.http.parts import Part
 from regista.http.status import Readiness, status_routes
 from regista.processes.following import Following
 from regista.processes.process import running, serve_until_signal
-from regista.processes.tasks import CANCELLING, Tasks
 from regista.projections.runner import Projector
 from regista.settings import Settings
 from regista.storage import open_log_reader, open_views, wakeups
 from regista.store.log import LogReader, newest_known
+from regista.tasks import CANCELLING, Tasks
 from regista.wire.resources import Head, Status, ViewStatus
 
 _LOOK_EVERY = 1.0

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, exc, text
 
-from regista.bus.relay.leadership import FileLeadership, Leadership
 from regista.domain.errors import Unavailable
+from regista.store.leadership import FileLeadership, Leadership
 from regista.work.locks import alone
 from regista.work.migrations import Component, migrate, prepare
 from regista.work.tables import WORK

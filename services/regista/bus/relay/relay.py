@@ -29,7 +29,6 @@ from regista.bus.clients import looking, raise_if_cancelled
 from regista.bus.faults import in_our_words
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
-from regista.bus.relay.leadership import Leadership
 from regista.bus.relay.outbox import Entry, Outbox
 from regista.bus.relay.resuming import FOREIGN, check_still_there, diverged, newest_checkpoint, resume
 from regista.bus.settings import KafkaSettings
@@ -37,6 +36,7 @@ from regista.bus.topics.administration import create_topics, ensure_topics
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import advance_over
 from regista.domain.errors import Damaged, Refused, RegistaError, Unavailable
+from regista.store.leadership import Leadership
 from regista.within import set_within
 
 State: TypeAlias = Literal["starting", "leading", "waiting", "halted", "stopped"]

@@ -1,4 +1,7 @@
-"""Which of several relays works while the others stand by: for peace only, since the producer's fence is the safety."""
+"""Which of several processes works while the others stand by: for peace only.
+
+The safety is another: the fence of the relay's producer, the epoch in a consumer's row.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class Leadership(Protocol):
 
 
 class FileLeadership:
-    """A lock on a file: for the relays of one machine. The kernel gives it up when its process ends, however."""
+    """A lock on a file: for the processes of one machine. The kernel gives it up when its process ends, however."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
