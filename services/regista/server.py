@@ -1,8 +1,8 @@
 """The composition root: every part of a registry, made from the settings and wired by hand.
 
 ``run`` is the process of ``regista up``, ``serve`` that of ``regista serve``. ``Application`` is the registry without a
-socket: opened it holds its log, entered it works, left it has finished every write it took. The processes that only relay
-or project are wired in ``workers``.
+socket: opened it holds its log, entered it works, left it has finished every write it took. The processes beside it are
+wired in ``processes``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the log and the views lie, by the settings: files in the data directory, or PostgreSQL."""
+"""Where the log, the views and the secrets lie, by the settings: files in the data directory, or PostgreSQL."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ PROCESSES = {
     ),
     "notify": _acting("notify", "Send webhooks to those who subscribed. A second one stands by."),
 }
-"""The processes, by the name of their command."""
+"""The processes, by the names of their commands."""
 
 
 def _run(shell: Shell, module: str, process: str, **given: Any) -> None:  # noqa: ANN401 - settings of all kinds
