@@ -41,6 +41,12 @@ _TIMEOUT: Final = 6.0
 """Seconds without a word after which the group takes a worker for dead: the default is a minute of silence."""
 _HEARTBEAT: Final = 1.5
 _COMMIT_EVERY: Final = 1.0
+_LONG_POLL_MS: Final = 50
+"""How long the broker keeps a question for which it has no answer: Faust says 1.5 s.
+
+aiokafka asks a broker one question at a time, and leaves a partition out whose records wait to be taken for longer than
+0.1 s. A question about the topic of metrics alone then keeps the events waiting until the broker gives it up.
+"""
 logger = logging.getLogger("regista.deployer")
 
 Take = Callable[[str, Sequence[Row]], Awaitable[None]]
@@ -67,6 +73,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Before it is started: the fetcher takes it from there. There is no setting for it.
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - see the module's docstring
+        consumer._fetch_max_wait_ms = _LONG_POLL_MS  # noqa: SLF001 - as above
         return consumer
 
 
