@@ -32,7 +32,11 @@ _FIND: Final = select(ENDPOINTS).where(_OF_ENDPOINT)
 _FIND_CHANGE: Final = select(CHANGES).where(*_OF_CHANGE)
 _CHANGE: Final = CHANGES.insert()
 _POINT: Final = update(ENDPOINTS).where(_OF_ENDPOINT).values(change=bindparam("to_change"))
-_SUCCEED: Final = update(CHANGES).where(*_OF_CHANGE).values(succeeded=bindparam("to_succeeded"))
+_SUCCEED: Final = (
+    update(CHANGES)
+    .where(*_OF_CHANGE)
+    .values(succeeded=bindparam("to_succeeded"), effective_at=bindparam("to_effective_at"))
+)
 _TAKE_EFFECT: Final = update(CHANGES).where(*_OF_CHANGE).values(effective_at=bindparam("to_effective_at"))
 _END: Final = (
     update(CHANGES).where(_OF_CHANGES, CHANGES.c.ended_at.is_(None)).values(ended_at=bindparam("now"), on_trial=0)
@@ -155,14 +159,18 @@ def _retired(connection: Connection, logged: Logged, event: e.EndpointRetired, _
 
 
 def _reported(connection: Connection, logged: Logged, event: e.DeploymentReported, _: bool) -> None:
+    if event.state != "succeeded":
+        return
     key, now = key_of(event.environment, event.endpoint), logged.time.timestamp()
     change = find_change(connection, key, event.change)
-    if change is None or event.state != "succeeded":
+    if change is None:
         return
     succeeded = {event.target.lower(): now} | json.loads(change.succeeded)
     told = {"of_key": key, "of_change": event.change, "to_succeeded": json.dumps(succeeded)}
-    connection.execute(_SUCCEED, told)
-    _take_effect(connection, key, event.change, now)
+    since = change.effective_at
+    if since is None and change.ended_at is None:
+        since = _effective(find(connection, key), succeeded, now)
+    connection.execute(_SUCCEED, {**told, "to_effective_at": since})
 
 
 def _concluded(connection: Connection, logged: Logged, event: e.ExperimentConcluded, loud: bool) -> None:
@@ -182,11 +190,17 @@ def _take_effect(connection: Connection, key: str, number: int, now: float) -> N
     endpoint, change = find(connection, key), find_change(connection, key, number)
     if endpoint is None or change is None or change.effective_at is not None or change.ended_at is not None:
         return
-    succeeded: Mapping[str, float] = json.loads(change.succeeded)
-    targets: Sequence[str] = json.loads(endpoint.targets)
-    if all(target in succeeded for target in targets):
-        since = max((succeeded[target] for target in targets), default=now)
+    since = _effective(endpoint, json.loads(change.succeeded), now)
+    if since is not None:
         connection.execute(_TAKE_EFFECT, {"of_key": key, "of_change": number, "to_effective_at": since})
+
+
+def _effective(endpoint: Row[Any] | None, succeeded: Mapping[str, float], now: float) -> float | None:
+    """Since when a change is in effect; None: not yet."""
+    targets: Sequence[str] = () if endpoint is None else json.loads(endpoint.targets)
+    if endpoint is None or any(target not in succeeded for target in targets):
+        return None
+    return max((succeeded[target] for target in targets), default=now)
 
 
 def _prune(connection: Connection, key: str) -> None:

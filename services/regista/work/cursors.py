@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from regista.domain.identifiers import new_id
 from regista.projections.feed import START, Mark
 from regista.work.tables import CONSUMERS, STARTS
+
+# Statements are made once: to make one costs more than to execute it.
+_MINE: Final = CONSUMERS.c.name == bindparam("of_name")
+_READ: Final = select(
+    CONSUMERS.c.log_id, CONSUMERS.c.position, CONSUMERS.c.hash, CONSUMERS.c.effects_from, CONSUMERS.c.epoch
+).where(_MINE)
+_LOCK: Final = _READ.with_for_update()
+_MOVE: Final = (
+    CONSUMERS.update()
+    .where(
+        _MINE,
+        CONSUMERS.c.epoch == bindparam("of_epoch"),
+        CONSUMERS.c.position == bindparam("of_position"),
+        CONSUMERS.c.hash == bindparam("of_hash"),
+    )
+    .values(position=bindparam("to_position"), hash=bindparam("to_hash"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +42,7 @@ class Cursor:
 
 def read(connection: Connection, name: str, *, lock: bool = False) -> Cursor | None:
     """Where a consumer stands; None where it never began. ``lock``: nobody else moves it until the transaction ends."""
-    columns = CONSUMERS.c
-    query = select(columns.log_id, columns.position, columns.hash, columns.effects_from, columns.epoch)
-    query = query.where(columns.name == name)
-    found = connection.execute(query.with_for_update() if lock else query).first()
+    found = connection.execute(_LOCK if lock else _READ, {"of_name": name}).first()
     if found is None:
         return None
     return Cursor(found.log_id, Mark(found.position, bytes(found.hash)), found.effects_from, found.epoch)
@@ -40,15 +55,9 @@ def position_of(connection: Connection, name: str) -> int:
 
 def move(connection: Connection, name: str, there: Cursor, moved: Cursor) -> bool:
     """Compare and set; whether it stood where it was thought to."""
-    done = connection.execute(
-        CONSUMERS.update().where(
-            CONSUMERS.c.name == name,
-            CONSUMERS.c.epoch == there.epoch,
-            CONSUMERS.c.position == there.mark.position,
-            CONSUMERS.c.hash == there.mark.hash,
-        ),
-        {"position": moved.mark.position, "hash": moved.mark.hash},
-    )
+    stood = {"of_name": name, "of_epoch": there.epoch, "of_position": there.mark.position, "of_hash": there.mark.hash}
+    now = {"to_position": moved.mark.position, "to_hash": moved.mark.hash}
+    done = connection.execute(_MOVE, {**stood, **now})
     return done.rowcount == 1
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from regista.artifacts.local_files import fsync_folder, make_folders
 
 _PART = ".part"
+SECTOR = 512
+"""Bytes that a disk writes as a whole or not at all."""
+_sync = getattr(os, "fdatasync", os.fsync)  # not everywhere
 
 
 def replace(place: Path, content: bytes, root: Path) -> None:
@@ -24,6 +27,29 @@ def replace(place: Path, content: bytes, root: Path) -> None:
         os.fsync(file.fileno())
     temporary.replace(place)
     fsync_folder(place.parent)
+
+
+def overwrite(place: Path, content: bytes, root: Path) -> None:
+    """Put a file of no more than a sector at its place at once, durably, filled up with blanks.
+
+    Over one that was put there so it costs one write to the disk: neither its length nor its name changes.
+    """
+    whole = content.ljust(SECTOR)
+    if len(whole) > SECTOR:
+        raise ValueError(f"{len(content)} bytes are more than a sector")
+    try:
+        file = os.open(place, os.O_WRONLY)
+    except FileNotFoundError:
+        replace(place, whole, root)
+        return
+    try:
+        if os.fstat(file).st_size == SECTOR:
+            os.pwrite(file, whole, 0)
+            _sync(file)
+            return
+    finally:
+        os.close(file)
+    replace(place, whole, root)
 
 
 def remove(place: Path) -> None:

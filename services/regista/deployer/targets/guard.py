@@ -37,7 +37,7 @@ class Guard:
                 raise outdated(wanted, newest)
             if (log, newest) != (wanted.log, wanted.change):
                 known = {"log": wanted.log, "change": wanted.change, "position": wanted.position}
-                files.replace(place, json.dumps(known).encode(), self._folder)
+                files.overwrite(place, json.dumps(known).encode(), self._folder)
             yield
 
     def admit(self, wanted: Wanted) -> None:
@@ -57,7 +57,7 @@ def outdated(wanted: Wanted, newest: int) -> TargetFailed:
 
 
 def _read(place: Path) -> tuple[str, int]:
-    """Log and change; the file is replaced as a whole, so what cannot be read is damage, and no reason to go on."""
+    """Log and change; the file is written as a whole, so what cannot be read is damage, and no reason to go on."""
     try:
         known = json.loads(place.read_bytes())
         return str(known["log"]), int(known["change"])
