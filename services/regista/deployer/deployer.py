@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regista.client import AsyncClient
 
 ACTORS: Final = {NAME: "system:deployer", follower.NAME: "system:follower"}
-_REPORTS_LINGER: Final = 0.05
+_REPORTS_LINGER: Final = 0.1
 """Seconds: a report hinders no call of a target, and many at once cost little more than one."""
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, exc
 
 from regista.domain.errors import Unavailable
 from regista.store.leadership import FileLeadership, Leadership
+from regista.work.grouping import Group
 from regista.work.locks import alone
 from regista.work.migrations import Component, migrate, prepare
 from regista.work.tables import WORK
@@ -46,6 +47,7 @@ class Work:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._leadership = leadership
         self._scrub = scrub
+        self._group = Group(self._threads, self._begin) if threads == 1 else None
         try:
             self._blocking(self._prepare)
             self.migrate(WORK)
@@ -135,13 +137,16 @@ class Work:
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """What ``fn`` returns of one transaction, in a thread: committed when it returns, undone when it raises.
 
-        A transaction that was begun is finished, also where the waiter is cancelled.
+        A transaction that was begun is finished, also where the waiter is cancelled. Of SQLite, what waits at the same
+        time is committed together, and only what raises is undone.
 
         Raises:
             Unavailable: ``work_unavailable``: the database is away, locked or full. What was begun is undone, but for
                 a commit whose answer was lost.
             Exception: what ``fn`` raises.
         """
+        if self._group is not None:
+            return await self._group.run(fn)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._transaction, fn)
 
     def leadership(self, name: str) -> Leadership:
@@ -157,8 +162,13 @@ class Work:
         return self._threads.submit(self._transaction, fn).result()
 
     def _transaction(self, fn: Callable[[Connection], T]) -> T:
-        with self._translated(), self._engine.begin() as connection:
+        with self._begin() as connection:
             return fn(connection)
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
 
     def _prepare(self, connection: Connection) -> None:
         alone(connection, _MIGRATING)
