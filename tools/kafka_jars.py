@@ -90,6 +90,11 @@ def archive(version: str = MAIN) -> Path:
     return _cache() / f"{version}.jsa"
 
 
+def checkpoint(version: str = MAIN) -> Path:
+    """Where is kept what Kafka's own tool puts into an empty storage: the levels of features, alike in each cluster."""
+    return _cache() / f"{version}.checkpoint"
+
+
 def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "regista-test" / "kafka"

@@ -30,6 +30,8 @@ import leash
 
 READY_WITHIN = 90.0
 STOP_WITHIN = 20.0
+# All that there is in a storage that was made and not used yet.
+_META, _CHECKPOINT = "meta.properties", "bootstrap.checkpoint"
 # Below the ports that systems hand out by themselves: a dead broker's port stays free for it, and no client that tries
 # to reach it can get it as its own end and talk to itself.
 _PORTS = range(20_000, 32_000)
@@ -62,6 +64,11 @@ def prepare(version: str = kafka_jars.MAIN) -> None:
         cluster.start().stop()
         if draft.exists():
             draft.rename(wanted)
+
+
+def _new_id() -> str:
+    """An identity in the manner of Kafka, which must not begin with a dash."""
+    return "r" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
 
 class Node:
@@ -143,12 +150,30 @@ class Node:
         self._properties.write_text(self._cluster.properties(self, self._folder / "data"))
         if (done := self._folder / "formatted").exists():
             return
+        if (kept := kafka_jars.checkpoint(self._cluster.version)).exists():
+            self._format_from(kept)
+        else:
+            self._format_by_tool(kept)
+        done.touch()
+
+    def _format_from(self, kept: Path) -> None:
+        """What the tool does, without a second Java for it, which takes a third of what the start of a node does."""
+        data = self._folder / "data"
+        data.mkdir(exist_ok=True)
+        shutil.copyfile(kept, data / _CHECKPOINT)
+        names = {"version": 1, "cluster.id": self._cluster.id, "node.id": self.number, "directory.id": _new_id()}
+        (data / _META).write_text("".join(f"{name}={value}\n" for name, value in names.items()))
+
+    def _format_by_tool(self, kept: Path) -> None:
         arguments = ("-t", self._cluster.id, "-c", self._properties, "--ignore-formatted")
         command = self._java(128, "kafka.tools.StorageTool", "format", *arguments)
         answer = subprocess.run(command, capture_output=True, text=True, timeout=READY_WITHIN, check=False)
         if answer.returncode:
             raise RuntimeError(f"Kafka's storage was not made: {answer.stdout}{answer.stderr}")
-        done.touch()
+        data = self._folder / "data"
+        if {path.name for path in data.iterdir()} == {_META, _CHECKPOINT}:
+            with TemporaryDirectory(dir=kept.parent) as folder:
+                shutil.copyfile(data / _CHECKPOINT, Path(folder) / _CHECKPOINT).rename(kept)
 
     def _java(self, heap: int, *arguments: str | Path) -> list[str | Path]:
         flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true", *self._cluster.java_flags]
@@ -185,8 +210,7 @@ class Cluster:
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # A cluster id must not begin with a dash.
-        self.id = "r" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+        self.id = _new_id()
         wanted = list(self.ports) or [free_port() for _ in range(self.size)]
         self.nodes = [Node(self, number, client) for number, client in enumerate(wanted, start=1)]
 

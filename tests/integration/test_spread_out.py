@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.fixtures.kafka import KafkaCluster
 from tests.support.payloads import version_body
+from tests.support.postgres_server import fresh_database
 from tests.support.server import RunningServer, running_server, start_and_fail
 
 import regista
@@ -42,11 +44,16 @@ def stores(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {"database": request.getfixturevalue("postgres_database")}
 
 
-@pytest.fixture
-def spread(kafka_settings: KafkaSettings, stores: dict[str, Any], tmp_path: Path) -> Iterator[Spread]:
-    data = tmp_path / "data"  # which none of them finds there
-    given = of_kafka(kafka_settings) | stores
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
+def spread(
+    request: pytest.FixtureRequest, kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Spread]:
+    """One registry on each engine: each test has a model of its own in it."""
+    data = tmp_path_factory.mktemp("spread") / "data"  # which none of them finds there
+    given: dict[str, Any] = of_kafka(KafkaSettings(kafka=kafka.bootstrap, kafka_prefix=f"spread-{request.param}"))
     with ExitStack() as stack:
+        if request.param == "postgres":
+            given["database"] = stack.enter_context(fresh_database(request.getfixturevalue("postgres").url))
         project = stack.enter_context(running_server(data, "project", **given))
         serve = stack.enter_context(running_server(data, "serve", ready=False, **given))
         relay = stack.enter_context(running_server(data, "relay", **given))
@@ -74,12 +81,12 @@ def wait_until_relayed(client: httpx.Client, position: int) -> None:
 
 def test_what_one_process_writes_another_shows_once_kafka_has_it(spread: Spread) -> None:
     with spread.serve.client() as client:
-        assert client.post("/v1/models", json={"name": "fraud"}).status_code == httpx.codes.CREATED
-        written = client.post("/v1/models/fraud/versions", json=version_body("1.0.0"))
+        assert client.post("/v1/models", json={"name": "written"}).status_code == httpx.codes.CREATED
+        written = client.post("/v1/models/written/versions", json=version_body("1.0.0"))
         assert written.status_code == httpx.codes.CREATED, written.text
         position = written.json()["position"]
-        moved = client.post("/v1/models/fraud/versions/1.0.0/promote", json={"to": "staging", "reason": "fit"})
-        fresh = client.get("/v1/models/fraud/versions/1.0.0", params={"min_position": moved.json()["position"]})
+        moved = client.post("/v1/models/written/versions/1.0.0/promote", json={"to": "staging", "reason": "fit"})
+        fresh = client.get("/v1/models/written/versions/1.0.0", params={"min_position": moved.json()["position"]})
         assert fresh.json()["stage"] == "staging"
         verified = client.post("/v1/admin/verify", params={"kafka": True}, timeout=60)
         assert verified.status_code == httpx.codes.OK, spread.serve.errors[-3000:]
@@ -90,10 +97,11 @@ def test_what_one_process_writes_another_shows_once_kafka_has_it(spread: Spread)
 
 def test_every_process_says_how_it_stands(spread: Spread) -> None:
     with spread.serve.client() as client:
-        position = client.post("/v1/models", json={"name": "fraud"}).json()["position"]
-        client.get("/v1/models/fraud", params={"min_position": position})
+        position = client.post("/v1/models", json={"name": "told"}).json()["position"]
+        client.get("/v1/models/told", params={"min_position": position})
     with httpx.Client(base_url=spread.relay.url, timeout=30) as client:
         wait_until_relayed(client, position)
+    wait_until(lambda: status(spread.project)["log_id"] != "")  # which it asks Kafka for beside its work
     relay, serve, project = status(spread.relay), status(spread.serve), status(spread.project)
     assert relay["components"]["relay"]["state"] == "leading"
     assert relay["components"]["relay"]["position"] == position
@@ -116,7 +124,7 @@ def test_a_subscriber_begins_at_the_end_of_the_log_however_far_the_views_are_beh
     with ThreadPoolExecutor(1) as thread, spread.serve.client() as client:
         os.kill(spread.project.process.pid, signal.SIGSTOP)
         try:
-            written = client.post("/v1/models", json={"name": "fraud"}).json()["position"]
+            written = client.post("/v1/models", json={"name": "behind"}).json()["position"]
             found = thread.submit(place)
             wait_until(lambda: status(spread.serve)["log_position"] == written)
             assert not wait([found], timeout=1).done
@@ -127,7 +135,7 @@ def test_a_subscriber_begins_at_the_end_of_the_log_however_far_the_views_are_beh
 
 def test_a_rebuild_asked_of_the_one_is_made_by_the_other(spread: Spread) -> None:
     with spread.serve.client() as client:
-        client.post("/v1/models", json={"name": "fraud"})
+        assert client.post("/v1/models", json={"name": "rebuilt"}).status_code == httpx.codes.CREATED
         rebuilt = client.post("/v1/admin/rebuild", timeout=60)
         assert rebuilt.status_code == httpx.codes.OK, rebuilt.text
         assert rebuilt.json()["equal"]

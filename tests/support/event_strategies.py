@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
@@ -26,7 +27,8 @@ _LEAVES: Mapping[object, Callable[[], st.SearchStrategy[Any]]] = {
 }
 
 
-def of_type(hint: object) -> st.SearchStrategy[Any]:
+@cache
+def of_type(hint: Hashable) -> st.SearchStrategy[Any]:
     """Any value of a type that an event can hold. Collections stay small: sizes are for other tests."""
     if isinstance(hint, type) and is_dataclass(hint):
         return instances(hint)
@@ -44,8 +46,15 @@ def of_type(hint: object) -> st.SearchStrategy[Any]:
 
 def instances(cls: type[T]) -> st.SearchStrategy[T]:
     """Any instance of an event, of ``Meta`` or of one of their value objects."""
+    made: st.SearchStrategy[T] = _instances(cls)  # type: ignore[arg-type]  # a class can be hashed, which mypy does not see in a variable
+    return made
+
+
+@cache
+def _instances(cls: type[Any]) -> st.SearchStrategy[Any]:
+    """One strategy for each type: Hypothesis checks each that it has not seen, with all that it is made of."""
     hints = get_type_hints(cls)
-    return st.builds(cls, **{field.name: of_type(hints[field.name]) for field in fields(cls)})  # type: ignore[arg-type]  # a dataclass
+    return st.builds(cls, **{field.name: of_type(hints[field.name]) for field in fields(cls)})
 
 
 def events() -> st.SearchStrategy[Event]:
