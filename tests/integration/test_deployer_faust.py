@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from tests.support.deploying_kafka import ENDPOINT, Story, variant
+from tests.support.deploying_kafka import ENDPOINT, Story, eventually, variant
+from tests.support.server import RunningServer
 from tests.support.topic_writer import TopicWriter
 
 from regista.bus.events.group import begin_behind
@@ -54,6 +57,51 @@ def test_after_a_kill_the_next_process_goes_on_where_it_was(story: Story) -> Non
         last = story.change(3)
         story.serves(3)
     assert [position for position, _ in story.actions()] == [first, away, last]
+
+
+@contextmanager
+def beside(story: Story, data: Path) -> Iterator[RunningServer]:
+    """A second process, with a work database of its own, that has found the first one in the group."""
+    with story.deploying(data, "standing by") as other:
+        eventually(lambda: "another deployer works" in other.errors, lambda: story.state(other))
+        yield other
+
+
+def test_of_those_with_a_work_database_each_one_follows_and_the_others_stand_by(story: Story, tmp_path: Path) -> None:
+    """Else events would go to either of them, and neither would know what the other one was told."""
+    with story.deploying() as one:
+        story.change(1)
+        story.serves(1)
+        with beside(story, tmp_path / "other") as other:
+            assert (story.state(other)["state"], story.state(other)["position"]) == ("standing by", 0)
+            assert one.terminate() == 0, one.errors
+            eventually(lambda: story.state(other)["state"] == "following", lambda: other.errors)
+            last = story.change(2)
+            story.taken(other, last)
+            assert story.state(other)["effects_from"] == last
+
+
+@pytest.mark.soak
+def test_who_was_frozen_is_told_what_others_were_told_meanwhile_or_ends(story: Story, tmp_path: Path) -> None:
+    with story.deploying() as one:
+        story.change(1)
+        story.serves(1)
+        with beside(story, tmp_path / "other") as other:
+            os.kill(one.process.pid, signal.SIGSTOP)
+            eventually(lambda: story.state(other)["state"] == "following", lambda: other.errors)
+            story.taken(other, story.change(2))
+            os.kill(one.process.pid, signal.SIGCONT)
+            processes = [one, other]
+            eventually(
+                lambda: [p.process.poll() for p in processes].count(None) == 1, lambda: one.errors + other.errors
+            )
+            [left] = [p for p in processes if p.process.poll() is None]
+            [ended] = [p for p in processes if p is not left]
+            assert "another deployer follows" in ended.errors
+            story.change(3)
+            story.taken(left, story.log.position)
+            if left is one:
+                assert [position for position, _ in story.actions()] == [3, 4, 5]
 
 
 async def test_the_group_begins_behind_what_is_known_and_never_goes_back(story: Story) -> None:

@@ -63,10 +63,11 @@ class Story:
         return position
 
     @contextmanager
-    def deploying(self) -> Iterator[RunningServer]:
-        """A process that follows."""
-        with running_server(self.data, "deploy", ready=False, url="http://127.0.0.1:9", **self.given) as process:
-            eventually(lambda: self.state(process)["state"] == "following", lambda: process.errors)
+    def deploying(self, data: Path | None = None, state: str = "following") -> Iterator[RunningServer]:
+        """A process that follows, or stands by; on ``data`` of its own where that is given."""
+        given = {"ready": False, "url": "http://127.0.0.1:9", **self.given}
+        with running_server(data or self.data, "deploy", **given) as process:
+            eventually(lambda: self.state(process)["state"] == state, lambda: process.errors)
             yield process
 
     def part(self, process: RunningServer, name: str) -> dict[str, Any]:

@@ -52,6 +52,8 @@ logger = logging.getLogger("regista.deployer")
 Take = Callable[[str, Sequence[Row]], Awaitable[None]]
 """Record what follows from rows of a log, durably, before it returns."""
 TakeAll: TypeAlias = Callable[[Sequence[Any]], Awaitable[None]]
+Assigned = Callable[[bool], Awaitable[None]]
+"""Told who follows since members of the group came or went: whether this one does; before it is brought anything more."""
 Count = Callable[[Sequence[Placed]], Awaitable[None]]
 """Count reports of what is measured, durably, before it returns."""
 
@@ -97,10 +99,24 @@ class EventsApp:
     """The application of one process. ``failed`` is set when it met what it cannot go on with: end the process then."""
 
     def __init__(
-        self, settings: KafkaSettings, data: Path, take: Take, tick: Callable[[], None], count: Count | None = None
+        self,
+        settings: KafkaSettings,
+        data: Path,
+        take: Take,
+        tick: Callable[[], None],
+        count: Count | None = None,
+        *,
+        place: str,
+        assigned: Assigned,
     ) -> None:
-        """``take`` gets the rows in the order of the log, ``count`` what is measured; ``tick`` is called once a second."""
+        """``take`` gets the rows in the order of the log, ``count`` what is measured; ``tick`` is called once a second.
+
+        ``place`` tells it from those who work elsewhere, and is seen by them (``client_id``).
+        """
         self._take = take
+        self._events = Topics(settings.kafka_prefix).events
+        self._place = place
+        self._assigned = assigned
         self._count = count
         self._tick = tick
         self._recording, self._measuring = asyncio.Lock(), asyncio.Lock()
@@ -145,7 +161,7 @@ class EventsApp:
             loop=asyncio.get_running_loop(),
             broker=";".join(f"kafka://{address}" for address in (settings.kafka or "").split(",")),
             broker_credentials=credentials(settings),
-            broker_client_id=f"{settings.kafka_prefix}.{ROLE}",
+            broker_client_id=client_id(settings, self._place),
             broker_session_timeout=_TIMEOUT,
             broker_rebalance_timeout=_TIMEOUT,
             broker_heartbeat_interval=_HEARTBEAT,
@@ -161,13 +177,28 @@ class EventsApp:
             datadir=str(data / FOLDER),
             worker_redirect_stdouts=False,
         )
-        events = app.topic(Topics(settings.kafka_prefix).events, key_type=bytes, value_type=bytes)
+        app.on_partitions_assigned.connect(self._told)
+        events = app.topic(self._events, key_type=bytes, value_type=bytes)
         app.agent(events, concurrency=1, name="events")(self._follow)
         app.timer(TICK)(self._ticks)
         if self._count is not None:
             measured = app.topic(Topics(settings.kafka_prefix).metrics, key_type=bytes, value_type=bytes)
             app.agent(measured, concurrency=1, name="metrics")(self._measure)
         return app
+
+    async def _told(self, _app: Any, /, *told: Any, **_: Any) -> None:  # noqa: ANN401 - a signal's receiver
+        """Begin with what was assigned; not waited for, since the group waits meanwhile. What is brought does wait."""
+        follows = any(partition.topic == self._events for partition in told[0])
+        step = asyncio.create_task(self._begin(follows))
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+
+    async def _begin(self, follows: bool) -> None:
+        async with self._recording:
+            try:
+                await self._assigned(follows)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing must be taken behind it
+                await self._fail(error)
 
     async def _ticks(self) -> None:
         self._tick()
@@ -229,6 +260,11 @@ class EventsApp:
         self.failed.set()
         self._stopped.set()
         await asyncio.Event().wait()
+
+
+def client_id(settings: KafkaSettings, place: str) -> str:
+    """What a member of the group is called that works at a place."""
+    return f"{settings.kafka_prefix}.{ROLE}.{place}"
 
 
 def credentials(settings: KafkaSettings) -> CredentialsT | None:

@@ -108,11 +108,17 @@ class Deployer:
         tasks.start("the reports of deployments", self._reports.run())
         tasks.start("the commands of followers", self._follows.run())
 
-    async def close(self) -> None:
-        """End everything: what is under way is finished where that is soon, else by the next process."""
+    async def rest(self) -> None:
+        """Begin nothing more; what is under way is finished where that is soon, else by the next process.
+
+        Before the place is left: whoever takes it would give targets what is newer, and this one what is older then.
+        """
         await asyncio.gather(self._runner.close(), self._observer.close())
-        # Before the place is left: whoever takes it would give targets what is newer, and this one what is older then.
         await self._runner.ended()
+
+    async def close(self) -> None:
+        """End everything, after ``rest``."""
+        await self.rest()
         await asyncio.gather(*(consumer.close() for consumer in self.consumers))
         await asyncio.gather(self._reports.close(), self._follows.close())
 
