@@ -4,7 +4,8 @@
     regista webhook add http://127.0.0.1:9000/hook --type "version.*"      # prints the secret, once
     WEBHOOK_SECRET=whsec_… python webhook_receiver.py 9000
 
-The registry calls addresses of this machine only where it was started with REGISTA_ALLOW_PRIVATE=true.
+The registry calls addresses of this machine only where it was started with REGISTA_ALLOW_PRIVATE=true. In a container,
+WEBHOOK_HOST=0.0.0.0 lets others reach it.
 """
 
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-HERE = "127.0.0.1"
+HERE = os.environ.get("WEBHOOK_HOST", "127.0.0.1")
 LARGEST = 2**20
 
 

@@ -4,12 +4,13 @@
 secrets and its ports are of its own, so that it disturbs no registry that runs here. Images are built and pulled as
 the file says; REGISTA_IMAGE, PYTHON_IMAGE, KAFKA_IMAGE and POSTGRES_IMAGE name others, and ``--override FILE`` is laid
 over the file. Fails when a service does not become healthy, when a command of the README does not print what the
-README shows, or when anything answered is missing after a kill.
+README shows, or when after a kill anything answered is missing, or anything that was to follow from it.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import secrets
 import signal
@@ -20,14 +21,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from compose_effects import Effects
+from regista import Client
 from walkthrough import REPLACED, SERVERS, Mismatch, Reader, Step, steps
 
 ROOT = Path(__file__).resolve().parents[1]
 HEALTHY_WITHIN = 300
 """Seconds for all services, once the images are there."""
 OWN = ("api", "relay", "projector", "deployer", "notifier")
+KILLS = (("deployer", "notifier"), OWN, ("postgres", "kafka"))
+RECEIVER = ROOT / "tools" / "compose_receiver.yml"
 
 
 class Failed(Exception):
@@ -104,15 +110,28 @@ def checkout(folder: Path) -> Path:
     return target
 
 
-def survives(compose: Compose, reader: Reader) -> None:
-    """Kill every process of Regista at once, then the servers below them: all that was answered is still there."""
-    before = reader.output("regista --json history iris && regista --json digests")
-    for killed in (OWN, ("postgres", "kafka")):
+def survives(compose: Compose, reader: Reader, effects: Effects) -> None:
+    """Kill at once what stands together, with work under way: what was answered is still there, and all follows from it."""
+    before = reader.output("regista --json history iris")
+    for killed in KILLS:
+        effects.change()
         compose("kill", "--signal", "SIGKILL", *killed)
+        if not {"api", "postgres"} & set(killed):
+            effects.change()
         compose.up("--no-recreate")
-        if (after := reader.output("regista --json history iris && regista --json digests")) != before:
+        if missing := effects.settle():
+            raise Failed(f"after a kill of {', '.join(killed)}: {missing}")
+        if (after := reader.output("regista --json history iris")) != before:
             raise Failed(f"after a kill of {', '.join(killed)} there was\n{after}\nand before it\n{before}")
         print(f"killed {', '.join(killed)}: nothing is missing", flush=True)
+
+
+def folds_alike(reader: Reader) -> None:
+    """The views are those that a registry makes of the exported log from its beginning."""
+    reader.output("regista export build/all.jsonl && regista import build/all.jsonl --data build/all")
+    here, there = (reader.output(f"regista --json digests {where}") for where in ("", "--data build/all"))
+    if here != there:
+        raise Failed(f"the views are\n{here}\nand those of the exported log\n{there}")
 
 
 def run(overrides: Sequence[Path]) -> int:
@@ -123,19 +142,27 @@ def run(overrides: Sequence[Path]) -> int:
         "COMPOSE_PROJECT_NAME": f"regista-test-{secrets.token_hex(4)}",
         "REGISTA_TOKEN": token,
         "POSTGRES_PASSWORD": secrets.token_hex(24),
+        "REGISTA_ALLOW_PRIVATE": "true",
+        "WEBHOOK_SECRET": (secret := f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"),
         "REGISTA_PORT": api,
         "KAFKA_PORT": kafka,
     }
     url = f"http://127.0.0.1:{api}"
     commands = todo()
-    with tempfile.TemporaryDirectory(prefix="regista-compose-") as scratch, started(environment, overrides) as compose:
+    with (
+        tempfile.TemporaryDirectory(prefix="regista-compose-") as scratch,
+        started(environment, [RECEIVER, *overrides]) as compose,
+    ):
         client = {"PATH": os.environ["PATH"], "HOME": scratch, "REGISTA_URL": url, "REGISTA_TOKEN": token}
         with Reader(checkout(Path(scratch)), client, url=url, rewrite=lambda text: text.replace(api, "8080")) as reader:
             for step in commands:
                 begun = time.monotonic()
                 reader.follow(step)
                 print(f"{time.monotonic() - begun:6.1f} s  $ {step.command}", flush=True)
-            survives(compose, reader)
+            with Client(url, token=token, actor="m.rossi") as registry:
+                effects = Effects(registry, partial(compose, quiet=True), secret=secret, versions=("1.0.0", "1.2.0"))
+                survives(compose, reader, effects)
+            folds_alike(reader)
             print(reader.output("regista verify --kafka"), flush=True)
         compose("ps")
     return len(commands)

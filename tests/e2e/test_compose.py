@@ -66,6 +66,14 @@ def test_the_services_are_those_of_a_spread_out_registry(services: dict[str, Ser
     assert {services[name]["image"] for name in OWN} == {f"regista:{VERSION}"}
 
 
+def test_one_service_gets_the_image_for_all(services: dict[str, Service]) -> None:
+    assert [name for name in OWN if "build" in services[name]] == ["api"]
+    assert {name: services[name]["pull_policy"] for name in OWN} == dict.fromkeys(OWN, "never") | {
+        "api": services["api"]["pull_policy"]
+    }
+    assert services["api"]["pull_policy"] in {"missing", "if_not_present"}
+
+
 def test_ports_are_published_on_this_machine_alone(services: dict[str, Service]) -> None:
     published = {
         name: {
