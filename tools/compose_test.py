@@ -66,9 +66,27 @@ class Compose:
             raise Failed(f"docker compose {' '.join(arguments)} exited with {answer.returncode}")
         return answer.stdout or ""
 
-    def up(self, *more: str) -> None:
-        """Start whatever does not run, and wait until all of it is healthy."""
-        self("up", "--detach", "--wait", "--wait-timeout", str(HEALTHY_WITHIN), *more)
+    def up(self) -> None:
+        """Build, start, and wait until all of it is healthy."""
+        self("up", "--build", "--detach", "--wait", "--wait-timeout", str(HEALTHY_WITHIN))
+
+    def revive(self, *services: str) -> None:
+        """Start what was killed, and wait until all services are healthy again.
+
+        Not with ``up``, which gives up as soon as one is unhealthy, as those are that need what was killed.
+
+        Raises:
+            Failed: they are not in time.
+        """
+        self("start", *services)
+        until = time.monotonic() + HEALTHY_WITHIN
+        while unlike := [line for line in self._health() if not line.endswith(" healthy")]:
+            if time.monotonic() > until:
+                raise Failed(f"after {HEALTHY_WITHIN} s: {', '.join(unlike)}")
+            time.sleep(1)
+
+    def _health(self) -> list[str]:
+        return self("ps", "--all", "--format", "{{.Service}} {{.Health}}", quiet=True).splitlines()
 
 
 def free_ports(number: int) -> list[str]:
@@ -85,7 +103,7 @@ def started(environment: dict[str, str], overrides: Sequence[Path]) -> Iterator[
     """All services, healthy; with the block they are gone, volumes and all. Their logs are shown if it failed."""
     compose = Compose(environment, overrides)
     try:
-        compose.up("--build")
+        compose.up()
         yield compose
     except (Failed, Mismatch):
         compose("ps", "--all")
@@ -118,7 +136,7 @@ def survives(compose: Compose, reader: Reader, effects: Effects) -> None:
         compose("kill", "--signal", "SIGKILL", *killed)
         if not {"api", "postgres"} & set(killed):
             effects.change()
-        compose.up("--no-recreate")
+        compose.revive(*killed)
         if missing := effects.settle():
             raise Failed(f"after a kill of {', '.join(killed)}: {missing}")
         if (after := reader.output("regista --json history iris")) != before:
