@@ -4,7 +4,8 @@
 secrets and its ports are of its own, so that it disturbs no registry that runs here. Images are built and pulled as
 the file says; REGISTA_IMAGE, PYTHON_IMAGE, KAFKA_IMAGE and POSTGRES_IMAGE name others, and ``--override FILE`` is laid
 over the file. Fails when a service does not become healthy, when a command of the README does not print what the
-README shows, or when after a kill anything answered is missing, or anything that was to follow from it.
+README shows, when after a kill anything answered is missing, or anything that was to follow from it, or when a process
+that is told to end does not.
 """
 
 from __future__ import annotations
@@ -144,6 +145,14 @@ def survives(compose: Compose, reader: Reader, effects: Effects) -> None:
         print(f"killed {', '.join(killed)}: nothing is missing", flush=True)
 
 
+def ends(compose: Compose) -> None:
+    """Told to end, every process of Regista does so by itself, having finished what it had in hand."""
+    compose("stop", *OWN)
+    codes = compose("ps", "--all", "--format", "{{.Service}} {{.ExitCode}}", *OWN, quiet=True).splitlines()
+    if sorted(codes) != sorted(f"{service} 0" for service in OWN):
+        raise Failed(f"of the processes that were told to end, not all ended with 0: {', '.join(codes)}")
+
+
 def folds_alike(reader: Reader) -> None:
     """The views are those that a registry makes of the exported log from its beginning."""
     reader.output("regista export build/all.jsonl && regista import build/all.jsonl --data build/all")
@@ -182,7 +191,8 @@ def run(overrides: Sequence[Path]) -> int:
                 survives(compose, reader, effects)
             folds_alike(reader)
             print(reader.output("regista verify --kafka"), flush=True)
-        compose("ps")
+            compose("ps")
+        ends(compose)
     return len(commands)
 
 
