@@ -136,6 +136,11 @@ class ResultsOutbox(StoreOutbox):
         self._read_up_to = 0
         self._max_bytes = max_bytes
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Those of results and of dead letters."""
+        return tuple(self._topics.values())
+
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together.
 

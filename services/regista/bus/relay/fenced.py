@@ -110,6 +110,27 @@ class FencedProducer:
         async with asyncio.timeout(TRANSACTION):
             await self._producer.commit_transaction()
 
+    async def settle(self, topics: Iterable[str]) -> None:
+        """Close what transactions of this outbox left open in topics: once the next one is published, all is readable.
+
+        A coordinator that starts together with its broker passes over partitions whose leader it does not know yet when it
+        writes the marks of a transaction that was decided ("likely deleted already", says ``addTxnMarkersToBrokerQueue``
+        of Kafka 3.9 to 4.3). What was published stays unreadable then, and all behind it. A mark of the same producer id,
+        that of a transaction without records too, commits what is open.
+
+        Raises:
+            Exception: anything that aiokafka raises.
+        """
+        async with asyncio.timeout(TRANSACTION):
+            partitions = [
+                TopicPartition(topic, n) for topic in topics for n in await self._producer.partitions_for(topic)
+            ]
+            await self._producer.begin_transaction()
+            for partition in partitions:
+                # Its own interface adds a partition with a record only.
+                self._producer._txn_manager.maybe_add_partition_to_txn(partition)  # noqa: SLF001
+            await self._producer.commit_transaction()
+
     def follows(self, partition: TopicPartition, offset: int) -> None:
         """What is published to a partition must come behind this offset: that of the last record that is there."""
         self._ends[partition] = offset

@@ -54,6 +54,10 @@ class Outbox(Protocol):
         """
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that its entries go to."""
+
+    @property
     def guarded(self) -> str | None:
         """The topic that holds this outbox's entries and nothing else, in one partition; None where others write too.
 
@@ -127,6 +131,11 @@ class EventsOutbox(StoreOutbox):
         super().__init__(store, poll)
         self._topic = topic
         self._max_bytes = max_bytes
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The events topic."""
+        return (self._topic,)
 
     @property
     def guarded(self) -> str:

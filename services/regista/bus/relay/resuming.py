@@ -39,6 +39,7 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
     log_id = await asyncio.to_thread(lambda: outbox.log_id)
     notes = TopicPartition(Topics(settings.kafka_prefix).relay, 0)
     barrier = Barrier(outbox.name, uuid4().hex)
+    await producer.settle(outbox.topics)
     await producer.publish((), barrier)
     partitions = [notes] if outbox.guarded is None else [notes, TopicPartition(outbox.guarded, 0)]
     async with looking(settings, f"relay.{outbox.name}.start", *partitions) as consumer:
