@@ -1,9 +1,11 @@
 # Every target makes the virtual environment that it needs from a bare Python 3.11-3.13; a second run starts at once.
 # Settings: PYTHON (the interpreter to start from), VENV (where the environment goes), ARGS (more options for pytest),
+# WORKERS (processes that run tests beside each other: most of what they do is to wait for others),
 # REGISTA_TEST_REQUIRE=all (an engine that is missing, and any skipped test, is a failure).
 
 VENV ?= .venv
 ARGS ?=
+WORKERS ?= 2
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && exit; done; echo python3)
@@ -27,7 +29,7 @@ up-kafka: $(VENV)/.dev  ## Kafka and the spread-out services without Docker, the
 	@exec $(BIN)/python tools/up_kafka.py $(ARGS)
 
 test: $(VENV)/.dev  ## run all tiers whose engine is present, and say what was left out
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
 
 compose-test: $(VENV)/.dev  ## bring docker-compose.yml up, follow the README against it, and take it down
 	$(BIN)/python tools/compose_test.py $(ARGS)

@@ -229,7 +229,7 @@ class Cluster:
             list(pool.map(Node.format, asleep))
         for node in asleep:
             node.start(wait=False)
-        self.await_ready(asleep)
+        self.await_ready(self.nodes)
         return self
 
     def kill(self) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fixtures.kafka import MakeBroker
 from tests.support.chained_log import Writer
+from tests.support.own_broker import OwnBroker
 from tests.support.relaying import assert_all, published, relaying, until
 
 from regista.bus.events.tail import CommittedTail
@@ -25,9 +25,14 @@ def log(tmp_path: Path) -> Iterator[SQLiteLogStore]:
     store.close()
 
 
-async def test_a_broker_killed_and_started_again_is_caught_up_with(log: SQLiteLogStore, own_broker: MakeBroker) -> None:
-    broker = await asyncio.to_thread(own_broker)
-    settings = KafkaSettings(kafka=broker.bootstrap)
+@pytest.fixture
+def settings(shared_broker: OwnBroker, kafka_prefix: str) -> KafkaSettings:
+    return KafkaSettings(kafka=shared_broker.bootstrap, kafka_prefix=kafka_prefix)
+
+
+async def test_a_broker_killed_and_started_again_is_caught_up_with(
+    log: SQLiteLogStore, shared_broker: OwnBroker, settings: KafkaSettings
+) -> None:
     writer = Writer(log)
     writer.write("a")
     tail = CommittedTail(settings)
@@ -35,13 +40,13 @@ async def test_a_broker_killed_and_started_again_is_caught_up_with(log: SQLiteLo
     async with relaying(log, settings) as relay:
         await published(relay, 2)
         for _ in range(2):
-            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(shared_broker.kill)
             for _ in range(20):
                 position = writer.write("a", "b") + 1
             relay.notify()
             await until(lambda: relay.state().lag == 40, relay.state)
             assert relay.state().position == position - 40
-            await asyncio.to_thread(broker.start)
+            await asyncio.to_thread(shared_broker.start)
             await published(relay, position)
             assert relay.state().error is None
             assert await tail.wait_for(position, 30)
@@ -50,21 +55,21 @@ async def test_a_broker_killed_and_started_again_is_caught_up_with(log: SQLiteLo
     await assert_all(settings, log)
 
 
-async def test_a_relay_that_starts_before_its_broker_waits_for_it(log: SQLiteLogStore, own_broker: MakeBroker) -> None:
-    broker = await asyncio.to_thread(own_broker)
-    settings = KafkaSettings(kafka=broker.bootstrap)
-    await asyncio.to_thread(broker.stop)
+async def test_a_relay_that_starts_before_its_broker_waits_for_it(
+    log: SQLiteLogStore, shared_broker: OwnBroker, settings: KafkaSettings
+) -> None:
+    await asyncio.to_thread(shared_broker.stop)
     async with relaying(log, settings) as relay:
         await until(lambda: relay.state().state == "waiting", relay.state)
         assert (relay.state().code, relay.state().lag) == ("kafka_unavailable", 1)
-        await asyncio.to_thread(broker.start)
+        await asyncio.to_thread(shared_broker.start)
         await published(relay, 1)
     await assert_all(settings, log)
 
 
-async def test_connections_that_are_cut_again_and_again_do_no_harm(log: SQLiteLogStore, own_broker: MakeBroker) -> None:
-    broker = await asyncio.to_thread(lambda: own_broker(proxied=True))
-    settings = KafkaSettings(kafka=broker.bootstrap)
+async def test_connections_that_are_cut_again_and_again_do_no_harm(
+    log: SQLiteLogStore, shared_broker: OwnBroker, settings: KafkaSettings
+) -> None:
     writer = Writer(log)
     async with relaying(log, settings) as relay:
         await published(relay, 1)
@@ -72,23 +77,23 @@ async def test_connections_that_are_cut_again_and_again_do_no_harm(log: SQLiteLo
             log.append([writer.append("a", "b") for _ in range(50)])
             relay.notify()
             await asyncio.sleep(0.03)
-            await asyncio.to_thread(broker.cut)
+            await asyncio.to_thread(shared_broker.cut)
         await published(relay, log.max_position())
     await assert_all(settings, log)
 
 
-async def test_closing_does_not_wait_for_a_broker_that_is_frozen(log: SQLiteLogStore, own_broker: MakeBroker) -> None:
-    broker = await asyncio.to_thread(own_broker)
-    settings = KafkaSettings(kafka=broker.bootstrap)
+async def test_closing_does_not_wait_for_a_broker_that_is_frozen(
+    log: SQLiteLogStore, shared_broker: OwnBroker, settings: KafkaSettings
+) -> None:
     async with relaying(log, settings) as relay:
         await published(relay, 1)
-        await asyncio.to_thread(broker.pause)
+        await asyncio.to_thread(shared_broker.pause)
         Writer(log).write("a")
         relay.notify()
         await until(lambda: relay.state().lag == 1, relay.state)
         async with asyncio.timeout(15):
             await relay.close()
-    await asyncio.to_thread(broker.resume)
+    await asyncio.to_thread(shared_broker.resume)
     async with relaying(log, settings) as relay:
         await published(relay, 2)
     await assert_all(settings, log)

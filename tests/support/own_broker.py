@@ -65,6 +65,13 @@ class OwnBroker:
         for node in self.nodes:
             node.resume()
 
+    def restore(self) -> None:
+        """Resume what is frozen, start what does not run, and let clients through; return when they can use it."""
+        for node in self.nodes:
+            if node.running:
+                node.resume()
+        self.start()
+
     def cut(self) -> None:
         """Drop all connections of clients, and take new ones."""
         for proxy in self.proxies:
