@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -37,9 +38,15 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def document(client: httpx.AsyncClient) -> dict[str, Any]:
-    response = await client.get("/openapi.json")
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document, only for reading: one registry was asked for it."""
+
+    async def asked() -> httpx.Response:
+        async with app_client(tmp_path_factory.mktemp("openapi")) as client:
+            return await client.get("/openapi.json")
+
+    response = asyncio.run(asked())
     assert response.status_code == 200
     found: dict[str, Any] = response.json()
     return found
