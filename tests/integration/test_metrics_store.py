@@ -117,24 +117,24 @@ async def test_several_processes_that_count_at_once_lose_nothing(work_place: Wor
 async def test_processes_that_count_judge_and_learn_at_once_lose_nothing_and_double_nothing(
     work_place: WorkPlace,
 ) -> None:
-    names, log, chance = [f"e{n}" for n in range(6)], ScriptedLog(), random.Random(9)
+    names, log, chance = [f"e{n}" for n in range(4)], ScriptedLog(), random.Random(9)
     for name in names:
         stream = f"endpoint/prod/{name}"
         log.append(stream, e.EndpointCreated("prod", name, "fraud", ("edge",), None, True, (BAD,), ""))
         log.append(stream, e.TrafficChanged("prod", name, "fraud", (CHAMPION, CANARY), None, (), None, None))
     sent = [
-        report(version, 10, 1, endpoint=name, ended_at=at(100 + number % 40 * 10))
+        report(version, 10, 1, endpoint=name, ended_at=at(100 + number * 20))
         for name in names
         for version in ("1.0.0", "1.1.0")
-        for number in range(40)
+        for number in range(20)
     ]
     with closing(open_work(work_place)) as one, closing(open_work(work_place)) as other:
         async with known(one, log) as experiments, AsyncClient("http://127.0.0.1:9", attempts=1) as client:
             beside = Experiments(other, client, now=lambda: at(4_000))  # for whom windows are old already
 
             async def count(counts: Counting) -> None:
-                for at_ in range(0, len(sent), 40):
-                    await counts.add(chance.sample(sent[at_ : at_ + 40], 40) + chance.sample(sent, 20))
+                for at_ in range(0, len(sent), 20):
+                    await counts.add(chance.sample(sent[at_ : at_ + 20], 20) + chance.sample(sent, 20))
 
             async def judge(judging: Experiments) -> None:
                 while not all(task.done() for task in counted):
@@ -156,7 +156,7 @@ async def test_processes_that_count_judge_and_learn_at_once_lose_nothing_and_dou
             shown = [(v.requests, v.errors) for metrics in found if metrics is not None for v in metrics.variants]
             return [*shown, (int(connection.execute(select(func.count()).select_from(WAITING)).scalar_one()), 0)]
 
-        assert await one.run(of) == [*[(400, 40)] * 2 * len(names), (0, 0)]
+        assert await one.run(of) == [*[(200, 20)] * 2 * len(names), (0, 0)]
         verdicts = select(func.count()).where(ORDERS.c.operation == "conclude_experiment")
         assert await one.run(lambda connection: connection.execute(verdicts).scalar_one()) == len(names)
 
