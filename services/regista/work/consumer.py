@@ -21,6 +21,8 @@ State: TypeAlias = Literal["standing by", "catching up", "following", "waiting",
 POLL: Final = 1.0
 TELL_EVERY: Final = 0.25
 """Seconds between two writes of how far events were passed over which concern nobody."""
+REST: Final = 0.02
+"""Seconds before the next read behind a few events that concern nobody: under load they come one by one."""
 BACK_OFF: Final = 0.5
 LONGEST_BACK_OFF: Final = 15.0
 BATCH: Final = 500
@@ -72,9 +74,13 @@ class Consumer:
         self._runs = True
         try:
             while not self._pause.is_over:
-                if await self._attempt(TELL_EVERY) is False:
+                behind = self.taking.mark.position
+                moved = await self._attempt(TELL_EVERY)
+                if moved is False:
                     longest = TELL_EVERY if self.taking.is_ahead else POLL
                     await self._pause.until(self._feed.wait(self.taking.mark.position, longest))
+                elif moved and self.taking.is_ahead and self.taking.mark.position - behind < BATCH:
+                    await self._pause.until(asyncio.sleep(REST))
         finally:
             self._runs = False
             await self._leave()
