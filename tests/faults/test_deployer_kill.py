@@ -248,9 +248,11 @@ def test_of_two_deployers_with_data_of_their_own_neither_gives_a_target_what_is_
 
         eventually(lambda: sorted(states()) == ["following", "standing by"], states)
         changed(12)
+        # A call that is under way when its caller loses the place may come late: what is sent from then on may not.
+        eventually(lambda: made.reported() == made.changes, lambda: (made.reported(), made.changes))
         with psycopg.connect(postgres_database, autocommit=True) as server:
             cut = server.execute(_CUT, [_lock_of("work deployer")]).fetchall()
-        assert cut == [(True,)], "the one that loses its place lives, and has things to try again"
+        assert cut == [(True,)], "the one that loses its place lives, and goes on"
         changed(12)
         killed = leader()
         killed.kill()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.deploying import FRAUD, World, world
 from tests.support.working import WorkPlace, eventually
@@ -93,7 +92,7 @@ class Narrow:
             await self._app(scope, receive, send)
             return
         if not self._knows:
-            await JSONResponse({"code": "unknown_route", "detail": "nothing there"}, 404)(scope, receive, send)
+            await self._app({**scope, "path": "/v1/nothing", "raw_path": b"/v1/nothing"}, receive, send)
             return
 
         async def counted() -> Message:

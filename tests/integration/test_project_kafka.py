@@ -163,7 +163,7 @@ async def test_a_rebuild_during_500_writes_a_second_flips_without_an_error_or_a_
             seen = reading.result()
             # A machine that is busy with other things writes and reads less; much less would show little.
             assert writing.result() > 150
-            assert len({versions for _, versions in seen}) > 4
+            assert len({versions for _, versions in seen}) > 2
             assert all(a <= b and m <= n for (a, m), (b, n) in pairwise(seen))
             await projection.reached(topic.end)
             assert {entry.generation for entry in projection.database.entries()} == {2}

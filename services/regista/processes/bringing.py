@@ -77,6 +77,8 @@ class Bringing:
         if self._pause.is_over:
             return
         await self._place_group()
+        if self._pause.is_over:  # nobody would end what begins from here on
+            return
         self._app = EventsApp(
             self._settings,
             self._settings.data,
@@ -126,6 +128,23 @@ class Bringing:
         found = await members(self._settings, deployer_id(self._settings))
         return found - {client_id(self._settings, self._place)}
 
+    async def _others_by_now(self) -> frozenset[str]:
+        """Those in the group who work elsewhere, as soon as the group's broker answers.
+
+        Raises:
+            Unavailable: it does not for too long.
+        """
+        until = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            try:
+                return await self._others()
+            except Forbidden:
+                return frozenset()
+            except Unavailable:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+                await asyncio.sleep(_AGAIN)
+
     async def _place_group(self) -> None:
         from regista.bus.events.group import begin_behind  # noqa: PLC0415 - an extra of its own
         from regista.bus.topics.rights import deployer_id  # noqa: PLC0415 - as above
@@ -144,7 +163,7 @@ class Bringing:
             Damaged, Unavailable: as ``_take``.
         """
         if not follows:
-            if await self._others():
+            if await self._others_by_now():
                 raise Overtaken(
                     "another deployer follows, with a work database of its own",
                     hint="This one stands by from its next start on. Deployers that share a database stand by at once.",

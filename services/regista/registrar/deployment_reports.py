@@ -81,7 +81,8 @@ async def _tell(registrar: Executor, caller: Caller, report: DeploymentReport) -
                 cause=check_cause(report.cause),
             )
         )
-    except RegistaError as error:
+    except Exception as failure:
+        error = failure if isinstance(failure, RegistaError) else Internal("the registry failed to decide on it")
         if isinstance(error, Internal):
             logger.exception("a report on %s/%s failed", report.environment, report.endpoint)
         reasons = [{"code": r.code, "detail": r.detail, "field": r.field, "hint": r.hint} for r in error.reasons]

@@ -57,7 +57,13 @@ _FIRST: Final = (
 )
 _ANSWER: Final = (
     ORDERS.update()
-    .where(ORDERS.c.number == bindparam("of_number"))
+    .where(
+        # SQLite gives the number of a row that was dropped to the next one; and what is answered stays so.
+        ORDERS.c.number == bindparam("of_number"),
+        _MINE,
+        ORDERS.c.key == bindparam("of_key"),
+        ORDERS.c.state == "pending",
+    )
     .values(
         state=bindparam("to_state"),
         tries=bindparam("to_tries"),
@@ -197,6 +203,8 @@ class Sender:
         told = [
             {
                 "of_number": due.number,
+                "of_sender": self._name,
+                "of_key": due.order.key,
                 "to_tries": due.tries + 1,
                 **{f"to_{name}": value for name, value in (_NOTHING | values).items()},
             }
@@ -234,8 +242,9 @@ class Sender:
         given = [{**due.order.arguments, "idempotency_key": due.order.key, "cause": due.order.cause} for due in reports]
         try:
             outcomes = (await self._client.report_deployments(given)).items
+            values = [self._outcome(due, outcome) for due, outcome in zip(reports, outcomes, strict=True)]
         except RegistaError as error:
-            if not passes(error):
+            if not _is_away(error):
                 for due in reports:
                     await self._send(due)
                 return
@@ -243,8 +252,6 @@ class Sender:
         except Exception as error:
             logger.exception("%s: %d reports could not be sent", self._name, len(reports))
             values = [self._refused(due, Unavailable(repr(error), code="defect")) for due in reports]
-        else:
-            values = [self._outcome(due, outcome) for due, outcome in zip(reports, outcomes, strict=True)]
         self._answers += zip(reports, values, strict=True)
         self._waking.wake()
 
@@ -284,6 +291,11 @@ class Sender:
         if not good:
             logger.warning("%s: the registry refuses %s: %s", self._name, due.order.key, error)
         return {**said, "state": "done" if good else "refused", "answered": self._clock()}
+
+
+def _is_away(error: RegistaError) -> bool:
+    """Whether nothing can be sent now; else one of many may be what a registry stumbles over, or it is of before."""
+    return isinstance(error, (Unreachable, Unavailable, Unauthenticated, Forbidden)) or error.status == 429
 
 
 def passes(error: RegistaError) -> bool:

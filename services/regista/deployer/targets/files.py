@@ -43,8 +43,7 @@ def overwrite(place: Path, content: bytes, root: Path) -> None:
         replace(place, whole, root)
         return
     try:
-        if os.fstat(file).st_size == SECTOR:
-            os.pwrite(file, whole, 0)
+        if os.fstat(file).st_size == SECTOR and os.pwrite(file, whole, 0) == SECTOR:
             _sync(file)
             return
     finally:
