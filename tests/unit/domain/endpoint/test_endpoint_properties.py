@@ -276,7 +276,7 @@ class EndpointMachine(RuleBasedStateMachine):
 
 def test_no_history_leads_to_a_set_that_is_not_whole() -> None:
     run_state_machine_as_test(
-        EndpointMachine, settings=settings(max_examples=200, stateful_step_count=40, deadline=None, derandomize=True)
+        EndpointMachine, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, derandomize=True)
     )
 
 

@@ -333,7 +333,7 @@ def _facts(event: e.Event, expected: dict[str, Any]) -> dict[str, Any]:
 
 def test_any_history_keeps_the_rules() -> None:
     run_state_machine_as_test(
-        ModelMachine, settings=settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True)
+        ModelMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
     )
 
 
