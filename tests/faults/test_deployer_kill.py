@@ -9,7 +9,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,16 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
 from tests.fixtures.kafka import MakeBroker
 from tests.support.deploying import WHY
 from tests.support.payloads import numbered_version
 from tests.support.postgres_server import deadlocks
 from tests.support.server import RunningServer, running_server
 from tests.support.topic_writer import TopicWriter
-from tests.support.working import ScriptedLog
+from tests.support.working import ScriptedLog, asked
 
 from regista.bus.settings import KafkaSettings
+from regista.store.leadership import lock_key
 
 SETTLED_WITHIN = 60.0
 REFUSED = 0.05
@@ -140,21 +139,8 @@ _CUT = (
 )
 
 
-def _lock_of(name: str) -> int:
-    return int.from_bytes(sha256(f"regista {name}".encode()).digest()[:8], "big", signed=True)
-
-
 def open_actions(data: Path) -> list[tuple[Any, ...]]:
-    return _asked(data, "SELECT position, state, detail FROM deployer_actions WHERE state IN ('pending', 'running')")
-
-
-def _asked(data: Path, query: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(f"sqlite:///{data / 'work.db'}")
-    try:
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-    finally:
-        engine.dispose()
+    return asked(data, "SELECT position, state, detail FROM deployer_actions WHERE state IN ('pending', 'running')")
 
 
 def part(process: RunningServer, name: str = "deployer") -> dict[str, Any]:
@@ -199,7 +185,7 @@ def torment(
         for name, taken in receiver.taken.items():
             assert taken == sorted(taken), f"{name} was given something older after something newer"
         assert {len(keys) for keys in receiver.keys.values()} == {1}
-        outcomes = _asked(data, "SELECT position FROM deployer_outcomes WHERE type LIKE '%traffic-changed%'")
+        outcomes = asked(data, "SELECT position FROM deployer_outcomes WHERE type LIKE '%traffic-changed%'")
         assert len(outcomes) == changes
 
         calls = receiver.calls
@@ -251,7 +237,7 @@ def test_of_two_deployers_with_data_of_their_own_neither_gives_a_target_what_is_
         # A call that is under way when its caller loses the place may come late: what is sent from then on may not.
         eventually(lambda: made.reported() == made.changes, lambda: (made.reported(), made.changes))
         with psycopg.connect(postgres_database, autocommit=True) as server:
-            cut = server.execute(_CUT, [_lock_of("work deployer")]).fetchall()
+            cut = server.execute(_CUT, [lock_key("work deployer")]).fetchall()
         assert cut == [(True,)], "the one that loses its place lives, and goes on"
         changed(12)
         killed = leader()

@@ -35,12 +35,7 @@ def story(kafka_settings: KafkaSettings, tmp_path: Path) -> Iterator[Story]:
 
 async def test_what_was_aborted_is_not_seen_and_an_end_by_signal_leaves_everything_acknowledged(story: Story) -> None:
     with story.deploying() as process:
-        first = story.change(1)
-        story.serves(1)
-        story.change(2, aborted=True)
-        last = story.change(3)
-        story.serves(3)
-        story.taken(process, last)
+        first, last = story.around_an_aborted_change(process)
         assert process.terminate() == 0, process.errors
     assert story.actions() == [(first, "succeeded"), (last, "succeeded")]
     assert await story.acknowledged() == last

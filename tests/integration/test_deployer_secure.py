@@ -56,12 +56,7 @@ async def test_it_follows_events_and_metrics_with_the_rights_of_the_plan_and_no_
     story: Story, secure_broker: SecureBroker, unguarded: KafkaSettings, kafka_prefix: str
 ) -> None:
     with story.deploying() as process:
-        first = story.change(1)
-        story.serves(1)
-        story.change(2, aborted=True)
-        last = story.change(3)
-        story.serves(3)
-        story.taken(process, last)
+        first, last = story.around_an_aborted_change(process)
         publisher = ReportPublisher(add_role(secure_broker, kafka_prefix, "endpoint"))
         await publisher.publish([report("1.3.0", 5, ended_at=datetime.now(UTC))])
         await publisher.close()

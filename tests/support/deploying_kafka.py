@@ -11,10 +11,9 @@ from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from sqlalchemy import create_engine, text
 from tests.support.server import RunningServer, running_server
 from tests.support.topic_writer import TopicWriter
-from tests.support.working import ScriptedLog
+from tests.support.working import ScriptedLog, asked
 
 from regista.bus.clients import looking
 from regista.bus.connection import client_options
@@ -88,18 +87,23 @@ class Story:
     def serves(self, number: int) -> None:
         eventually(lambda: self.served() == variant(number).artifact_digest, self.served)
 
+    def around_an_aborted_change(self, process: RunningServer) -> tuple[int, int]:
+        """The positions of two changes that are served, one after the other, though one between them was aborted."""
+        first = self.change(1)
+        self.serves(1)
+        self.change(2, aborted=True)
+        last = self.change(3)
+        self.serves(3)
+        self.taken(process, last)
+        return first, last
+
     def actions(self) -> list[tuple[Any, ...]]:
         """What was recorded: the position of each action, and what became of it."""
         return self.asked("SELECT position, state FROM deployer_actions ORDER BY position")
 
     def asked(self, query: str) -> list[tuple[Any, ...]]:
         """What the work database of the process holds."""
-        engine = create_engine(f"sqlite:///{self.data / 'work.db'}")
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(query))]
-        finally:
-            engine.dispose()
+        return asked(self.data, query)
 
     async def acknowledged(self) -> int | None:
         """The position of the last event that the group acknowledged."""

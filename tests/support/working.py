@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, create_engine, select, text
 from sqlalchemy.schema import CreateTable
 
 from regista.domain import events as e
@@ -103,8 +103,9 @@ class Notes:
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         self._write(connection, events, "known")
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
         self._write(connection, events, "taken")
+        return True
 
     def taken(self) -> None:
         self.woken += 1
@@ -117,6 +118,16 @@ class Notes:
             connection.execute(_NOTES.insert(), {"position": event.position, "how": how})
             if event.position == self.fails_at:
                 raise ValueError("a defect")
+
+
+def asked(data: Path, query: str) -> list[tuple[Any, ...]]:
+    """What the work database of a process on a data directory holds."""
+    engine = create_engine(f"sqlite:///{data / 'work.db'}")
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+    finally:
+        engine.dispose()
 
 
 async def noted(work: Work) -> dict[int, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -48,8 +48,9 @@ async def kept(work: Work) -> list[int]:
     )
 
 
-async def held(work: Work, *fns: Callable[[Connection], int]) -> list[int | BaseException]:
-    """What becomes of functions that all wait while another one has the database."""
+@asynccontextmanager
+async def taken(work: Work) -> AsyncIterator[None]:
+    """Meanwhile somebody has the database."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -58,10 +59,18 @@ async def held(work: Work, *fns: Callable[[Connection], int]) -> list[int | Base
 
     holding = asyncio.create_task(work.run(hold))
     await asyncio.to_thread(begun.wait)
-    waiting = [asyncio.create_task(work.run(fn)) for fn in fns]
-    await asyncio.sleep(0)
-    go_on.set()
-    await holding
+    try:
+        yield
+    finally:
+        go_on.set()
+        await holding
+
+
+async def held(work: Work, *fns: Callable[[Connection], int]) -> list[int | BaseException]:
+    """What becomes of functions that all wait while another one has the database."""
+    async with taken(work):
+        waiting = [asyncio.create_task(work.run(fn)) for fn in fns]
+        await asyncio.sleep(0)
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
@@ -80,21 +89,12 @@ async def test_what_raises_is_undone_and_hinders_no_other(work: Work) -> None:
 
 
 async def test_what_is_cancelled_before_it_begins_does_not_begin(work: Work) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def hold(_: Connection) -> None:
-        begun.set()
-        go_on.wait()
-
-    holding = asyncio.create_task(work.run(hold))
-    await asyncio.to_thread(begun.wait)
-    given_up, stays = asyncio.create_task(work.run(put(1))), asyncio.create_task(work.run(put(2)))
-    await asyncio.sleep(0)
-    given_up.cancel()
-    await asyncio.wait([given_up])
-    go_on.set()
+    async with taken(work):
+        given_up, stays = asyncio.create_task(work.run(put(1))), asyncio.create_task(work.run(put(2)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait([given_up])
     assert await stays == 2
-    await holding
     assert await kept(work) == [2]
 
 

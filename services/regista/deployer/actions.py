@@ -14,6 +14,12 @@ from regista.deployer.tables import ACTIONS
 Key: TypeAlias = tuple[str, str]
 """The stream of an endpoint, and a target's name in lower case: what is done for one key is done one by one."""
 
+
+def key_of(intent: Intent) -> Key:
+    """Of its endpoint and its target."""
+    return intent.stream, intent.target.lower()
+
+
 SAME = (
     ACTIONS.c.position == bindparam("of_position"),
     ACTIONS.c.stream == bindparam("of_stream"),
@@ -34,7 +40,7 @@ class Action:
     @property
     def key(self) -> Key:
         """Of the endpoint and the target."""
-        return self.intent.stream, self.intent.target.lower()
+        return key_of(self.intent)
 
     @property
     def run(self) -> int:

@@ -49,8 +49,8 @@ class Deployments:
         known.keep()
         ledger.supersede(connection, intents)
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """Know endpoints and targets, and record an action for each target that is to be given something."""
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
+        """Know endpoints and targets, and record an action for each target that is to be given something; whether there is one."""
         telling = [logged for logged in events if isinstance(logged.event, _TELLING)]
         known = Known(connection, (logged.stream for logged in telling))
         intents: list[Intent] = []
@@ -65,6 +65,7 @@ class Deployments:
         ledger.record(connection, intents)
         if outcomes:
             connection.execute(_OUTCOMES, outcomes)
+        return bool(intents)
 
     def taken(self) -> None:
         """Wake the runner."""

@@ -53,7 +53,6 @@ class Followers:
         self._recorded = recorded
         self._command = ("", "")
         self._restored: set[str] = set()
-        self._has_more = False
 
     def types(self, connection: Connection) -> frozenset[str]:
         """What says who follows; and, where somebody does, what moves that can be followed."""
@@ -64,8 +63,9 @@ class Followers:
         for logged in events:
             _known(connection, logged)
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """Know it, and keep a command for each endpoint that has to look."""
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
+        """Know it, and keep a command for each endpoint that has to look; whether there is one."""
+        has_more = False
         for logged in events:
             follower, looks = _known(connection, logged)
             orders = []
@@ -80,8 +80,9 @@ class Followers:
                 )
                 followers = (Follower(*row) for row in found.all())
                 orders += [_order(logged, f, move.version) for f in followers if f.stream not in self._restored]
-            self._has_more |= bool(orders)
+            has_more |= bool(orders)
             enqueue(connection, NAME, orders)
+        return has_more
 
     def _note(self, logged: Logged) -> None:
         """What a command brings back beside the stages stays as it brings it: a rollback of a whole environment."""
@@ -92,10 +93,8 @@ class Followers:
             self._restored.add(logged.stream)
 
     def taken(self) -> None:
-        """Wake the sender, where there is something to send."""
-        if self._has_more:
-            self._has_more = False
-            self._recorded()
+        """Wake the sender."""
+        self._recorded()
 
     def reset(self, connection: Connection) -> None:
         """Forget all that is known and was not sent."""

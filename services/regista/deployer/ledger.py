@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
-from regista.deployer.actions import SAME, Action, Key, action_of
+from regista.deployer.actions import SAME, Action, Key, action_of, key_of
 from regista.deployer.concluding import SENDER, Conclusion, finish, is_newest
 from regista.deployer.reactions import Intent
 from regista.deployer.reports import report
@@ -74,7 +74,7 @@ class Counts:
 def supersede(connection: Connection, intents: Sequence[Intent]) -> None:
     """What waits for the same endpoints and targets is done with: these are newer."""
     waiting = _waiting(connection, intents)
-    finish(connection, [_replaced(old, intent) for intent in intents for old in waiting.pop(_key(intent), ())])
+    finish(connection, [_replaced(old, intent) for intent in intents for old in waiting.pop(key_of(intent), ())])
 
 
 def record(connection: Connection, intents: Sequence[Intent]) -> None:
@@ -83,8 +83,8 @@ def record(connection: Connection, intents: Sequence[Intent]) -> None:
         return
     waiting, ends, now = _waiting(connection, intents), [], time.time()
     for intent in intents:
-        ends += [_replaced(old, intent) for old in waiting.pop(_key(intent), ())]
-        waiting[_key(intent)] = [Action(intent, 0, now, overdue=False)]
+        ends += [_replaced(old, intent) for old in waiting.pop(key_of(intent), ())]
+        waiting[key_of(intent)] = [Action(intent, 0, now, overdue=False)]
     connection.execute(_RECORD, [_pending(intent, now) for intent in intents])
     finish(connection, ends)
 
@@ -171,10 +171,6 @@ def _waiting(connection: Connection, intents: Sequence[Intent]) -> dict[Key, lis
 
 def _replaced(action: Action, intent: Intent) -> Conclusion:
     return Conclusion(action, "superseded", f"replaced by position {intent.position}")
-
-
-def _key(intent: Intent) -> Key:
-    return intent.stream, intent.target.lower()
 
 
 def _pending(intent: Intent, now: float) -> dict[str, object]:

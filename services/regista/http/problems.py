@@ -65,7 +65,7 @@ def document(error: RegistaError, status: int, instance: str) -> bytes:
         "detail": error.detail,
         "hint": error.hint,
         "instance": instance,
-        "reasons": [_reason(reason) for reason in error.reasons],
+        "reasons": [reason_body(reason) for reason in error.reasons],
     }
     try:
         return orjson.dumps(content)
@@ -175,7 +175,8 @@ def _field(location: Sequence[int | str]) -> str:
     return ".".join(parts)
 
 
-def _reason(reason: Reason) -> dict[str, str | None]:
+def reason_body(reason: Reason) -> dict[str, str | None]:
+    """A reason as it stands in a problem."""
     return {"code": reason.code, "detail": reason.detail, "field": reason.field, "hint": reason.hint}
 
 

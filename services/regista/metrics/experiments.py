@@ -115,7 +115,6 @@ class Experiments(Counting):
         self._now = now
         self._waking = Waking()
         self._failures = 0
-        self._has_more = False
         self._trouble: Exception | None = None
         self._counts: dict[str, int] = {}
         self._tidied = self._figured = float("-inf")
@@ -130,17 +129,15 @@ class Experiments(Counting):
         for logged in events:
             known.apply(connection, logged, loud=False)
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """Know events, and record what follows from conclusions."""
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
+        """Know events, and record what follows from conclusions; whether there are any."""
         for logged in events:
             known.apply(connection, logged, loud=True)
-            self._has_more |= isinstance(logged.event, ExperimentConcluded)
+        return any(isinstance(logged.event, ExperimentConcluded) for logged in events)
 
     def taken(self) -> None:
         """Send what follows from a verdict at once. New verdicts wait for their time: reports make them, not events."""
-        if self._has_more:
-            self._has_more = False
-            self._sender.wake()
+        self._sender.wake()
 
     def reset(self, connection: Connection) -> None:
         """Forget what is known of the log."""

@@ -16,7 +16,7 @@ from regista.notifier.filters import Facts, facts_of
 from regista.notifier.queue import Occurred, Queued
 from regista.notifier.reading import TYPES, changed, is_of_subscription
 from regista.notifier.signing import message_id
-from regista.notifier.subscriptions import Subscription, load, save
+from regista.notifier.subscriptions import Subscription, are_there, load, save
 from regista.notifier.tables import METADATA
 from regista.work.database import Component
 from regista.work.logged import Logged
@@ -43,7 +43,6 @@ class NotifierEffects:
     def __init__(self, woken: Callable[[Collection[str] | None], None], clock: Clock = utc_now) -> None:
         self._woken = woken
         self._clock = clock
-        self._news = False
 
     @property
     def name(self) -> str:
@@ -57,7 +56,7 @@ class NotifierEffects:
 
     def types(self, connection: Connection) -> frozenset[str] | None:
         """Each, as long as somebody is to be told."""
-        return None if load(connection) else TYPES
+        return None if are_there(connection) else TYPES
 
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know the subscriptions; tell nobody."""
@@ -69,11 +68,12 @@ class NotifierEffects:
         for event in of_subscriptions:
             self._know(connection, known, event)
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """Queue each event for every subscription that wants it and was there before it."""
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
+        """Queue each event for every subscription that wants it and was there before it; whether something is to be sent."""
         queue.lock(connection)
         known = load(connection)
         queued: list[Queued] = []
+        has_news = False
         for event, index, size in numbered(events):
             queued += wanted(event, index, size, known.values())
             if is_of_subscription(event):
@@ -81,15 +81,13 @@ class NotifierEffects:
                 queue.enqueue(connection, queued, self._clock())
                 queued = []
                 self._know(connection, known, event)
-                self._news = True
+                has_news = True
         queue.enqueue(connection, queued, self._clock())
-        self._news = self._news or bool(queued)
+        return has_news or bool(queued)
 
     def taken(self) -> None:
-        """Wake the sender, where there is something to send."""
-        if self._news:
-            self._news = False
-            self._woken(None)
+        """Wake the sender."""
+        self._woken(None)
 
     def reset(self, connection: Connection) -> None:
         """Forget subscriptions and deliveries: their positions may be those of other events from now on."""

@@ -14,6 +14,9 @@ from regista.domain.times import micros
 from regista.notifier.filters import Filter
 from regista.notifier.tables import DELIVERIES, LANES, OPEN, SKIPPED, SUBSCRIPTIONS
 
+_IS_THERE = SUBSCRIPTIONS.c.removed.is_(False)
+_ANY = select(SUBSCRIPTIONS.c.subscription).where(_IS_THERE).limit(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -50,9 +53,14 @@ class Subscription:
         return not self.disabled and not self.removed and self.gone is None
 
 
+def are_there(connection: Connection) -> bool:
+    """Whether there are any that were not removed."""
+    return connection.execute(_ANY).first() is not None
+
+
 def load(connection: Connection) -> dict[str, Subscription]:
     """All that were not removed, by id."""
-    rows = connection.execute(select(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.removed.is_(False)))
+    rows = connection.execute(select(SUBSCRIPTIONS).where(_IS_THERE))
     return {row["subscription"]: _subscription(row) for row in rows.mappings()}
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from regista.deployer.app import Count, EventsApp
 
 _PATIENCE: Final = 30.0
-"""Seconds that the work database may be away before the process ends, for whoever watches it to start it anew."""
+"""Seconds that the work database, or the broker of the group, may be away before the process ends, for whoever watches it to start it anew."""
 _AGAIN: Final = 0.5
 _LOOK_EVERY: Final = 1.0
 _SHARED: Final = "shared"

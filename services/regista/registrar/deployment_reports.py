@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain.errors import Internal, RegistaError
+from regista.http.problems import reason_body
 from regista.registrar.acknowledge import Executor
 from regista.registrar.deployment_conversion import report_deployment
 from regista.registrar.direct import Documented, add_route, read_body, read_query
@@ -85,7 +86,7 @@ async def _tell(registrar: Executor, caller: Caller, report: DeploymentReport) -
         error = failure if isinstance(failure, RegistaError) else Internal("the registry failed to decide on it")
         if isinstance(error, Internal):
             logger.exception("a report on %s/%s failed", report.environment, report.endpoint)
-        reasons = [{"code": r.code, "detail": r.detail, "field": r.field, "hint": r.hint} for r in error.reasons]
+        reasons = [reason_body(reason) for reason in error.reasons]
         return {
             "status": error.status, "code": error.code, "detail": error.detail, "hint": error.hint, "reasons": reasons,
         }  # fmt: skip

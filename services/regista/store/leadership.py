@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -21,6 +22,11 @@ class Leadership(Protocol):
 
     async def release(self) -> None:
         """Give it up; nothing happens where it is not ours."""
+
+
+def lock_key(name: str) -> int:
+    """The key of the advisory lock of PostgreSQL that is called so here."""
+    return int.from_bytes(sha256(f"regista {name}".encode()).digest()[:8], "big", signed=True)
 
 
 class FileLeadership:

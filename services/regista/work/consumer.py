@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from regista.domain.errors import Damaged, RegistaError, Unavailable
 from regista.projections.feed import Feed, is_missing
 from regista.projections.waiting import Pause
+from regista.within import set_within
 from regista.work.database import Work
 from regista.work.taking import Effects, Overtaken, Taking
 
@@ -109,9 +110,7 @@ class Consumer:
             with suppress(Unavailable):  # the claim needs the same database
                 if await self.taking.knows(log_id):
                     return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self.claimed.wait()
+            await set_within(self.claimed, _LOOK_EVERY)
 
     async def close(self) -> None:
         """End ``run`` after the batch in hand; after ``catch_up`` let another one work."""

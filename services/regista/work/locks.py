@@ -6,16 +6,15 @@ Of SQLite every transaction is alone.
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from sqlalchemy import ColumnElement, Connection, Table, Text, delete, func, select, text
+
+from regista.store.leadership import lock_key
 
 
 def alone(connection: Connection, name: str) -> None:
     """Let nobody else be alone by this name until the transaction ends."""
     if connection.dialect.name == "postgresql":
-        key = int.from_bytes(sha256(f"regista {name}".encode()).digest()[:8], "big", signed=True)
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
 
 
 def remove(connection: Connection, table: Table, *where: ColumnElement[bool]) -> None:

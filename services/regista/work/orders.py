@@ -33,7 +33,6 @@ Operation: TypeAlias = Literal[
     "report_deployment", "follow_version", "conclude_experiment", "change_traffic", "roll_back_endpoint"
 ]
 """What of the SDK is called."""
-State: TypeAlias = Literal["pending", "done", "refused"]
 
 _METADATA: Final = MetaData()
 ORDERS: Final = Table(

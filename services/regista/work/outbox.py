@@ -300,6 +300,4 @@ def _is_away(error: RegistaError) -> bool:
 
 def passes(error: RegistaError) -> bool:
     """Whether a refusal says nothing of the command: it is sent again, with the same key."""
-    if isinstance(error, (Unreachable, Unavailable, Unauthenticated, Forbidden)):
-        return True
-    return error.status >= 500 or error.status == 429 or error.code == "http_404"
+    return _is_away(error) or error.status >= 500 or error.code == "http_404"

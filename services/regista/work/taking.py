@@ -50,8 +50,8 @@ class Effects(Protocol):
     def fold(self, connection: Connection, events: Sequence[Logged]) -> None:
         """Know what the events say, and cause nothing: what was before the first start, and what was imported."""
 
-    def take(self, connection: Connection, events: Sequence[Logged]) -> None:
-        """Know what the events say and record what is to be done, keyed by position."""
+    def take(self, connection: Connection, events: Sequence[Logged]) -> bool:
+        """Know what the events say and record what is to be done, keyed by position; whether there is anything."""
 
     def taken(self) -> None:
         """Something was recorded and is committed: called on the event loop, to wake whoever does it."""
@@ -62,7 +62,7 @@ class Effects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Whether a step had effects, and the types that are looked at behind it."""
+    """Whether there is something to do because of a step, and the types that are looked at behind it."""
 
     is_loud: bool
     types: frozenset[str] | None
@@ -260,14 +260,13 @@ class Taking:
         return [row for row in rows if row.position > behind]
 
     def _pass_on(self, connection: Connection, events: Sequence[Logged], effects_from: int) -> bool:
-        """Whether some of them have effects."""
+        """Whether there is something to do because of them."""
         loud = False
         for silent, some in groupby(events, lambda e: e.position < effects_from or e.identity == "import"):
             if silent:
                 self._effects.fold(connection, list(some))
             else:
-                self._effects.take(connection, list(some))
-                loud = True
+                loud |= self._effects.take(connection, list(some))
         return loud
 
     def _claim(self, connection: Connection, log_id: str, newest: int, start: int | None) -> Cursor:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from hashlib import sha256
 
 import psycopg
 
+from regista.store.leadership import lock_key
 from regista.store.postgres.address import Address
 
 _LOOK = 0.5
@@ -27,7 +27,7 @@ class PostgresLeadership:
             Invalid: ``settings_invalid``: the address cannot be read.
         """
         self._address = Address(url)
-        self._key = int.from_bytes(sha256(f"regista {name}".encode()).digest()[:8], "big", signed=True)
+        self._key = lock_key(name)
         self._session: psycopg.AsyncConnection[tuple[object, ...]] | None = None
 
     async def acquire(self) -> None:
