@@ -37,7 +37,7 @@ async def healthy_digests(rows: list[Row], path: Path) -> dict[str, str]:
 
 async def rebuilt(projection: Projection) -> None:
     async with asyncio.timeout(PATIENCE):
-        while {entry.generation for entry in projection.database.entries()} != {2}:
+        while {entry.generation for entry in projection.entries()} != {2}:
             await projection.projector.wait_for(10**9, 0.01)
 
 
@@ -50,7 +50,7 @@ async def test_views_ahead_of_the_log_are_built_anew_and_serve_meanwhile_degrade
     states = set()
     async with running(shorter, tmp_path / "views.db", catch_up=False) as projection:
         async with asyncio.timeout(PATIENCE):
-            while {entry.generation for entry in projection.database.entries()} != {2}:
+            while {entry.generation for entry in projection.entries()} != {2}:
                 states |= {view.state for view in projection.projector.status().views}
                 assert (await projection.client.get("/v1/models/fraud")).status_code == 200
                 await projection.projector.wait_for(10**9, 0.005)
@@ -94,7 +94,7 @@ async def test_views_wait_for_a_log_that_is_still_being_filled(tmp_path: Path, m
         filling.replace(history.rows)
         await projection.caught_up()
         await said(projection, None)
-        assert {entry.generation for entry in projection.database.entries()} == {1}
+        assert {entry.generation for entry in projection.entries()} == {1}
 
 
 async def said(projection: Projection, part: str | None) -> None:
@@ -124,7 +124,7 @@ async def test_views_stay_as_they_are_while_the_log_cannot_be_read(tmp_path: Pat
     away.replace(history.rows[:10])
     async with running(away, tmp_path / "views.db", catch_up=False) as projection:
         await said(projection, "the log is away")
-        assert {(e.generation, e.state) for e in projection.database.entries()} == {(1, "live")}
+        assert {(e.generation, e.state) for e in projection.entries()} == {(1, "live")}
         assert await projection.projector.wait_for(history.rows[-1].position, 0)
 
 
@@ -139,11 +139,11 @@ async def test_where_another_event_is_in_the_place_of_the_last_nothing_is_folded
     forked.replace([*history.rows[:-2], Row(last.position, "model/other", 1, last.type, last.value)])
     async with running(forked, tmp_path / "views.db", catch_up=False) as projection:
         await said(projection, "is another one")
-        assert {entry.generation for entry in projection.database.entries()} == {1}
+        assert {entry.generation for entry in projection.entries()} == {1}
         compared = await projection.projector.rebuild()
         assert {view.before for view in compared} == {None}
         assert projection.projector.status().error is None
-        assert {entry.generation for entry in projection.database.entries()} == {2}
+        assert {entry.generation for entry in projection.entries()} == {2}
 
 
 async def test_a_rebuild_of_views_that_are_ahead_survives_a_restart(tmp_path: Path) -> None:
@@ -157,4 +157,4 @@ async def test_a_rebuild_of_views_that_are_ahead_survives_a_restart(tmp_path: Pa
             await projection.projector.wait_for(10**9, 0.35)
     async with running(shorter, tmp_path / "views.db", catch_up=False) as projection:
         await rebuilt(projection)
-        assert {entry.position for entry in projection.database.entries()} == {60}
+        assert {entry.position for entry in projection.entries()} == {60}

@@ -57,7 +57,7 @@ async def test_views_serve_while_kafka_is_away_and_go_on_when_it_is_back(
             assert await projection.projector.wait_for(topic.end, LONG)
             assert projection.projector.status().error is None
             digests = await projection.projector.digests()
-            assert {entry.generation for entry in projection.database.entries()} == {1}
+            assert {entry.generation for entry in projection.entries()} == {1}
     assert digests == await folded_alone(history, tmp_path / "alone.db")
 
 
@@ -92,7 +92,7 @@ async def test_views_that_know_more_than_the_topic_are_built_anew_from_it(
         topic.publish(*shorter.sets)
         async with projecting_kafka(kafka_settings, path) as projection:
             async with asyncio.timeout(PATIENCE):
-                while {entry.generation for entry in projection.database.entries()} != {2}:
+                while {entry.generation for entry in projection.entries()} != {2}:
                     assert (await projection.client.get("/v1/models/fraud")).status_code == 200
                     await projection.projector.wait_for(10**9, 0.02)
             assert {view.position for view in projection.projector.status().views} == {30}

@@ -119,7 +119,7 @@ async def test_what_a_projector_wrote_late_after_it_was_stopped_does_not_count(
 async def test_a_batch_that_another_has_written_is_refused_whole(places: Places) -> None:
     history, path = history_of(SEED, STEPS), places()
     async with running(memory_feed(history.sets[:20]), path) as projection:
-        stale = projection.database.entries()
+        stale = projection.entries()
     views = {view.name: view for view in VIEWS}
     position = stale[0].position
     rows = [row for row in history.rows if row.position > position][:10]

@@ -170,7 +170,7 @@ async def test_views_say_that_the_events_are_gone_and_go_on_by_themselves_once_t
             await published(relay, written)
             await projection.reached(written)
         assert projection.projector.status().error is None
-        assert {entry.generation for entry in projection.database.entries()} == {1}
+        assert {entry.generation for entry in projection.entries()} == {1}
 
 
 async def test_both_topics_made_anew_under_a_running_relay_are_filled_from_the_log(

@@ -295,7 +295,7 @@ async def test_a_new_version_of_a_view_is_built_beside_and_takes_over(places: Pl
     async with running(memory_feed(history.sets), path, with_aliases(upgraded)) as projection:
         assert state_of(projection, "aliases").version == 2
         assert await projection.projector.digests() == before
-        entries = projection.database.entries()
+        entries = projection.entries()
     assert [(e.version, e.state) for e in entries if e.view == "aliases"] == [(2, "live")]
 
 
@@ -318,7 +318,7 @@ async def test_a_rebuild_that_fails_leaves_the_live_views_alone(places: Places) 
             await projection.projector.rebuild()
         assert caught.value.code == "rebuild_failed"
         assert await projection.projector.digests() == before
-        assert len(projection.database.entries()) == len(VIEWS)
+        assert len(projection.entries()) == len(VIEWS)
 
 
 async def test_a_rebuild_goes_on_once_a_position_is_skipped_for_it(places: Places) -> None:
@@ -345,7 +345,7 @@ async def test_a_rebuild_that_cannot_be_compared_is_given_up(places: Places) -> 
                 await projection.projector.rebuild()
         assert caught.value.code == "rebuild_failed"
         assert not projection.projector.status().rebuilding
-        assert len(projection.database.entries()) == len(VIEWS)
+        assert len(projection.entries()) == len(VIEWS)
         feed.append(*history.sets[-1])
         assert await projection.projector.wait_for(feed.end, PATIENCE, ["models"])
 

@@ -79,7 +79,7 @@ async def test_a_rebuild_may_be_asked_for_from_another_process(places: Places) -
         assert compared
         assert all(view.equal for view in compared)
         assert await follower.digests() == await projection.projector.digests()
-        assert {entry.generation for entry in projection.database.entries()} == {2}
+        assert {entry.generation for entry in projection.entries()} == {2}
 
 
 async def test_what_the_projector_refuses_is_refused_to_whoever_asked(places: Places) -> None:

@@ -19,6 +19,7 @@ from regista.domain.chain import Row
 from regista.domain.errors import RegistaError
 from regista.projections.api.queries import Queries
 from regista.projections.api.routes import query_routes
+from regista.projections.catalogue import Entry
 from regista.projections.changes import Change
 from regista.projections.database import ViewsDatabase
 from regista.projections.decoding import Item
@@ -46,11 +47,22 @@ def open_views(place: Place) -> ViewsStorage:
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
-    feed: MemoryFeed
+class Served:
+    """A projector at work, its views, and the query API in front of them."""
+
     database: ViewsStorage
     projector: Projector
     client: httpx.AsyncClient
+
+    def entries(self) -> list[Entry]:
+        """All generations of all views, over a connection of its own: the projector's belongs to its thread."""
+        with closing(self.database.reader()) as reader:
+            return reader.entries()
+
+
+@dataclass(frozen=True, slots=True)
+class Projection(Served):
+    feed: MemoryFeed
 
     async def caught_up(self) -> None:
         assert await self.projector.wait_for(self.feed.end, PATIENCE), self.projector.status()
@@ -136,7 +148,7 @@ async def running(
     transport = httpx.ASGITransport(app=application(queries))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://registry") as client:
-            projection = Projection(feed, database, projector, client)
+            projection = Projection(database, projector, client, feed)
             if catch_up:
                 await projection.caught_up()
             yield projection

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 from tests.support.histories import History
-from tests.support.projecting import PATIENCE, Place, application, memory_feed, open_views, running
+from tests.support.projecting import PATIENCE, Place, Served, application, memory_feed, open_views, running
 
 from regista.bus.events.feed import KafkaFeed
 from regista.bus.settings import KafkaSettings
@@ -19,17 +19,12 @@ from regista.projections.desk import ViewsFile
 from regista.projections.feed import Feed
 from regista.projections.follower import ViewsFollower
 from regista.projections.runner import Projector
-from regista.projections.storage import ViewsStorage
 from regista.projections.views.base import View
 from regista.projections.views.catalogue import VIEWS
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaProjection:
-    database: ViewsStorage
-    projector: Projector
-    client: httpx.AsyncClient
-
+class KafkaProjection(Served):
     async def reached(self, position: int) -> None:
         assert await self.projector.wait_for(position, PATIENCE), self.projector.status()
 
