@@ -75,6 +75,17 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
+def check_model_name(name: str) -> str:
+    """As ``check_name``, and where a version was named with it, ``iris@production``, the hint says how that is done."""
+    try:
+        return check_name(name, "model name")
+    except Invalid as error:
+        model, at, ref = name.partition("@")
+        if at and _NAME.fullmatch(model):
+            error.hint = f"A version is named apart from its model: {model} @{ref[:160]}"
+        raise
+
+
 def is_identifier(text: str) -> bool:
     """Whether a text can name a person or a service: no blanks, nothing that a terminal would not print.
 
@@ -85,7 +96,7 @@ def is_identifier(text: str) -> bool:
 
 def model_stream(name: str) -> str:
     """The stream of a model: its name in lower case, so that the first append decides who has it."""
-    return f"model/{check_name(name, 'model name').lower()}"
+    return f"model/{check_model_name(name).lower()}"
 
 
 def environment_stream(name: str) -> str:

@@ -45,6 +45,13 @@ def test_what_is_no_name_is_refused(name: str) -> None:
     assert caught.value.hint
 
 
+def test_who_names_a_version_with_its_model_is_told_how_versions_are_named() -> None:
+    with pytest.raises(Invalid) as caught:
+        r.model_stream("fraud@production")
+    assert caught.value.code == "bad_name"
+    assert "fraud @production" in (caught.value.hint or "")
+
+
 def test_names_that_differ_in_case_share_a_stream() -> None:
     assert r.model_stream("Fraud") == r.model_stream("fraud") == "model/fraud"
 

@@ -13,7 +13,7 @@ from regista.domain.model.lookup import open_model, unknown_model
 from regista.domain.model.metadata_rules import identifier_problem
 from regista.domain.model.state import ModelState
 from regista.domain.policy import DEFAULT_POLICY
-from regista.domain.references import check_name
+from regista.domain.references import check_model_name
 
 
 def register_model(state: ModelState, command: c.RegisterModel, _: Context) -> list[e.Event]:
@@ -22,7 +22,7 @@ def register_model(state: ModelState, command: c.RegisterModel, _: Context) -> l
     Raises:
         Refused: ``name_taken``, also after retirement: names are never reused.
     """
-    check_name(command.model, "model name")
+    check_model_name(command.model)
     _check_owner(command.owner)
     if state.exists:
         raise Refused(
