@@ -77,7 +77,7 @@ RESERVED = {
     "regista.cli": ("regista.cli",),
 }
 SERVER_PACKAGES = (
-    "aiokafka", "boto3", "eventsourcing", "fastapi", "fastavro", "faust", "jinja2", "lightkube", "orjson",
+    "aiohttp", "aiokafka", "boto3", "eventsourcing", "fastapi", "fastavro", "faust", "jinja2", "lightkube", "orjson",
     "prometheus_client", "psycopg", "sqlalchemy", "standardwebhooks", "starlette", "uvicorn",
 )  # fmt: skip
 PURE = "regista.domain"  # the standard library alone

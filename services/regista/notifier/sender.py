@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import Final, Protocol
 
-import httpx
-
-from regista.domain.errors import Forbidden
+from regista.domain.errors import Forbidden, Unavailable
 from regista.domain.times import Clock, utc_now
-from regista.outbound import address_problem, outbound_client, send
+from regista.outbound.addresses import address_problem
+from regista.outbound.client import Outbound
 
 GONE: Final = 410
 READ_AT_MOST: Final = 4_096
@@ -60,19 +57,21 @@ class Sender(Protocol):
 
 
 class HttpSender:
-    """Implements ``Sender``: redirects are not followed, and private addresses only called where they are allowed.
-
-    The client is made with the first delivery: it reads certificates, which takes longer than most processes need.
-    """
+    """Implements ``Sender``: redirects are not followed, and private addresses only called where they are allowed."""
 
     def __init__(
         self, *, allow_private: bool, limits: Limits = Limits(), connections: int = 1_000, clock: Clock = utc_now
     ) -> None:
         self._allow_private = allow_private
         self._limits = limits
-        self._connections = connections
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self._outbound = Outbound(
+            allow_private=allow_private,
+            connect=limits.connect,
+            read=limits.read,
+            connections=connections,
+            agent="regista-notifier",
+        )
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """As ``Sender.post``."""
@@ -83,57 +82,22 @@ class HttpSender:
 
         if problem := address_problem(url, allow_private=self._allow_private):
             return failed(problem)
-        client = self._opened()
         try:
-            request = client.build_request("POST", url, headers=dict(headers), content=body)
-            answer = await send(client, request, within=self._limits.total, limit=READ_AT_MOST)
+            answer = await self._outbound.send(
+                "POST", url, headers=headers, content=body, within=self._limits.total, limit=READ_AT_MOST
+            )
         except TimeoutError:
             return failed(f"no answer within {self._limits.total:g} s")
-        except Forbidden as error:
+        except (Forbidden, Unavailable) as error:
             return failed(error.detail)
-        except httpx.HTTPError as error:
-            return failed(_words(error))
-        finally:
-            client.cookies.clear()  # a receiver has nothing to remember here
-        taken = answer.status // 100 == 2
         return Reply(
             answer.status,
             perf_counter() - started,
-            None if taken else f"answered with {answer.status}",
+            None if answer.taken else f"answered with {answer.status}",
             answer.body.decode("utf-8", "replace").replace("\0", "")[:READ_AT_MOST],
-            retry_after(answer.headers.get("retry-after"), self._clock()),
+            answer.retry_after(self._clock()),
         )
 
     async def aclose(self) -> None:
         """As ``Sender.aclose``."""
-        if self._client is not None:
-            await self._client.aclose()
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = outbound_client(
-                allow_private=self._allow_private,
-                connections=self._connections,
-                headers={"Accept-Encoding": "identity", "User-Agent": "regista-notifier"},
-            )
-            self._client.timeout = httpx.Timeout(self._limits.read, connect=self._limits.connect)
-        return self._client
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds that ``Retry-After`` asks for: a number or a date (RFC 9110, 10.2.3); None where it says neither."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (at - now).total_seconds()) if at.tzinfo is not None else None
-
-
-def _words(error: httpx.HTTPError) -> str:
-    """What went wrong, without the address: its path may be a secret of the receiver's."""
-    text = str(error)
-    return f"{type(error).__name__}: {text[:300]}" if text and "://" not in text else type(error).__name__
+        await self._outbound.aclose()

@@ -8,7 +8,7 @@ import pytest
 
 from regista.notifier.room import Bounds, Room
 from regista.notifier.schedule import DELAYS, JITTER, LONGEST_WISH, Schedule
-from regista.notifier.sender import retry_after
+from regista.outbound.client import retry_after
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

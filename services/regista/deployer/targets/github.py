@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-import httpx
 import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -22,7 +21,7 @@ from regista.deployer.targets.guard import Guard
 from regista.deployer.targets.options import Options, bad_target, checked_address, read
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.domain.errors import Reason
-from regista.outbound import Answer
+from regista.outbound.client import Answer
 
 _SECRETS = {"token": "of a user or an app that may write the contents of the repository"}
 _PAYLOAD_LIMIT = 65_535
@@ -74,7 +73,7 @@ class GitHubTarget:
             },
             content=orjson.dumps({"event_type": self._options.event_type, "client_payload": payload}),
         )
-        if not httpx.codes.is_success(answer.status):
+        if not answer.taken:
             raise self._failed(answer)
         return Applied((), f"{self._options.repository} was told by {self._options.event_type}")
 

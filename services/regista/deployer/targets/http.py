@@ -9,13 +9,14 @@ variants. 409 with the code ``outdated`` says that a newer change is there.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Literal, TypeAlias
 
-import httpx
 import orjson
 from pydantic import Field, ValidationInfo, field_validator
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
+from yarl import URL
 
 from regista.artifacts.local_files import in_thread
 from regista.deployer.targets.base import Applied, Target, TargetContext, TargetFailed, Wanted
@@ -25,7 +26,7 @@ from regista.deployer.targets.guard import Guard
 from regista.deployer.targets.options import Options, bad_target, checked_address, read
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.domain.errors import Reason
-from regista.outbound import Answer
+from regista.outbound.client import Answer
 
 _SECRETS = {"token": "a bearer token", "signing_key": "a Standard Webhooks secret, whsec_…"}
 _OURS = frozenset({"authorization", "content-type", "content-length", "host", "idempotency-key", "transfer-encoding"})
@@ -77,9 +78,9 @@ class HttpTarget:
             "Idempotency-Key": wanted.idempotency_key,
         }
         answer = await self._caller.answer(self._options.method, self._options.url, headers=headers, content=content)
-        if answer.status == httpx.codes.CONFLICT and _says_outdated(answer):
+        if answer.status == HTTPStatus.CONFLICT and _says_outdated(answer):
             raise TargetFailed(f"{wanted} is outdated there", code="outdated", retryable=False)
-        if not httpx.codes.is_success(answer.status):
+        if not answer.taken:
             raise self._caller.failed(answer)
         return Applied(told(answer.body, self._options.url) or (), f"answered {answer.status}")
 
@@ -87,7 +88,7 @@ class HttpTarget:
         """What ``observe_url`` tells, asked with the parameters ``environment`` and ``endpoint``."""
         if self._options.observe_url is None:
             return None
-        url = httpx.URL(self._options.observe_url).copy_merge_params({"environment": environment, "endpoint": endpoint})
+        url = URL(self._options.observe_url).update_query(environment=environment, endpoint=endpoint)
         answer = await self._caller.call("GET", str(url), headers=self._headers())
         return told(answer.body, self._options.observe_url)
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from regista.deployer.targets.base import TargetContext
 from regista.domain.errors import Invalid, Reason
-from regista.outbound import address_problem
+from regista.outbound.addresses import address_problem
 
 O = TypeVar("O", bound="Options")  # noqa: E741 - for options
 

@@ -24,7 +24,7 @@ from regista.deployer.targets.kserve.plan import Step, check_turn, matches, obse
 from regista.deployer.targets.options import bad_target
 from regista.domain.endpoint.commands import ObservedVariant
 from regista.domain.errors import Forbidden, Reason
-from regista.outbound import check_address
+from regista.outbound.addresses import check_address
 
 FIELD_MANAGER = "regista"
 _POLL = 0.5
