@@ -21,7 +21,7 @@ SOURCE_ROOTS = ("services", "projections", "schemas")
 LONGEST_MODULE = 400
 
 # What any part of a server may import beside what is named for it.
-SMALL = ("regista.within", "regista.tasks")
+SMALL = ("regista.within", "regista.tasks", "regista.plain_route")
 # What a part may import of ours; parts that are not named here may import any but the entry points.
 INWARD = {
     "regista.domain": ("regista.domain",),

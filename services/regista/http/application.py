@@ -15,7 +15,7 @@ from regista.http.authentication import Authentication
 from regista.http.limits import Limits, Upload
 from regista.http.metrics import Metrics
 from regista.http.observation import Observation
-from regista.http.openapi import describe, operation_id
+from regista.http.openapi import describe
 from regista.http.problems import Problems
 from regista.http.reference import reference_routes
 from regista.http.switchboard import Switchboard
@@ -41,12 +41,12 @@ class Api(FastAPI):
             version=shell.version,
             docs_url=None,
             redoc_url=None,
-            generate_unique_id_function=operation_id,
         )
         self.shell = shell
         self._routers = (*routers, reference_routes(self.openapi))
         for router in self._routers:
-            self.include_router(router)
+            # As they are: include_router would have FastAPI derive everything from each route once more.
+            self.router.routes.extend(router.routes)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, from outside in: observation, problems, limits, authentication, switchboard, routes."""

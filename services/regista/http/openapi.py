@@ -69,6 +69,9 @@ def _camel(name: str) -> str:
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The whole document."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = route.operation_id or operation_id(route)
     document = get_openapi(
         title=app.title,
         version=app.version,

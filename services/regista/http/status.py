@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from regista.domain.errors import Reason, RegistaError, Unavailable
 from regista.http.metrics import CONTENT_TYPE, Metrics
+from regista.http.openapi import operation_id
 from regista.wire.resources import Status, ViewStatus
 
 FRESH_WITHIN = 2.0
@@ -112,7 +113,7 @@ async def _error(check: Awaitable[None]) -> RegistaError | None:
 
 def status_routes(condition: Condition, readiness: Readiness, metrics: Metrics) -> APIRouter:
     """The routes by which machines ask how the registry is."""
-    router = APIRouter(tags=["status"])
+    router = APIRouter(tags=["status"], generate_unique_id_function=operation_id)
 
     @router.get("/v1/status")
     async def get_status() -> Status:

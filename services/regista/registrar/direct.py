@@ -7,20 +7,18 @@ signature that FastAPI documents, and the handler that never passes through it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Header, Path, Query
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain.errors import Malformed, UnsupportedMedia
+from regista.plain_route import Handler, PlainRoute
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 B = TypeVar("B", bound=BaseModel)
 
 _KEY = "Idempotency-Key"
@@ -62,15 +60,6 @@ class Documented:
     headers: tuple[str, ...] = HEADERS
 
 
-class DirectRoute(APIRoute):
-    """A route whose endpoint takes the request and gives the response."""
-
-    def get_route_handler(self) -> Handler:
-        """The endpoint itself."""
-        handler: Handler = self.endpoint
-        return handler
-
-
 def add_route(router: APIRouter, method: str, path: str, documented: Documented, handler: Handler) -> None:
     """Add a direct route with its documentation.
 
@@ -89,18 +78,18 @@ def add_route(router: APIRouter, method: str, path: str, documented: Documented,
     endpoint.__doc__ = None
     endpoint.__signature__ = _signature(path, documented)  # type: ignore[attr-defined]  # what inspect looks for
     answer = {"model": documented.answer, "description": "Done, or done before with this idempotency key."}
-    route = router.route_class if issubclass(router.route_class, DirectRoute) else DirectRoute
     router.add_api_route(
         path,
         endpoint,
         methods=[method],
         name=documented.name,
+        operation_id=documented.name,
         summary=documented.summary,
         tags=[documented.tag],
         response_model=documented.answer,
         status_code=201 if documented.creates else 200,
         responses={200: answer} if documented.creates else None,
-        route_class_override=route,
+        route_class_override=PlainRoute,
     )
 
 

@@ -6,15 +6,15 @@ the look-up. OpenAPI describes them all the same.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from regista.domain.references import DEFAULT_STAGES, check_name
+from regista.plain_route import PlainRoute
 from regista.projections.api import (
     comparing,
     events,
@@ -35,14 +35,6 @@ from regista.wire import resources as w
 
 _STAGE_REFERENCES = {f"@{stage}": stage for stage in DEFAULT_STAGES}
 _TEXT = {"text/plain": {"schema": {"type": "string"}}, "text/vnd.graphviz": {"schema": {"type": "string"}}}
-
-
-class PlainRoute(APIRoute):
-    """A documented route whose endpoint takes a request and gives a response, with nothing in between."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint itself."""
-        return self.endpoint
 
 
 _ORDER = p.choice("order", "By ordinal.", "desc", "asc")
