@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
-import threading
 import time
-from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import aiohttp
+import orjson
+from aiohttp import web
 from tests.bench import processes
 from tests.bench.bench_http import percentile
+from tests.bench.processes import free_port
 from tests.bench.report import Row
 from tests.support.deploying import WHY
 from tests.support.payloads import numbered_version
@@ -36,33 +37,31 @@ class Called:
 
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
-        called = self
+        self._port = 0
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self._port}/"
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                called.at.setdefault(body["position"], time.perf_counter())
-                self.send_response(204)
-                self.end_headers()
+    @asynccontextmanager
+    async def answering(self) -> AsyncIterator[None]:
+        """It answers meanwhile."""
+        application = web.Application()
+        application.router.add_post("/", self._answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            self._port = free_port()
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+            yield
+        finally:
+            await runner.cleanup()
 
-            def log_message(self, *_: object) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128  # with 5 a connection waits a second for its second attempt
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        self.at.setdefault(body["position"], time.perf_counter())
+        return web.Response(status=204)
 
 
 def run(changes: int = CHANGES) -> list[Row]:
@@ -70,7 +69,6 @@ def run(changes: int = CHANGES) -> list[Row]:
     with tempfile.TemporaryDirectory() as name, Cluster(Path(name) / "kafka") as kafka, ExitStack() as stack:
         given = {"kafka": kafka.bootstrap, "kafka_prefix": f"bench-{uuid4().hex[:8]}"}
         called = Called()
-        stack.callback(called.close)
         data = Path(name) / "data"
         data.mkdir()
         serve = stack.enter_context(processes.registry(data, "serve", probe="/healthz", **given))
@@ -93,10 +91,11 @@ def run(changes: int = CHANGES) -> list[Row]:
 async def _change(url: str, deployer: str, called: Called, changes: int) -> dict[int, float]:
     """When each change was answered, by its position."""
     answered: dict[int, float] = {}
-    async with httpx.AsyncClient(base_url=f"{url}/v1/", headers={"Regista-Actor": "bench"}, timeout=30) as client:
+    async with called.answering(), aiohttp.ClientSession(f"{url}/v1/", headers={"Regista-Actor": "bench"}) as client:
 
         async def send(method: str, path: str, body: object) -> Any:
-            return (await client.request(method, path, json=body)).raise_for_status().json()
+            async with client.request(method, path, json=body, raise_for_status=True) as response:
+                return orjson.loads(await response.read())
 
         async def change(number: int) -> None:
             weight = 1 + number // ENDPOINTS % 98
@@ -131,10 +130,11 @@ async def _change(url: str, deployer: str, called: Called, changes: int) -> dict
     return answered
 
 
-async def _settled(client: httpx.AsyncClient, deployer: str) -> None:
+async def _settled(client: aiohttp.ClientSession, deployer: str) -> None:
     """Return when the deployer has nothing left to do."""
     while True:
-        part = (await client.get(f"{deployer}/v1/status")).json()["components"]["deployer"]
+        async with client.get(f"{deployer}/v1/status", raise_for_status=True) as response:
+            part = orjson.loads(await response.read())["components"]["deployer"]
         if not part["pending"] and not part["running"] and not part["reports_waiting"]:
             return
         await asyncio.sleep(0.2)
