@@ -18,8 +18,9 @@ from regista.client import AsyncClient
 from regista.domain import events as e
 from regista.metrics import counting
 from regista.metrics.experiments import Counting, Experiments
+from regista.metrics.known import KEPT_CHANGES
 from regista.metrics.live import endpoint_metrics
-from regista.metrics.tables import SEEN, WAITING, WINDOWS
+from regista.metrics.tables import CHANGES, SEEN, WAITING, WINDOWS
 from regista.wire.inference import BusinessSum, EndpointMetrics, InferenceReport
 from regista.work.consumer import Consumer
 from regista.work.database import Work
@@ -325,3 +326,16 @@ async def test_more_variants_than_an_endpoint_can_have_make_no_windows(
             await experiments.add([replace(made, id=str(i), artifact_digest=digest_of(str(i))) for i in range(9)])
             windows = select(func.count()).select_from(WINDOWS)
             assert await work.run(lambda connection: connection.execute(windows).scalar_one()) == 3
+
+
+async def test_an_endpoint_that_changes_for_ever_is_kept_to_its_newest_changes(work_place: WorkPlace) -> None:
+    log = story()
+    for _ in range(KEPT_CHANGES + 200):
+        log.append(
+            STREAM, e.TrafficChanged("prod", "fraud", "fraud", (CHAMPION,), None, (CHAMPION,), None, log.position)
+        )
+    with closing(open_work(work_place)) as work:
+        async with known(work, log):
+            kept = await work.run(lambda c: sorted(c.execute(select(CHANGES.c.change)).scalars()))
+    assert KEPT_CHANGES <= len(kept) <= KEPT_CHANGES + 64
+    assert kept == list(range(log.position - len(kept) + 1, log.position + 1))

@@ -22,7 +22,10 @@ from regista.work.logged import Logged
 from regista.work.orders import drop_pending
 
 KEPT_CHANGES: Final = 200
-"""Per endpoint: those with a canary's whole schedule behind them are compared with the champion before it."""
+"""Per endpoint, and a few more: those with a canary's whole schedule behind them are compared with the champion before it."""
+
+_PRUNE_EVERY: Final = 64
+"""Events of an endpoint: to look for what is too many at each change would cost as much as to note the change."""
 
 # Statements are made once: to make one costs more than to execute it.
 _OF_ENDPOINT: Final = ENDPOINTS.c.key == bindparam("of_key")
@@ -31,7 +34,14 @@ _OF_CHANGE: Final = (_OF_CHANGES, CHANGES.c.change == bindparam("of_change"))
 _FIND: Final = select(ENDPOINTS).where(_OF_ENDPOINT)
 _FIND_CHANGE: Final = select(CHANGES).where(*_OF_CHANGE)
 _CHANGE: Final = CHANGES.insert()
-_POINT: Final = update(ENDPOINTS).where(_OF_ENDPOINT).values(change=bindparam("to_change"))
+_FIND_REPORTED: Final = (
+    select(CHANGES.c.succeeded, CHANGES.c.effective_at, CHANGES.c.ended_at, ENDPOINTS.c.targets)
+    .outerjoin(ENDPOINTS, ENDPOINTS.c.key == CHANGES.c.key)
+    .where(*_OF_CHANGE)
+)
+_POINT: Final = (
+    update(ENDPOINTS).where(_OF_ENDPOINT).values(change=bindparam("to_change")).returning(ENDPOINTS.c.targets)
+)
 _SUCCEED: Final = (
     update(CHANGES)
     .where(*_OF_CHANGE)
@@ -132,6 +142,7 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
     key, now = key_of(event.environment, event.endpoint), logged.time.timestamp()
     canary = event.canary if isinstance(event, e.TrafficChanged) else None
     _end(connection, key, now)
+    targets = connection.execute(_POINT, {"of_key": key, "to_change": logged.sequence}).scalar()
     connection.execute(
         _CHANGE,
         {
@@ -142,14 +153,12 @@ def _changed(connection: Connection, logged: Logged, event: e.TrafficChanged | e
             "canary": None if canary is None else json.dumps(asdict(canary)),
             "on_trial": int(bool(candidates(event.variants))),
             "issued_at": now,
+            "effective_at": None if targets is None else _effective(targets, {}, now),
             "succeeded": "{}",
         },
     )
-    connection.execute(_POINT, {"of_key": key, "to_change": logged.sequence})
-    endpoint = find(connection, key)
-    if endpoint is not None and not json.loads(endpoint.targets):
-        _take_effect(connection, key, logged.sequence, now)
-    _prune(connection, key)
+    if (event.previous_change or 0) // _PRUNE_EVERY != logged.sequence // _PRUNE_EVERY:
+        _prune(connection, key)
 
 
 def _retired(connection: Connection, logged: Logged, event: e.EndpointRetired, _: bool) -> None:
@@ -162,14 +171,14 @@ def _reported(connection: Connection, logged: Logged, event: e.DeploymentReporte
     if event.state != "succeeded":
         return
     key, now = key_of(event.environment, event.endpoint), logged.time.timestamp()
-    change = find_change(connection, key, event.change)
+    change = connection.execute(_FIND_REPORTED, {"of_key": key, "of_change": event.change}).first()
     if change is None:
         return
     succeeded = {event.target.lower(): now} | json.loads(change.succeeded)
     told = {"of_key": key, "of_change": event.change, "to_succeeded": json.dumps(succeeded)}
     since = change.effective_at
-    if since is None and change.ended_at is None:
-        since = _effective(find(connection, key), succeeded, now)
+    if since is None and change.ended_at is None and change.targets is not None:
+        since = _effective(change.targets, succeeded, now)
     connection.execute(_SUCCEED, {**told, "to_effective_at": since})
 
 
@@ -190,17 +199,17 @@ def _take_effect(connection: Connection, key: str, number: int, now: float) -> N
     endpoint, change = find(connection, key), find_change(connection, key, number)
     if endpoint is None or change is None or change.effective_at is not None or change.ended_at is not None:
         return
-    since = _effective(endpoint, json.loads(change.succeeded), now)
+    since = _effective(endpoint.targets, json.loads(change.succeeded), now)
     if since is not None:
         connection.execute(_TAKE_EFFECT, {"of_key": key, "of_change": number, "to_effective_at": since})
 
 
-def _effective(endpoint: Row[Any] | None, succeeded: Mapping[str, float], now: float) -> float | None:
+def _effective(targets: str, succeeded: Mapping[str, float], now: float) -> float | None:
     """Since when a change is in effect; None: not yet."""
-    targets: Sequence[str] = () if endpoint is None else json.loads(endpoint.targets)
-    if endpoint is None or any(target not in succeeded for target in targets):
+    wanted: Sequence[str] = json.loads(targets)
+    if any(target not in succeeded for target in wanted):
         return None
-    return max((succeeded[target] for target in targets), default=now)
+    return max((succeeded[target] for target in wanted), default=now)
 
 
 def _prune(connection: Connection, key: str) -> None:
