@@ -62,6 +62,10 @@ class Settings(KafkaSettings):
         None, ge=1, description="Position from which events have effects; from the first start on unless given."
     )
     deploy_timeout: Seconds = Field(120.0, description="How long one attempt at a target may take.")
+    deploy_grace: Annotated[float, Field(ge=1, le=600)] = Field(
+        10.0,
+        description="How long a target is given nothing newer where another deployer may have left a call under way.",
+    )
     deploy_late: Seconds = Field(60.0, description="After how long a deployment that is not done is reported.")
     deploy_look: Seconds = Field(30.0, description="How often targets are asked what they serve.")
     allow_private: bool = Field(

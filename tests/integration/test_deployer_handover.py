@@ -98,9 +98,9 @@ async def test_what_was_begun_under_another_attempt_is_recovered_beside_what_is_
         await eventually(lambda: served.recorder.entered == 1)
         with closing(open_work(served.place)) as work:
             [(action, _)] = deployer.runner._busy.values()
-            assert await work.run(lambda connection: ledger.recover(connection, [action])) == 0
+            assert await work.run(lambda connection: ledger.recover(connection, [action])) == []
             assert await states(work) == ["running"]
-            assert await work.run(ledger.recover) == 1
+            assert await work.run(ledger.recover) == [action]
             assert await states(work) == ["pending"]
         served.recorder.gate.set()
 
@@ -119,7 +119,7 @@ async def test_what_waits_is_replaced_or_begun_never_both(served: World, work_pl
 
         def begin(connection: Connection) -> list[Action]:
             taking.check(connection)
-            found = ledger.start(connection, 1e12, (), 16)
+            found = ledger.start(connection, 1e12, (), {}, 16)
             began.set()
             go_on.wait(0.5)
             return found

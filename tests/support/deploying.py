@@ -17,9 +17,9 @@ from tests.support.server import client_of
 from tests.support.working import WorkPlace, eventually, open_work
 
 from regista import server
+from regista.deployer.attempts import Pace
 from regista.deployer.deployer import Deployer, Tempo
 from regista.deployer.opening import Surroundings
-from regista.deployer.runner import Pace
 from regista.deployer.targets.base import Applied, Registry, Target, TargetContext, TargetFailed, Wanted
 from regista.domain import events as e
 from regista.domain.endpoint.commands import ObservedVariant
@@ -53,6 +53,7 @@ class Recorder:
     opened: list[TargetContext] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
     entered: int = 0
+    broken_off: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -79,7 +80,11 @@ class RecordingTarget:
         recorder = self._recorder
         recorder.entered += 1
         if not recorder.held or wanted.endpoint in recorder.held:
-            await recorder.gate.wait()
+            try:
+                await recorder.gate.wait()
+            except asyncio.CancelledError:
+                recorder.broken_off += 1
+                raise
         if recorder.failures:
             raise recorder.failures.pop(0)
         place = (self._name, wanted.environment, wanted.endpoint)

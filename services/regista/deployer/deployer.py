@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from regista.deployer import follower
+from regista.deployer.attempts import Pace
 from regista.deployer.effects import NAME, Deployments
 from regista.deployer.follower import Followers
 from regista.deployer.observer import Observer
 from regista.deployer.opening import OpenTargets, Surroundings
-from regista.deployer.runner import Pace, Runner
+from regista.deployer.runner import Runner
 from regista.domain.errors import Reason
 from regista.http.parts import Part, PartState
 from regista.projections.feed import Feed

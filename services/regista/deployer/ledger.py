@@ -14,8 +14,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, or_, select
 
+from regista.deployer import holds
 from regista.deployer.actions import SAME, Action, Key, action_of, key_of
 from regista.deployer.concluding import SENDER, Conclusion, finish, is_newest
+from regista.deployer.holds import Held
 from regista.deployer.reactions import Intent
 from regista.deployer.reports import report
 from regista.deployer.stored import intent_text
@@ -89,13 +91,26 @@ def record(connection: Connection, intents: Sequence[Intent]) -> None:
     finish(connection, ends)
 
 
-def recover(connection: Connection, mine: Collection[Action] = ()) -> int:
-    """After a crash: what was under way is tried again, unless something newer waits. How many those are.
+def recover(connection: Connection, mine: Collection[Action] = ()) -> list[Action]:
+    """After a crash: what was under way is tried again, unless something newer waits. All of it.
 
     ``mine`` is under way still.
     """
     known = {action.attempt for action in mine}
     left = [action for row in connection.execute(_RUNNING) if (action := action_of(row)).attempt not in known]
+    _again(connection, left)
+    return left
+
+
+def step_aside(connection: Connection, ended: Sequence[Action]) -> None:
+    """A process that lost its place says that these attempts of it are not under way any more."""
+    mine = {action.attempt for action in ended}
+    _again(connection, [action for row in connection.execute(_RUNNING) if (action := action_of(row)).attempt in mine])
+    holds.release(connection, ended)
+
+
+def _again(connection: Connection, left: Sequence[Action]) -> None:
+    """Nothing is known of these attempts: another one follows, unless something newer waits."""
     ends = []
     for action in left:
         if is_newest(connection, action):
@@ -103,19 +118,20 @@ def recover(connection: Connection, mine: Collection[Action] = ()) -> int:
         else:
             ends.append(Conclusion(action, "superseded", "replaced while it was under way"))
     finish(connection, ends)
-    return len(left)
 
 
-def start(connection: Connection, now: float, busy: Collection[Key], at_a_target: int) -> list[Action]:
+def start(connection: Connection, now: float, busy: Collection[Key], held: Held, at_a_target: int) -> list[Action]:
     """Mark as running what is due for endpoints and targets at which nothing is under way, the oldest first.
 
-    At one target no more than so many are under way: one that hangs keeps no other one waiting.
+    At one target no more than so many are under way: one that hangs keeps no other one waiting. What is newer than what
+    is held waits.
     """
     there = Counter(target for _, target in busy)
     started = []
     # Of a target no more can be busy than may be: behind twice as many there are enough that are not.
-    for row in connection.execute(_DUE, {"now": now, "most": 2 * at_a_target}).all():
-        if (row.stream, row.target) in busy or there[row.target] >= at_a_target:
+    for row in connection.execute(_DUE, {"now": now, "most": 2 * at_a_target + len(held)}).all():
+        key = (row.stream, row.target)
+        if key in busy or there[row.target] >= at_a_target or (key in held and row.position > held[key].position):
             continue
         there[row.target] += 1
         started.append(replace(action_of(row), attempts=row.attempts + 1))

@@ -85,6 +85,17 @@ DEPLOYED: Final = Table(
 ``applied`` is what the target said that it serves then, ``observed`` what was reported to run there last.
 """
 
+HOLDS: Final = Table(
+    "deployer_holds",
+    _METADATA,
+    Column("stream", Text, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""Attempts of a process that lost its place, which may be under way until then."""
+
 DEPLOYER: Final = Component(
     "deployer",
     (
@@ -93,5 +104,6 @@ DEPLOYER: Final = Component(
             CreateIndex(_STATES),
             CreateIndex(_NEWEST),
         ),
+        (CreateTable(HOLDS),),
     ),
 )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regista.client import AsyncClient
+from regista.deployer.attempts import Pace
 from regista.deployer.deployer import Deployer, Tempo
 from regista.deployer.gauges import DeploymentGauges
 from regista.deployer.opening import Secrets, Surroundings
-from regista.deployer.runner import Pace
 from regista.deployer.targets import Registry, open_target
 from regista.processes.inside import INSIDE, transport_inside
 from regista.projections.feed import Feed
@@ -33,7 +33,7 @@ def make_deployer(
     metrics: CollectorRegistry,
 ) -> Deployer:
     """The deployer of a process. ``registry``: where targets fetch artifacts from."""
-    pace = Pace(attempt=settings.deploy_timeout, late=settings.deploy_late)
+    pace = Pace(attempt=settings.deploy_timeout, late=settings.deploy_late, hold=settings.deploy_grace)
     around = Surroundings(
         data=settings.data,
         registry=registry,
