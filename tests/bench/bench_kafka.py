@@ -26,8 +26,7 @@ from tests.support.relaying import published, relaying
 
 from native_kafka import Cluster
 from regista.bus.events.feed import KafkaFeed
-from regista.bus.relay.outbox import Entry, EventsOutbox
-from regista.bus.relay.relay import LARGEST
+from regista.bus.relay.outbox import LARGEST, Entry, EventsOutbox
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import ensure_topics
 from regista.bus.topics.topology import Topics

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from tests.fixtures.kafka import MakeBroker
 from tests.support.chained_log import Writer, filled
 from tests.support.relaying import assert_all, checkpoint_of, on_kafka, published, relaying, until
@@ -34,8 +35,8 @@ class Overtaken:
     def __init__(self, own: FencedProducer, other: FencedProducer) -> None:
         self.own, self.other = own, other
 
-    async def settle(self, topics: Iterable[str]) -> None:
-        await self.own.settle(topics)
+    async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        return await self.own.partitions(topics)
 
     async def publish(self, messages: Sequence[Any], note: Any) -> None:
         await self.own.publish(messages, note)

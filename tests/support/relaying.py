@@ -15,9 +15,9 @@ from regista.bus.events.backwards import between
 from regista.bus.events.envelope import Received, received
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
-from regista.bus.relay.outbox import EventsOutbox
-from regista.bus.relay.relay import LARGEST, Relay, RelayState
-from regista.bus.relay.resuming import newest_checkpoint
+from regista.bus.relay.notes import newest_checkpoint
+from regista.bus.relay.outbox import LARGEST, EventsOutbox
+from regista.bus.relay.relay import Relay, RelayState
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.domain.chain import Head, Row, advance

@@ -14,8 +14,8 @@ import regista.processes.kafka_parts
 from regista.bus.clients import looking
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.notes import newest_checkpoint
 from regista.bus.relay.relay import Relay
-from regista.bus.relay.resuming import newest_checkpoint
 from regista.processes.workers import relay
 from regista.settings import load
 

@@ -72,6 +72,11 @@ def test_the_admin_may_heal() -> None:
     assert may("admin", "Write") == {TOPICS.relay, "acme.relay.results"}
 
 
+def test_the_relay_may_look_at_what_a_broker_left_open_of_its_own() -> None:
+    written = {name for name in may("relay", "Write") if name.endswith(".v1")}
+    assert written <= may("relay", "Read")
+
+
 def test_nobody_but_the_admin_creates_anything() -> None:
     assert [role for role in ROLES if may(role, "Create")] == ["admin"]
 

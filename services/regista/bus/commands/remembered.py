@@ -19,7 +19,7 @@ from regista.bus.commands.results import ResultsOutbox
 from regista.bus.faults import translated
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
-from regista.bus.relay.resuming import newest_checkpoint
+from regista.bus.relay.notes import newest_checkpoint
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.topology import Topics
 from regista.store.append import Taken

@@ -14,9 +14,9 @@ from hashlib import sha256
 import orjson
 
 from regista.bus.commands.dead_letters import dead_letter
-from regista.bus.commands.records import answering, decode_result, encode_result
+from regista.bus.commands.records import SOURCE, answering, decode_result, encode_result
 from regista.bus.events.envelope import Consumed
-from regista.bus.relay.outbox import Entry, StoreOutbox
+from regista.bus.relay.outbox import LARGEST, Entry, StoreOutbox
 from regista.bus.topics.topology import Topics
 from regista.domain.errors import Internal, RegistaError, TooLarge
 from regista.domain.times import Clock
@@ -132,6 +132,7 @@ class ResultsOutbox(StoreOutbox):
         """``poll``: seconds between looks for what other processes wrote; ``max_bytes`` of values in one read."""
         super().__init__(store, poll)
         self._topics = {"result": topics.results, "dead-letter": topics.dead_letters}
+        self._commands = f"{topics.commands}/".encode()
         self._acknowledged = acknowledged
         self._read_up_to = 0
         self._max_bytes = max_bytes
@@ -140,6 +141,23 @@ class ResultsOutbox(StoreOutbox):
     def topics(self) -> tuple[str, ...]:
         """Those of results and of dead letters."""
         return tuple(self._topics.values())
+
+    def owns(self, record: Consumed) -> bool:
+        """As ``Outbox.owns``: it answers a command. Dead letters are of others too."""
+        return (dict(record.headers).get(SOURCE) or b"").startswith(self._commands)
+
+    def is_behind(self, record: Consumed, position: int) -> bool:
+        """As ``Outbox.is_behind``: one that the store holds there. A record names the command, not the outcome."""
+        key, headers = record.key or b"", list(record.headers)
+        asked_up_to = position
+        for _ in range(0, LARGEST + _CHUNK, _CHUNK):
+            found = self._store.outcomes(asked_up_to + 1, _CHUNK)
+            if any((row.outgoing.key or b"", _headers(row)) == (key, headers) for row in found):
+                return True
+            if len(found) < _CHUNK:
+                break
+            asked_up_to = found[-1].id
+        return False
 
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together.
@@ -184,8 +202,12 @@ class ResultsOutbox(StoreOutbox):
         value = told.value or b""
         if told.kind == "result" and row.position is not None:
             value = _placed(value, row.position)
-        headers = [(name, held or b"") for name, held in told.headers]
-        return Entry(row.id, _hash(row), self._topics[told.kind], told.key or b"", value, headers, told.time_ms)
+        topic, key = self._topics[told.kind], told.key or b""
+        return Entry(row.id, _hash(row), topic, key, value, _headers(row), told.time_ms)
+
+
+def _headers(row: OutcomeRow) -> list[tuple[str, bytes]]:
+    return [(name, held or b"") for name, held in row.outgoing.headers]
 
 
 def _placed(value: bytes, position: int) -> bytes:

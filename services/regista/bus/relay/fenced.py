@@ -110,26 +110,29 @@ class FencedProducer:
         async with asyncio.timeout(TRANSACTION):
             await self._producer.commit_transaction()
 
-    async def settle(self, topics: Iterable[str]) -> None:
-        """Close what transactions of this outbox left open in topics: once the next one is published, all is readable.
-
-        A coordinator that starts together with its broker passes over partitions whose leader it does not know yet when it
-        writes the marks of a transaction that was decided ("likely deleted already", says ``addTxnMarkersToBrokerQueue``
-        of Kafka 3.9 to 4.3). What was published stays unreadable then, and all behind it. A mark of the same producer id,
-        that of a transaction without records too, commits what is open.
+    async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        """Every partition of topics that exist.
 
         Raises:
             Exception: anything that aiokafka raises.
         """
         async with asyncio.timeout(TRANSACTION):
-            partitions = [
-                TopicPartition(topic, n) for topic in topics for n in await self._producer.partitions_for(topic)
-            ]
+            return [TopicPartition(topic, n) for topic in topics for n in await self._producer.partitions_for(topic)]
+
+    async def conclude(self, partitions: Iterable[TopicPartition], *, commit: bool) -> None:
+        """Commit or abort what older transactions of this outbox left open in partitions, by one without records.
+
+        The marks are there a moment later. Where nothing is open they change nothing.
+
+        Raises:
+            Exception: anything that aiokafka raises.
+        """
+        async with asyncio.timeout(TRANSACTION):
             await self._producer.begin_transaction()
             for partition in partitions:
                 # Its own interface adds a partition with a record only.
                 self._producer._txn_manager.maybe_add_partition_to_txn(partition)  # noqa: SLF001
-            await self._producer.commit_transaction()
+            await (self._producer.commit_transaction() if commit else self._producer.abort_transaction())
 
     def follows(self, partition: TopicPartition, offset: int) -> None:
         """What is published to a partition must come behind this offset: that of the last record that is there."""
@@ -147,11 +150,17 @@ class FencedProducer:
         if gone := set(names) - there:
             raise Unavailable(f"{', '.join(sorted(gone))} cannot be found any more.", code="topics_vanished")
 
+    @property
+    def published(self) -> frozenset[TopicPartition]:
+        """The partitions that were published to, and those that ``follows`` named."""
+        return frozenset(self._ends)
+
     def check_ends(self, ends: Mapping[TopicPartition, int]) -> None:
         """Check that partitions still hold what was published to them; ``ends`` are the offsets behind their last.
 
         Raises:
-            Unavailable: ``topics_vanished``: one ends before that: the topic was made anew, or the partition lost its end.
+            Unavailable: ``topics_vanished``: one ends before that: the topic was made anew, the partition lost its end, or
+                a transaction was left open in it.
         """
         for partition, end in ends.items():
             if end <= self._ends.get(partition, -1):

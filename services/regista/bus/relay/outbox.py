@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
-from regista.bus.events.envelope import Envelope, Headers, undecodable
+from regista.bus.events.envelope import Consumed, Envelope, Headers, received, undecodable
 from regista.domain.chain import Row, event_hash
 from regista.domain.errors import Damaged, Unavailable
 from regista.schemas.codec import decode_stamp
@@ -16,6 +16,8 @@ from regista.store.growth import Growth
 from regista.store.log import LogReader
 from regista.store.lookup import ask
 
+LARGEST = 2000
+"""Entries of one transaction, and what completes the last one's set."""
 _FIRST_CHUNK = 16
 _CHUNK = 500
 _POLL = 0.005
@@ -62,6 +64,22 @@ class Outbox(Protocol):
         """The topic that holds this outbox's entries and nothing else, in one partition; None where others write too.
 
         A relay without a checkpoint refuses to start over when that topic holds records.
+        """
+
+    def owns(self, record: Consumed) -> bool:
+        """Whether a record of one of its topics is an entry of this outbox.
+
+        Raises:
+            Damaged: ``undecodable_record``: only this outbox writes there, and it is none.
+        """
+
+    def is_behind(self, record: Consumed, position: int) -> bool:
+        """Whether an entry of this outbox, read from Kafka, comes behind a position. Blocks.
+
+        At least those of the transaction that followed the position are told from the ones before.
+
+        Raises:
+            Unavailable: the store cannot be read now.
         """
 
     def read(self, from_inclusive: int, limit: int) -> Sequence[Entry]:
@@ -141,6 +159,14 @@ class EventsOutbox(StoreOutbox):
     def guarded(self) -> str:
         """The events topic."""
         return self._topic
+
+    def owns(self, record: Consumed) -> bool:
+        """As ``Outbox.owns``: nobody else writes to this topic."""
+        return bool(received(record))
+
+    def is_behind(self, record: Consumed, position: int) -> bool:
+        """As ``Outbox.is_behind``, wherever it is: an event names its position."""
+        return received(record).row.position > position
 
     def read(self, from_inclusive: int, limit: int) -> list[Entry]:
         """As ``Outbox.read``; values of little more than ``max_bytes`` together."""

@@ -29,8 +29,9 @@ from regista.bus.clients import looking, raise_if_cancelled
 from regista.bus.faults import in_our_words
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
-from regista.bus.relay.outbox import Entry, Outbox
-from regista.bus.relay.resuming import FOREIGN, check_still_there, diverged, newest_checkpoint, resume
+from regista.bus.relay.notes import newest_checkpoint
+from regista.bus.relay.outbox import LARGEST, Entry, Outbox
+from regista.bus.relay.resuming import FOREIGN, check_still_there, diverged, resume
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import create_topics, ensure_topics
 from regista.bus.topics.topology import Topics
@@ -40,8 +41,6 @@ from regista.store.leadership import Leadership
 from regista.within import set_within
 
 State: TypeAlias = Literal["starting", "leading", "waiting", "halted", "stopped"]
-LARGEST = 2000
-"""Entries of one transaction, and what completes the last one's set."""
 _IDLE = 1.0
 _AHEAD = 100
 _GONE = 5.0
@@ -235,15 +234,18 @@ class Relay:
                     following.exception()
 
     async def _look_at_topics(self, producer: FencedProducer) -> None:
-        """Look whether the topics are there, and those that were published to.
+        """Look whether the topics are there, and those that were published to; also whether that can be read.
+
+        A broker that started anew meanwhile may have left it open: whoever begins anew closes it.
 
         Raises:
             Unavailable: ``topics_vanished``.
             Exception: anything that aiokafka raises.
         """
         await producer.check_topics(*(partition.topic for partition in self._needed))
-        async with looking(self._settings, f"relay.{self._outbox.name}.look", *self._needed) as consumer:
-            producer.check_ends(await consumer.end_offsets(self._needed))
+        partitions = {*self._needed, *producer.published}
+        async with looking(self._settings, f"relay.{self._outbox.name}.look", *partitions) as consumer:
+            producer.check_ends(await consumer.end_offsets(partitions))
 
     def _reading(self, checkpoint: Checkpoint) -> asyncio.Task[Sequence[Entry]]:
         """Read in a thread: the next batch, while the present one is on its way."""

@@ -13,7 +13,9 @@ from regista.bus.events.backwards import newest
 from regista.bus.events.envelope import Received, received
 from regista.bus.relay.checkpoint import Barrier, Checkpoint, parsed
 from regista.bus.relay.fenced import FencedProducer
+from regista.bus.relay.notes import newest_checkpoint
 from regista.bus.relay.outbox import Outbox
+from regista.bus.relay.settling import settle
 from regista.bus.settings import KafkaSettings
 from regista.bus.topics.administration import check_topics
 from regista.bus.topics.topology import Topics
@@ -39,7 +41,7 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
     log_id = await asyncio.to_thread(lambda: outbox.log_id)
     notes = TopicPartition(Topics(settings.kafka_prefix).relay, 0)
     barrier = Barrier(outbox.name, uuid4().hex)
-    await producer.settle(outbox.topics)
+    await settle(settings, outbox, producer)
     await producer.publish((), barrier)
     partitions = [notes] if outbox.guarded is None else [notes, TopicPartition(outbox.guarded, 0)]
     async with looking(settings, f"relay.{outbox.name}.start", *partitions) as consumer:
@@ -53,22 +55,6 @@ async def resume(settings: KafkaSettings, outbox: Outbox, producer: FencedProduc
             if last is not None:
                 producer.follows(partitions[1], last.offset)
     return checkpoint or Checkpoint(log_id, outbox.name)
-
-
-async def newest_checkpoint(consumer: AIOKafkaConsumer, notes: TopicPartition, outbox: str) -> Checkpoint | None:
-    """The newest checkpoint of an outbox, of whatever log; None when there is none.
-
-    Raises:
-        Damaged: ``undecodable_record``.
-    """
-
-    def ours(record: Any) -> bool:  # noqa: ANN401 - aiokafka has no types
-        content = parsed(record)
-        return isinstance(content, Checkpoint) and content.outbox == outbox
-
-    record = await newest(consumer, notes, ours)
-    found = None if record is None else parsed(record)
-    return found if isinstance(found, Checkpoint) else None
 
 
 async def _appeared(consumer: AIOKafkaConsumer, notes: TopicPartition, barrier: Barrier) -> None:

@@ -101,8 +101,9 @@ def _wanted(settings: KafkaSettings) -> Iterator[tuple[Role, Resource, str, tupl
         "relay": {
             topics.events: both,
             topics.relay: both,
-            topics.results: _WRITE,
-            topics.dead_letters: _WRITE,
+            # What a broker left open there has to be looked at.
+            topics.results: both,
+            topics.dead_letters: both,
         },
         "api": {
             topics.commands: _READ,
