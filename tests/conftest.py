@@ -8,9 +8,11 @@ commas between) an absent engine is a failure instead, and with ``all`` so is ev
 import gc
 from collections import Counter
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import settings
 from tests.support import engines
@@ -46,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says nothing where tests run beside each other.
     settings.register_profile("no deadline", settings(), deadline=None)
     settings.load_profile("no deadline")
+    # httpx reads the certificates of every authority for each client, and for each request without one: 35 ms of nothing
+    # but that. Here they are read once.
+    pytest.MonkeyPatch().setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
     config.stash[deselected] = Counter()
 
 
