@@ -93,8 +93,13 @@ def text(
         "group.initial.rebalance.delay.ms": 0,
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
         # The defaults keep a killed node's registration for 9 s, and it cannot come back before that.
-        "broker.session.timeout.ms": 1000,
-        "broker.heartbeat.interval.ms": 200,
+        "broker.session.timeout.ms": 1200,
+        "broker.heartbeat.interval.ms": 400,
+        # Half of what a node burns while nobody asks it anything, and several stand by for as long as tests run.
+        "metadata.max.idle.interval.ms": 5000,
+        "num.network.threads": 1,
+        "num.io.threads": 2,
+        "background.threads": 2,
         "log.cleaner.dedupe.buffer.size": 16 * 2**20,  # fits a small heap
         **_listeners(ports, told, secure),
     }

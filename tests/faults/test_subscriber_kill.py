@@ -113,7 +113,7 @@ def run(server: RunningServer, child: Child, rounds: int) -> None:
 
 
 def rounds_of(soak: int) -> list[Any]:
-    return [pytest.param(5, id="short"), pytest.param(soak, id="long", marks=pytest.mark.soak)]
+    return [pytest.param(3, id="short"), pytest.param(soak, id="long", marks=pytest.mark.soak)]
 
 
 @pytest.mark.parametrize("rounds", rounds_of(50))

@@ -7,7 +7,8 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def python_version() -> str:
 
 def loaded_packages() -> dict[str, str]:
     """Versions of the distributions that any loaded module belongs to: what took part, not what lies around."""
-    owners = metadata.packages_distributions()
+    owners = _owners(_state_of_paths())
     modules = {name.partition(".")[0] for name in list(sys.modules)} - set(sys.stdlib_module_names)
     names = {name for module in modules for name in owners.get(module, ())}
     return {name: _version(name) for name in sorted(names, key=str.lower)}
@@ -44,6 +45,18 @@ def hardware() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}".strip(),
     }
     return {name: value for name, value in found.items() if value}
+
+
+@lru_cache(maxsize=1)
+def _owners(_state: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """The distributions of each top-level module. Half a second where many are installed: not for each run anew."""
+    return metadata.packages_distributions()
+
+
+def _state_of_paths() -> tuple[tuple[str, int], ...]:
+    """What changes whenever something is installed or removed: when each folder of modules was last written."""
+    folders = [(path, Path(path)) for path in sys.path]
+    return tuple((path, folder.stat().st_mtime_ns if folder.is_dir() else 0) for path, folder in folders)
 
 
 def _version(name: str) -> str:
