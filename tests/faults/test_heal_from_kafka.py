@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.support.intake import results
 from tests.support.payloads import version_body
-from tests.support.server import RunningServer, environment, running_server
+from tests.support.server import RunningServer, environment, hasty, running_server
 from tests.support.topics import delete_topics
 
 from regista import CommandPublisher
@@ -178,7 +178,7 @@ async def test_what_was_refused_since_the_commands_topic_was_made_anew_is_not_de
         assert await answered(*(describe(f"old{number}") for number in range(5))) == [404] * 5
     await delete_topics(kafka_settings, Topics(kafka_settings.kafka_prefix).commands)
     await ensure_topics(kafka_settings)
-    with running_server(data, **given(kafka_settings)) as server:
+    with running_server(data, hasty(), **given(kafka_settings)) as server:
         assert await answered(describe("late"), Order("new", "ann", "RegisterModel", body='{"name": "churn"}')) == [
             404,
             201,

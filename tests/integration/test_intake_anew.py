@@ -159,7 +159,7 @@ async def test_a_topic_that_lost_its_end_halts_its_queue_until_it_is_made_anew(
     tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it still holds was taken in long ago: what was refused then must not be carried out now."""
-    monkeypatch.setattr("regista.bus.commands.queue._LOOK", 0.05)
+    monkeypatch.setattr("regista.bus.commands.queue._SHRUNK_LOOKS", 2)
     await ensure_topics(kafka_settings)
     source = await send(kafka_settings, *map(describe, range(3)))
     log = SQLiteLogStore(tmp_path)
@@ -189,9 +189,10 @@ async def test_a_topic_that_lost_its_end_halts_its_queue_until_it_is_made_anew(
 
 
 async def test_a_topic_with_the_times_of_senders_halts_its_queue_and_says_so(
-    tmp_path: Path, kafka_settings: KafkaSettings
+    tmp_path: Path, kafka_settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it was made anew or lost its end is not known then; that it lost its end must not be claimed."""
+    monkeypatch.setattr("regista.bus.commands.queue._SHRUNK_LOOKS", 2)
     async with taking(tmp_path, kafka_settings):
         await send(kafka_settings, *map(describe, range(2)))
         await results(kafka_settings, 2)

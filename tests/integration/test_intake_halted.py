@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from tests.support.intake import until
-from tests.support.server import running_server
+from tests.support.server import hasty, running_server
 
 from regista.bus.commands.mark import Mark
 from regista.bus.commands.records import encode_order, key_of
@@ -44,7 +44,9 @@ async def test_a_registry_whose_commands_topic_was_cut_stays_ready_and_takes_wri
     )
     log.close()
     with (
-        running_server(tmp_path, kafka=kafka_settings.kafka, kafka_prefix=kafka_settings.kafka_prefix) as server,
+        running_server(
+            tmp_path, hasty(), kafka=kafka_settings.kafka, kafka_prefix=kafka_settings.kafka_prefix
+        ) as server,
         server.client() as client,
     ):
 

@@ -212,8 +212,10 @@ class Queue:
 
     async def _bounds(self) -> tuple[int, int]:
         """From where to where the partition goes."""
-        begin = (await self._consumer.beginning_offsets([self._partition]))[self._partition]
-        return begin, (await self._consumer.end_offsets([self._partition]))[self._partition]
+        only = [self._partition]
+        # At once: a broker answers both behind the fetch that the connection waits for, which takes half a second.
+        begin, end = await asyncio.gather(self._consumer.beginning_offsets(only), self._consumer.end_offsets(only))
+        return begin[self._partition], end[self._partition]
 
     async def _next(self, expected: int) -> list[Any]:
         found = await self._consumer.getmany(self._partition, timeout_ms=_LONG_POLL_MS, max_records=_FETCHED)
