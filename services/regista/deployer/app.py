@@ -37,6 +37,8 @@ BATCH: Final = 500
 TICK: Final = 1.0
 STOP_WITHIN: Final = 15.0
 """Seconds: a broker that is away keeps Faust from stopping for as long as it is."""
+GIVE_UP_WITHIN: Final = 0.5
+"""Seconds: before it has started there is nothing to be acknowledged."""
 _TIMEOUT: Final = 6.0
 """Seconds without a word after which the group takes a worker for dead: the default is a minute of silence."""
 _HEARTBEAT: Final = 1.5
@@ -132,21 +134,31 @@ class EventsApp:
         Raises:
             Exception: what it cannot go on with.
         """
-        await self.app.start()
+        starting = asyncio.create_task(self.app.start())
+        stopped = asyncio.create_task(self._stopped.wait())
+        is_started = False
         try:
-            await self._stopped.wait()
+            await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if is_started := starting.done():
+                await starting
+                await stopped
         finally:
-            await self._stop()
+            for task in (starting, stopped):
+                task.cancel()
+            await self._stop(STOP_WITHIN if is_started else GIVE_UP_WITHIN)
+            ended, _ = await asyncio.wait([starting], timeout=GIVE_UP_WITHIN)
+            if not is_started and ended and not starting.cancelled():
+                logger.debug("Faust did not start: %s", starting.exception())
         if self.trouble is not None:
             raise self.trouble
 
-    async def _stop(self) -> None:
+    async def _stop(self, within: float) -> None:
         """Stop within a bound: what could not be acknowledged comes once more, and is left out by its position."""
         try:
-            async with asyncio.timeout(STOP_WITHIN):
+            async with asyncio.timeout(within):
                 await self.app.stop()
         except TimeoutError:
-            logger.warning("Faust did not stop within %g s: it is left to itself", STOP_WITHIN)
+            logger.warning("Faust did not stop within %g s: it is left to itself", within)
         for step in self._steps:
             step.cancel()
         await asyncio.gather(*self._steps, return_exceptions=True)
