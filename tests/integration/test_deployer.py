@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 from tests.support import deploying
 from tests.support.deploying import FRAUD, QUICK, World, observed, world
-from tests.support.working import WorkPlace, eventually, open_work
+from tests.support.working import WorkPlace, eventually, losing_once, open_work
 
 from regista.deployer.tables import ACTIONS, OUTCOMES
 from regista.deployer.targets.base import TargetFailed
@@ -263,3 +263,28 @@ async def test_from_deploys_what_was_before_the_first_start(served: World, tmp_p
         await served.reported((second, "edge", "succeeded"))
     assert served.recorder.changes()[-1] == second
     assert set(served.recorder.changes()) <= {first, second}
+
+
+async def test_what_is_long_past_is_forgotten_and_never_done_again(served: World) -> None:
+    async with served.deployer():
+        for weight in (90, 80, 70):
+            change = await served.serve(weight, 100 - weight)
+            await served.reported((change, "edge", "succeeded"))
+    changes = served.recorder.changes()
+    forgetful = replace(QUICK, pace=replace(QUICK.pace, kept=0.0))
+
+    async def left() -> tuple[int, int]:
+        with closing(open_work(served.place)) as work:
+            return await work.run(
+                lambda c: (len(c.execute(select(ACTIONS)).all()), len(c.execute(select(OUTCOMES)).all()))
+            )
+
+    assert await left() == (3, 3)
+    with losing_once("DELETE FROM deployer_actions") as lost:
+        async with served.deployer(forgetful) as deployer:
+            await eventually(lambda: lost and deployer.runner._pruned)
+    assert await left() == (1, 0)
+    async with served.deployer():
+        newest = await served.serve(100)
+        await served.reported((newest, "edge", "succeeded"))
+    assert served.recorder.changes() == [*changes, newest]

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, cast
 
 from sqlalchemy import Connection, select
-from tests.support.working import WorkPlace, eventually, open_work
+from tests.support.working import WorkPlace, eventually, losing_once, open_work
 
 from regista.client import AsyncClient
 from regista.work.orders import ORDERS, Operation, Order, drop_pending, enqueue
@@ -54,3 +54,22 @@ async def test_the_answer_to_what_was_dropped_meanwhile_is_not_that_of_another_c
         await running
         states = await work.run(lambda connection: connection.execute(select(ORDERS.c.key, ORDERS.c.state)).all())
     assert [tuple(state) for state in states] == [("b", "done")]
+
+
+async def test_what_a_lost_transaction_tidied_is_tidied_by_the_next_one(work_place: WorkPlace) -> None:
+    registry, clock = Slow(), [0.0]
+    with closing(open_work(work_place)) as work, losing_once("DELETE FROM orders") as lost:
+        sender = Sender(work, NAME, cast("AsyncClient", registry), clock=lambda: clock[0])
+        running = asyncio.create_task(sender.run())
+        for turn, key in enumerate(("old", "new")):
+            clock[0] = 1.0 + 1_000_000.0 * turn
+            await work.run(
+                lambda connection, key=key: enqueue(connection, NAME, [order(key, key, "roll_back_endpoint")])  # type: ignore[misc]
+            )
+            sender.wake()
+            await eventually(lambda turn=turn: registry.rolled_back > turn and sender.status().waiting == 0)  # type: ignore[misc]
+        await sender.close()
+        await running
+        keys = await work.run(lambda connection: connection.execute(select(ORDERS.c.key)).scalars().all())
+    assert lost
+    assert list(keys) == ["new"]

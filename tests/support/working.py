@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, create_engine, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    exc,
+    select,
+    text,
+)  # fmt: skip
+from sqlalchemy.event import listen, remove
 from sqlalchemy.schema import CreateTable
 
 from regista.domain import events as e
@@ -118,6 +132,33 @@ class Notes:
             connection.execute(_NOTES.insert(), {"position": event.position, "how": how})
             if event.position == self.fails_at:
                 raise ValueError("a defect")
+
+
+@contextmanager
+def losing_once(statement: str) -> Iterator[list[str]]:
+    """The database is lost at the first commit of a transaction with a statement that begins so: it is undone.
+
+    What was lost so far, for all databases of the process.
+    """
+    inside: set[int] = set()
+    lost: list[str] = []
+
+    def executes(connection: Connection, _cursor: object, said: str, *_: object) -> None:
+        if said.startswith(statement) and not lost:
+            inside.add(id(connection))
+
+    def commits(connection: Connection) -> None:
+        if id(connection) in inside and not lost:
+            lost.append(statement)
+            raise exc.OperationalError(statement, None, OSError("the server is gone"))
+
+    listen(Engine, "before_cursor_execute", executes)
+    listen(Engine, "commit", commits)
+    try:
+        yield lost
+    finally:
+        remove(Engine, "before_cursor_execute", executes)
+        remove(Engine, "commit", commits)
 
 
 def asked(data: Path, query: str) -> list[tuple[Any, ...]]:

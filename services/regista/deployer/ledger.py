@@ -21,7 +21,7 @@ from regista.deployer.holds import Held
 from regista.deployer.reactions import Intent
 from regista.deployer.reports import report
 from regista.deployer.stored import intent_text
-from regista.deployer.tables import ACTIONS
+from regista.deployer.tables import ACTIONS, OUTCOMES
 from regista.work import orders
 
 _IS_OPEN: Final = or_(ACTIONS.c.state == "pending", ACTIONS.c.state == "running")
@@ -60,6 +60,10 @@ _OPEN: Final = (
 _FAILED: Final = select(func.count()).where(ACTIONS.c.state == "failed", ~_IS_REPLACED)
 _PRUNE: Final = ACTIONS.delete().where(
     ACTIONS.c.finished < bindparam("before"), or_(ACTIONS.c.state == "superseded", _IS_REPLACED)
+)
+_PRUNE_OUTCOMES: Final = OUTCOMES.delete().where(
+    OUTCOMES.c.position
+    <= select(func.max(ACTIONS.c.position)).where(ACTIONS.c.created < bindparam("before")).scalar_subquery()
 )
 
 
@@ -171,7 +175,11 @@ def count(connection: Connection) -> Counts:
 
 
 def prune(connection: Connection, before: float) -> None:
-    """Forget what was finished before a time, but for the newest of each endpoint and target."""
+    """Forget what was finished before a time, but for the newest of each endpoint and target.
+
+    And what followed from events that were taken no later than the newest action from before that time.
+    """
+    connection.execute(_PRUNE_OUTCOMES, {"before": before})
     connection.execute(_PRUNE, {"before": before})
 
 

@@ -170,18 +170,23 @@ class Sender:
     async def _round(self) -> float:
         """Write down answers and start sending what may be sent, in one transaction; seconds until there may be more."""
         answers, self._answers = self._answers, []
-        busy = frozenset(self._lanes) - {due.order.lane for due, _ in answers}
+        busy, now = frozenset(self._lanes) - {due.order.lane for due, _ in answers}, self._clock()
+        tidies = bool(answers) and now - self._tidied > TIDY_EVERY
 
-        def look(connection: Connection) -> tuple[list[_Due], float | None]:
+        def look(connection: Connection) -> tuple[SenderStatus, list[_Due], float | None]:
             self._write_down(connection, answers)
-            return self._look(connection, busy)
+            if tidies:
+                remove(connection, ORDERS, ORDERS.c.sender == self._name, ORDERS.c.answered < now - KEPT)
+            return self._look(connection, busy, now)
 
         try:
-            found, next_due = await self._work.run(look)
+            self._status, found, next_due = await self._work.run(look)
         except Unavailable as error:
             logger.warning("%s cannot look for what is to be sent: %s", self._name, error.detail)
             self._answers = answers + self._answers
             return 1.0
+        if tidies:
+            self._tidied = now
         for due, _ in answers:
             self._lanes.pop(due.order.lane, None)
         self._begin(found, AT_ONCE - len(busy))
@@ -211,15 +216,14 @@ class Sender:
             for due, values in sorted(answers, key=lambda answer: answer[0].number)
         ]  # those who stand by send the same ones, and write them down too
         connection.execute(_ANSWER, told)
-        if self._clock() - self._tidied > TIDY_EVERY:
-            self._tidied = self._clock()
-            remove(connection, ORDERS, ORDERS.c.sender == self._name, ORDERS.c.answered < self._tidied - KEPT)
 
-    def _look(self, connection: Connection, busy: frozenset[str]) -> tuple[list[_Due], float | None]:
-        """The first of each lane that is due, and when the next one will be."""
-        now, mine = self._clock(), {"of_sender": self._name}
+    def _look(
+        self, connection: Connection, busy: frozenset[str], now: float
+    ) -> tuple[SenderStatus, list[_Due], float | None]:
+        """How many there are, the first of each lane that is due, and when the next one will be."""
+        mine = {"of_sender": self._name}
         counted: dict[str, int] = {row[0]: row[1] for row in connection.execute(_COUNT, mine)}
-        self._status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
+        status = SenderStatus(counted.get("pending", 0), counted.get("refused", 0))
         due: list[_Due] = []
         next_due: float | None = None
         for row in connection.execute(_FIRST, mine):
@@ -230,7 +234,7 @@ class Sender:
                 continue
             order = Order(row.key, row.lane, row.operation, json.loads(row.arguments), row.cause)
             due.append(_Due(row.number, row.tries, order))
-        return due, next_due
+        return status, due, next_due
 
     async def _send(self, due: _Due) -> None:
         values = await self._answer(due)
