@@ -34,13 +34,13 @@ ENVIRONMENT, ENDPOINT, MODEL = "prod", "iris", "iris"
 PATIENCE = 120.0
 """Seconds until a step must have ended."""
 GUARDRAILS = [
-    {"metric": "errors", "limit": "maximum", "value": 0.02, "minimum_samples": 100},
+    {"metric": "errors", "limit": "maximum", "value": 0.02, "minimum_samples": 40},
     {
-        "metric": "accuracy", "limit": "minimum", "value": 0.9, "relative_to_champion": True, "minimum_samples": 60,
+        "metric": "accuracy", "limit": "minimum", "value": 0.9, "relative_to_champion": True, "minimum_samples": 40,
     },
 ]  # fmt: skip
 STEPS = [
-    {"weight": 10, "hold_seconds": 2, "minimum_requests": 60},
+    {"weight": 10, "hold_seconds": 2, "minimum_requests": 40},
     {"weight": 50, "hold_seconds": 2, "minimum_requests": 100},
     {"weight": 100},
 ]
@@ -120,13 +120,13 @@ def story(url: str, folder: Path, chart: Path) -> Outcome:
         deployed(client, "1.0.0")
         shown(url, "1.0.0 is served")
         traffic = stack.enter_context(Traffic(f"http://{entrance}", url, ENVIRONMENT, ENDPOINT))
-        train(client, folder, steps=500, version="1.1.0")
+        train(client, folder, steps=300, version="1.1.0")
         client.promote(MODEL, "1.1.0", to="staging", reason="better in the test")
         canary(client, "1.0.0", "1.1.0")
         deployed(client, "1.1.0")
         client.promote(MODEL, "1.1.0", to="production", reason="the canary held")
         shown(url, "1.1.0 went through the canary and is in production")
-        train(client, folder, steps=500, version="1.2.0", mixed_up=True)
+        train(client, folder, steps=300, version="1.2.0", mixed_up=True)
         client.promote(MODEL, "1.2.0", to="staging", reason="better in the test, it seems")
         canary(client, "1.1.0", "1.2.0")
         until(lambda: client.endpoint(ENVIRONMENT, ENDPOINT).wanted.how == "rolled-back", "the endpoint goes back")
