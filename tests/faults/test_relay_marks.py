@@ -13,14 +13,16 @@ from typing import Literal
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
+from aiokafka.producer.transaction_manager import TransactionManager
 from tests.fixtures.kafka import MakeBroker
 from tests.support.chained_log import Writer, filled
-from tests.support.relaying import assert_all, published, running
+from tests.support.relaying import assert_all, published, running, until
 
 from regista.bus.clients import administering, looking
 from regista.bus.commands.records import SOURCE
 from regista.bus.commands.results import ResultsOutbox
 from regista.bus.events.backwards import between
+from regista.bus.relay import relay as relays
 from regista.bus.relay.checkpoint import Checkpoint
 from regista.bus.relay.fenced import FencedProducer
 from regista.bus.relay.notes import newest_checkpoint
@@ -45,6 +47,7 @@ class Forgetful:
     part: float = 1.0
 
 
+LIVED_THROUGH = Forgetful("lived.through", lambda topic, _: topic == "relay", commits=True)
 CASES = (
     Forgetful("aborted.relay", lambda topic, _: topic == "relay", commits=False),
     Forgetful("aborted.others", lambda topic, number: topic == "events" or number % 2 == 1, commits=False),
@@ -101,13 +104,13 @@ class Story:
             producer = FencedProducer(self.settings, outbox.name, self.topics.relay)
             producers.append(producer)
             await producer.start()
-            _tell_of(producer, self._is_marked)
+            _tell_of(producer, self.is_marked)
             if not self.case.commits:
                 _never_commit(producer)
             await producer.publish(entries[: int(len(entries) * self.case.part)], after)
         return producers
 
-    def _is_marked(self, partition: TopicPartition) -> bool:
+    def is_marked(self, partition: TopicPartition) -> bool:
         topic = partition.topic.removeprefix(f"{self.case.name}.").removesuffix(".v1")
         return self.case.marked(topic, partition.partition)
 
@@ -120,6 +123,10 @@ class Story:
 
     async def assert_each_once(self) -> None:
         await assert_all(self.settings, self.log)
+        assert await self.answered() == {f"command-{number}".encode(): 1 for number in range(1, self.told + 1)}
+
+    async def answered(self) -> Counter[bytes]:
+        """How often each command's answer or dead letter can be read."""
         names = (self.topics.results, self.topics.dead_letters)
         partitions = [TopicPartition(name, n) for name in names for n in range(_partitions(name))]
         seen: Counter[bytes] = Counter()
@@ -128,7 +135,7 @@ class Story:
             for partition in partitions:
                 async for records in between(consumer, partition, 0, ends[partition]):
                     seen.update(record.key for record in records)
-        assert seen == {f"command-{number}".encode(): 1 for number in range(1, self.told + 1)}
+        return seen
 
 
 def _partitions(topic: str) -> int:
@@ -185,3 +192,32 @@ async def test_whatever_marks_a_killed_broker_forgets_all_is_published_once_and_
             story.go_on()
         await asyncio.gather(*(story.all_published() for story in stories))
         await asyncio.gather(*(story.assert_each_once() for story in stories))
+
+
+async def test_an_idle_relay_that_lived_through_it_makes_readable_what_its_broker_forgot_to_mark(
+    own_broker: MakeBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "_LOOK_AT_TOPICS", 0.5)
+    broker = await asyncio.to_thread(lambda: own_broker(transaction_partition_verification_enable="false"))
+    story = Story(LIVED_THROUGH, broker.bootstrap, tmp_path)
+    with closing(story.log):
+        story.go_on()
+        await _topics_of([story])
+        await story.all_published()
+        _, outbox = story.outboxes
+        async with running(Relay(outbox, story.settings)) as relay:
+            await published(relay, outbox.newest())
+            with monkeypatch.context() as forgetting:
+                tell = TransactionManager.maybe_add_partition_to_txn
+
+                def tell_of_some(self: TransactionManager, partition: TopicPartition) -> None:
+                    if story.is_marked(partition):
+                        tell(self, partition)
+
+                forgetting.setattr(TransactionManager, "maybe_add_partition_to_txn", tell_of_some)
+                story.go_on()
+                relay.notify()
+                await published(relay, outbox.newest())
+            await until(lambda: relay.state().state != "leading", relay.state)
+            await until(lambda: relay.state().state == "leading", relay.state)
+            assert await story.answered() == {f"command-{number}".encode(): 1 for number in range(1, story.told + 1)}
