@@ -1,7 +1,8 @@
 """The events of the topic, brought to what follows them: first what is there already, then, by Faust, what comes.
 
 Of several processes that share a work database one works, by its lock. Those that have one each would know nothing of
-what the others took: one follows, and the others stand by until its group is empty.
+what the others took: one follows, and the others stand by until its group is empty. Where several come upon an empty
+group at once, the group decides: what is there already is taken by the one that the events were assigned to.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ class Bringing:
         self._count = count
         self._place = _place_of(settings)
         self._pause = Pause()
-        self._is_alone = self._is_told = False
+        self._is_alone = self._is_told = self._is_forbidden = False
+        self._is_assigned = self._place == _SHARED
         self._app: EventsApp | None = None
 
     async def run(self) -> None:
-        """Catch up to the topic's end, then let Faust go on, until ``close``.
+        """Catch up to the topic's end, as soon as nobody else can, then let Faust go on, until ``close``.
 
         Raises:
             Exception: what it cannot go on with.
@@ -72,8 +74,8 @@ class Bringing:
                 hint="pip install 'regista[server,kafka,deployer]'",
             ) from error
         await self._stand_by()
-        for consumer in self._consumers:
-            await consumer.catch_up()
+        if self._is_assigned:
+            await self._catch_up()
         if self._pause.is_over:
             return
         await self._place_group()
@@ -101,32 +103,55 @@ class Bringing:
         while not self._pause.is_over and not self._is_alone:
             await self._pause.until(self._look())
 
+    async def _catch_up(self) -> None:
+        """Take what is there already, with effects. What is to be done already is done from then on too."""
+        for consumer in self._consumers:
+            if not consumer.taking.is_claimed:
+                await consumer.catch_up()
+
     async def _look(self) -> None:
         """Find out whether this one is alone; a moment later, where it is not or where that is not known yet."""
         try:
-            others = await self._others()
-        except Forbidden as error:
-            logger.warning("whether another deployer works is not known: %s %s", error.detail, error.hint or "")
-            others = frozenset()
+            found = await self._members()
         except Unavailable as error:
             logger.debug("whether another deployer works is not known yet: %s", error.detail)
             await asyncio.sleep(_AGAIN)
             return
+        others = found - {self._name}
         self._is_alone = not others
+        if (
+            self._name in found and not others
+        ):  # left by a process that ended here: until it is given up nobody else follows
+            self._is_assigned = True
         if others and not self._is_told:
             logger.warning("another deployer works, with a work database of its own: this one stands by")
             self._is_told = True
         if others:
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def _others(self) -> frozenset[str]:
-        """Those in the group who work elsewhere."""
+    @property
+    def _name(self) -> str:
+        """What those who work here are called in the group."""
+        from regista.deployer.app import client_id  # noqa: PLC0415 - an extra of its own
+
+        return client_id(self._settings, self._place)
+
+    async def _members(self) -> frozenset[str]:
+        """Those in the group, as far as this user may know.
+
+        Raises:
+            Unavailable: the group's broker does not answer.
+        """
         from regista.bus.events.group import members  # noqa: PLC0415 - an extra of its own
         from regista.bus.topics.rights import deployer_id  # noqa: PLC0415 - as above
-        from regista.deployer.app import client_id  # noqa: PLC0415 - as above
 
-        found = await members(self._settings, deployer_id(self._settings))
-        return found - {client_id(self._settings, self._place)}
+        try:
+            return await members(self._settings, deployer_id(self._settings))
+        except Forbidden as error:
+            if not self._is_forbidden:
+                logger.warning("whether another deployer works is not known: %s %s", error.detail, error.hint or "")
+            self._is_forbidden = True
+            return frozenset()
 
     async def _others_by_now(self) -> frozenset[str]:
         """Those in the group who work elsewhere, as soon as the group's broker answers.
@@ -137,9 +162,7 @@ class Bringing:
         until = asyncio.get_running_loop().time() + _PATIENCE
         while True:
             try:
-                return await self._others()
-            except Forbidden:
-                return frozenset()
+                return await self._members() - {self._name}
             except Unavailable:
                 if asyncio.get_running_loop().time() > until:
                     raise
@@ -149,8 +172,11 @@ class Bringing:
         from regista.bus.events.group import begin_behind  # noqa: PLC0415 - an extra of its own
         from regista.bus.topics.rights import deployer_id  # noqa: PLC0415 - as above
 
-        known = min(consumer.taking.mark.position for consumer in self._consumers)
         try:
+            if self._is_assigned:
+                known = min(consumer.taking.mark.position for consumer in self._consumers)
+            else:  # who is assigned the events catches up by itself first
+                known = await self._feed.newest()
             await begin_behind(self._settings, "deployer", deployer_id(self._settings), known)
         except Unavailable as error:
             logger.warning("the group is not placed, it reads what is known already: %s", error.detail)
@@ -169,6 +195,9 @@ class Bringing:
                     hint="This one stands by from its next start on. Deployers that share a database stand by at once.",
                 )
             return
+        await self._catch_up()
+        if self._pause.is_over:
+            await asyncio.Event().wait()  # nothing is taken any more, until this is cancelled
         for consumer in self._consumers:
             while rows := (await self._feed.read(consumer.taking.mark, BATCH)).rows:
                 await self._taken((consumer,), rows)

@@ -1,0 +1,93 @@
+"""Deployers with work databases of their own that come upon an empty group at once: one of them takes what is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.topic_writer import TopicWriter
+from tests.support.working import Notes, ScriptedLog, eventually, noted
+
+from regista.bus.events.feed import KafkaFeed
+from regista.bus.settings import KafkaSettings
+from regista.processes.bringing import Bringing
+from regista.processes.kafka_parts import check_topics_at_start
+from regista.settings import Settings
+from regista.work.consumer import Consumer, Overtaken
+from regista.work.database import Work
+
+pytestmark = pytest.mark.engine("kafka")
+PATIENCE = 40.0
+
+
+@dataclass
+class Place:
+    """A process's own work database, and what follows by it."""
+
+    settings: Settings
+    work: Work
+    feed: KafkaFeed
+
+    def consumer(self) -> Consumer:
+        return Consumer(self.work, Notes(), self.feed)
+
+    async def used(self) -> None:
+        """It has followed the log to its end before."""
+        consumer = self.consumer()
+        await consumer.catch_up()
+        await consumer.close()
+
+    def bringing(self, consumer: Consumer) -> Bringing:
+        return Bringing(self.settings, self.work, self.feed, [consumer], tick=lambda: None, count=nothing)
+
+
+async def nothing(_: Sequence[Any]) -> None:
+    return
+
+
+@asynccontextmanager
+async def place(settings: KafkaSettings, data: Path) -> AsyncIterator[Place]:
+    given = {"data": data, "kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix}
+    made = Settings.model_validate(given)
+    data.mkdir()  # noqa: ASYNC240 - nothing else is under way
+    work, feed = Work.at(data / "work.db"), KafkaFeed(made)
+    try:
+        yield Place(made, work, feed)
+    finally:
+        await feed.close()
+        work.close()
+
+
+async def test_what_is_there_is_taken_by_the_one_that_the_group_chooses(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    log = ScriptedLog()
+    log.alias()
+    with TopicWriter(kafka_settings) as writer:
+        writer.publish(log.feed.rows)
+        async with place(kafka_settings, tmp_path / "one") as one, place(kafka_settings, tmp_path / "other") as other:
+            await check_topics_at_start(one.settings)
+            places = (one, other)
+            for each in places:
+                await each.used()
+            change = log.alias()
+            writer.publish(log.feed.rows[-1:])
+            consumers = [each.consumer() for each in places]
+            bringing = [each.bringing(consumer) for each, consumer in zip(places, consumers, strict=True)]
+            running = [asyncio.create_task(each.run()) for each in bringing]
+            ended, [follows] = await asyncio.wait(running, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            assert [type(task.exception()) for task in ended] == [Overtaken]
+            chosen = running.index(follows)
+            await eventually(lambda: consumers[chosen].taking.mark.position == change, PATIENCE)
+            took = [(await noted(each.work)).get(change) for each in places]
+            assert took[chosen] == "taken"
+            assert took.count(None) == 1
+            await bringing[chosen].close()
+            await follows
+            for consumer in consumers:
+                await consumer.close()
