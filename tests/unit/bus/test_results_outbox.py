@@ -60,6 +60,17 @@ def test_entries_prove_what_the_store_holds_and_are_read_inclusively(log: SQLite
     assert len({entry.hash for entry in (first, letter, last)}) == 3
 
 
+def test_an_answer_on_kafka_is_known_to_come_behind_a_position_or_not(log: SQLiteLogStore) -> None:
+    sources = [f"{TOPICS.commands}/0/{number}".encode() for number in range(120)]
+    tell(log, *(Outgoing("dead-letter", b"k", b"", (("regista_source", source),), 0) for source in sources))
+    outbox = ResultsOutbox(log, TOPICS)
+    entries = outbox.read(0, 1000)
+    assert all(outbox.owns(entry) for entry in entries)
+    assert not outbox.owns(entries[0]._replace(headers=[("regista_source", b"t.inference-metrics.v1/0/1")]))
+    told = entries[9].position
+    assert [outbox.is_behind(entry, told) for entry in entries] == [False] * 10 + [True] * 110
+
+
 def test_a_read_is_bounded_by_bytes(log: SQLiteLogStore) -> None:
     letters = [Outgoing("dead-letter", b"k", bytes(1000), (), 0)] * 300
     tell(log, *letters)
