@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, func, select
 from tests.support.inference import digest_of, report
-from tests.support.working import START, ScriptedLog, WorkPlace, eventually, open_work
+from tests.support.working import START, ScriptedLog, WorkPlace, eventually, losing_once, open_work
 
 from regista.client import AsyncClient
 from regista.domain import events as e
+from regista.domain.errors import Unavailable
 from regista.metrics import counting
 from regista.metrics.experiments import Counting, Experiments
 from regista.metrics.known import KEPT_CHANGES
@@ -339,3 +340,15 @@ async def test_an_endpoint_that_changes_for_ever_is_kept_to_its_newest_changes(w
             kept = await work.run(lambda c: sorted(c.execute(select(CHANGES.c.change)).scalars()))
     assert KEPT_CHANGES <= len(kept) <= KEPT_CHANGES + 64
     assert kept == list(range(log.position - len(kept) + 1, log.position + 1))
+
+
+async def test_what_a_lost_transaction_forgot_is_forgotten_by_the_next_one(work_place: WorkPlace) -> None:
+    old = {"key": "prod/fraud", "id": "old", "ended_at": at(-1_000_000).timestamp()}
+    with closing(open_work(work_place)) as work:
+        async with known(work, story()) as experiments:
+            await work.run(lambda connection: connection.execute(SEEN.insert(), old))
+            with losing_once("DELETE FROM metrics_seen"), pytest.raises(Unavailable):
+                await experiments.look()
+            await experiments.look()
+            seen = await work.run(lambda c: c.execute(select(func.count()).select_from(SEEN)).scalar_one())
+    assert seen == 0

@@ -77,7 +77,7 @@ class Runner:
         self._busy: dict[Key, tuple[Action, asyncio.Task[Conclusion]]] = {}
         self._turn = asyncio.Lock()
         self._concluded: list[Conclusion] = []
-        self._lease = Lease(self._pace.trust, self._break_off)
+        self._lease = Lease(self._pace.trust, self._lapsed)
         self._attempts = Attempts(targets, self._pace, self._lease, clock)
         self._epoch = ""
         self._is_unsure = False
@@ -245,11 +245,18 @@ class Runner:
         self._free(ended)  # whoever works now does them again
         self._lease.end()
 
-    def _break_off(self) -> None:
+    def _lapsed(self) -> None:
         """It is not known any more whether this process may call anybody."""
-        for _, task in self._busy.values():
+        if self._break_off():
+            logger.warning("calls are broken off: whether this deployer is still the one that works is not known")
+
+    def _break_off(self) -> bool:
+        """Whether there was something under way."""
+        under_way = [task for _, task in self._busy.values() if not task.done()]
+        for task in under_way:
             if not task.cancelling():  # told once more, it would not wait for a thread of its own
                 task.cancel()
+        return bool(under_way)
 
     def _free(self, concluded: Sequence[Conclusion]) -> None:
         for conclusion in concluded:

@@ -155,22 +155,23 @@ class Experiments(Counting):
         Raises:
             Unavailable: the database is away; nothing is lost.
         """
-        now, loop = self._now(), asyncio.get_running_loop()
+        now, at = self._now(), asyncio.get_running_loop().time()
+        tidies, counts = at - self._tidied > TIDY_EVERY, at - self._figured > FIGURES_EVERY
 
-        def judge(connection: Connection) -> int:
+        def judge(connection: Connection) -> tuple[int, tuple[VariantFigures, ...] | None, dict[str, int]]:
             alone(connection, NAME)  # several processes judge: a verdict is told once, and what waits is counted once
-            if loop.time() - self._tidied > TIDY_EVERY:
+            if tidies:
                 counting.tidy(connection, now)  # first: who counts comes to the windows before the totals
-                self._tidied = loop.time()
             counting.settle(connection)
             verdicts = judge_all(connection, now)
-            if loop.time() - self._figured > FIGURES_EVERY:
-                self.figures = figures(connection, now)
-                self._figured = loop.time()
-            self._counts = _counts(connection)
-            return verdicts
+            return verdicts, figures(connection, now) if counts else None, _counts(connection)
 
-        if await self._work.run(judge):
+        verdicts, found, self._counts = await self._work.run(judge)
+        if tidies:
+            self._tidied = at
+        if found is not None:
+            self.figures, self._figured = found, at
+        if verdicts:
             self._sender.wake()
 
     async def close(self) -> None:
