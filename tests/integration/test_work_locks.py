@@ -149,7 +149,7 @@ async def test_processes_that_send_the_same_commands_write_their_answers_down_si
         sender = Sender(work, "tests", client)
         given = [Order(f"key-{n}", f"lane-{n}", "change_traffic", {}, None) for n in range(2)]
         await work.run(partial(orders.enqueue, sender="tests", orders=given))
-        found, _ = await work.run(lambda connection: sender._look(connection, frozenset()))
+        _, found, _ = await work.run(lambda connection: sender._look(connection, frozenset(), 1.0))
         answers = [(due, {"state": "done", "answered": 0.0}) for due in found]
 
         def first(connection: Connection) -> None:
