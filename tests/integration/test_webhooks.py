@@ -365,6 +365,10 @@ async def test_what_is_asked_for_in_vain_is_a_problem_that_says_why(client: http
             ("POST", f"{base}/one/replay", {"from": 999}, 422, "bad_range"),
             ("POST", f"{base}/one/replay", {"from": 2, "to": 1}, 422, "bad_range"),
             ("GET", f"{base}/one/replays?page=x", None, 400, "bad_page"),
+            ("GET", f"{base}/one/deliveries?sate=dead", None, 400, "unknown_parameter"),
+            ("POST", f"{base}/one/replay?dry_run=true", {"from": 1}, 400, "unknown_parameter"),
+            ("POST", f"{base}/one/deliveries/999/redeliver?dry_run=true", None, 400, "unknown_parameter"),
+            ("POST", "/v1/endpoints/prod/fraud/metrics?dry_run=true", {"reports": []}, 400, "unknown_parameter"),
         ):
             read = await client.get(f"{base}/one/deliveries?min_position={created['position']}")
             assert read.status_code == 200

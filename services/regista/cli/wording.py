@@ -32,6 +32,8 @@ _COMMANDS: Final = tuple(
             "`regista webhook ls` lists them; `webhook add` creates one",
         ),
         (r"GET /v1/subscriptions\b", "`regista webhook ls`"),
+        (r"PATCH /v1/subscriptions/(\S+) with disabled false", r"`regista webhook enable \1 --reason …`"),
+        (r"POST /v1/subscriptions/([^ /]+)/replay\b", r"`regista webhook replay \1 --from N`"),
         (r"POST /v1/subscriptions\b", "`regista webhook add`"),
         (r"POST /v1/endpoints\b", "`regista endpoint create`"),
         (r"GET /v1/endpoints\b", "`regista endpoint ls`"),

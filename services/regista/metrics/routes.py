@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -18,6 +18,7 @@ from regista.metrics.live import endpoint_metrics
 from regista.wire.inference import EndpointMetrics, InferenceAccepted, ReportInference
 from regista.wire.resources import Problem
 from regista.work.database import Work
+from regista.work.parameters import known_parameters
 from regista.work.reached import wait_for
 
 _PATH = "/v1/endpoints/{environment}/{endpoint}/metrics"
@@ -27,16 +28,16 @@ _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descriptio
 
 def metrics_routes(work: Work, ingestion: Ingestion, *, end: Callable[[], int], now: Clock = utc_now) -> APIRouter:
     """The routes, over the work database that experiments are kept in. ``end``: the log's newest position."""
-    router = APIRouter(tags=["endpoints"])
+    router = APIRouter(tags=["endpoints"], dependencies=[Depends(known_parameters)])
 
-    @router.post(_PATH, status_code=202, responses=_UNKNOWN)
+    @router.post(_PATH, status_code=202, responses=_UNKNOWN, summary="Report what versions answered")
     async def report_inference(
         environment: str, endpoint: str, body: ReportInference, request: Request
     ) -> InferenceAccepted:
         """Report what versions answered at an endpoint. Each report counts once by its `id`: send it again when in doubt."""
         return await ingestion.accept(environment, endpoint, body, request.state.principal.actor)
 
-    @router.get(_PATH, responses=_UNKNOWN)
+    @router.get(_PATH, responses=_UNKNOWN, summary="How the variants of an endpoint do")
     async def get_endpoint_metrics(
         environment: str,
         endpoint: str,

@@ -68,7 +68,7 @@ def need_active(connection: Connection, subscription: str) -> Subscription:
         raise Refused(
             f"the subscription {subscription} is disabled",
             code="subscription_disabled",
-            hint="Enable it first: PATCH it with disabled false.",
+            hint=f"Enable it first: PATCH /v1/subscriptions/{subscription} with disabled false.",
         )
     return found
 
@@ -157,7 +157,8 @@ def unknown_delivery(subscription: str, position: int) -> NotFound:
     return NotFound(
         f"there is no delivery of the event at position {position} to {subscription}",
         code="unknown_delivery",
-        hint="What was delivered is kept for a while only; POST …/replay sends events of the log again.",
+        hint="What was delivered is kept for a while only: "
+        f"POST /v1/subscriptions/{subscription}/replay sends events of the log again.",
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import orjson
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -26,6 +26,7 @@ from regista.projections.api.paging import next_page, query_id, read_page
 from regista.wire import deliveries as w
 from regista.wire.resources import Page
 from regista.work.cursors import position_of
+from regista.work.parameters import known_parameters
 from regista.work.reached import wait_for
 
 _LIMIT = 100
@@ -50,14 +51,16 @@ def delivery_routes(
 
     ``wake`` is called when something may be sent at once, where this process sends.
     """
-    router = APIRouter(prefix="/v1/subscriptions/{subscription}", tags=["deliveries"])
+    router = APIRouter(
+        prefix="/v1/subscriptions/{subscription}", tags=["deliveries"], dependencies=[Depends(known_parameters)]
+    )
 
     def asked(request: Request, reason: str | None) -> Asked:
         # PostgreSQL keeps no NUL in a text.
         told = None if reason is None else reason.replace("\0", "")
         return Asked(request.state.principal.actor, told, clock())
 
-    @router.get("/deliveries")
+    @router.get("/deliveries", summary="Deliveries of a subscription")
     async def list_deliveries(
         subscription: Subscription,
         state: Annotated[w.State | None, Query(description="Only those in this state.")] = None,
@@ -75,7 +78,7 @@ def delivery_routes(
         following = next_page(query, [rows[limit - 1]["position"]]) if len(rows) > limit else None
         return Page(items=[w.Delivery(**_delivery(row)) for row in rows[:limit]], next=following)
 
-    @router.get("/deliveries/{delivery}")
+    @router.get("/deliveries/{delivery}", summary="A delivery with every attempt")
     async def get_delivery(
         subscription: Subscription, delivery: DeliveryId, min_position: Least = None
     ) -> w.DeliveryDetail:
@@ -83,7 +86,7 @@ def delivery_routes(
         await wait_for(database, NAME, min_position or 0, end, _late)
         return await database.run(partial(_detail, subscription=_known(subscription), position=delivery))
 
-    @router.post("/deliveries/{delivery}/redeliver")
+    @router.post("/deliveries/{delivery}/redeliver", summary="Send a delivery again")
     async def redeliver(
         request: Request, subscription: Subscription, delivery: DeliveryId, body: w.Redeliver | None = None
     ) -> w.DeliveryDetail:
@@ -98,7 +101,7 @@ def delivery_routes(
         wake()
         return answer
 
-    @router.post("/replay", status_code=201)
+    @router.post("/replay", status_code=201, summary="Send a range of the log again")
     async def replay_events(request: Request, subscription: Subscription, body: w.Replay) -> w.Resending:
         """Send the events of a range of positions that pass the subscription's filters, as if they happened now.
 
@@ -120,7 +123,7 @@ def delivery_routes(
 
         return await database.run(write)
 
-    @router.get("/replays")
+    @router.get("/replays", summary="What was asked to be sent again")
     async def list_replays(subscription: Subscription, limit: Limit = _LIMIT, page: Token = None) -> Page[w.Resending]:
         """Replays and redeliveries that were asked for, the newest first."""
         query = query_id("replays", subscription.lower())

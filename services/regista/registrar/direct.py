@@ -124,7 +124,7 @@ def read_query(request: Request, allowed: tuple[str, ...]) -> dict[str, str]:
             raise Malformed(
                 f"there is no parameter {name!r} here",
                 code="unknown_parameter",
-                hint=f"It takes {', '.join(allowed)}.",
+                hint=f"It takes {', '.join(allowed) or 'none'}.",
             )
         if name in given:
             raise Malformed(f"{name} is given twice", code="repeated_parameter")

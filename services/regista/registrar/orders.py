@@ -100,7 +100,9 @@ def _parameters(order: Order, write: Write) -> dict[str, str]:
     for name in order.parameters:
         if name not in allowed:
             raise Malformed(
-                f"there is no parameter {name!r} here", code="unknown_parameter", hint=f"It takes {', '.join(allowed)}."
+                f"there is no parameter {name!r} here",
+                code="unknown_parameter",
+                hint=f"It takes {', '.join(allowed) or 'none'}.",
             )
     return dict(order.parameters)
 

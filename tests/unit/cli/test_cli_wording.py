@@ -50,6 +50,14 @@ from regista.cli.wording import in_options
             "`regista webhook ls` lists them; `webhook add` creates one.",
         ),
         ("POST /v1/subscriptions creates another.", "`regista webhook add` creates another."),
+        (
+            "Enable it first: PATCH /v1/subscriptions/ci with disabled false.",
+            "Enable it first: `regista webhook enable ci --reason …`.",
+        ),
+        (
+            "POST /v1/subscriptions/ci/replay sends events of the log again.",
+            "`regista webhook replay ci --from N` sends events of the log again.",
+        ),
         ("POST /v1/models with name 'fraud' registers it.", "`regista model create fraud` registers it."),
         ("Promote it to staging first.", "Promote it to staging first."),
     ],

@@ -173,6 +173,9 @@ def _guardrail_problems(guardrails: Sequence[e.Guardrail]) -> Iterator[Reason]:
             yield Reason(code, f"{guardrail.metric} has no limit", field, "Name maximum or minimum.")
         if not isfinite(guardrail.value):
             yield Reason(code, f"{guardrail.metric} has no finite value", field, "Give a number.")
+        elif guardrail.metric == "errors" and not guardrail.relative_to_champion and not 0 <= guardrail.value <= 1:
+            hint = "It is the share of requests that fail, from 0 to 1: errors<=0.02 for 2 %."
+            yield Reason(code, f"errors cannot be {guardrail.value:g}", field, hint)
         if guardrail.minimum_samples < 1:
             hint = "Give 1 or more: nothing is concluded from nothing."
             yield Reason(code, f"{guardrail.metric} needs no samples", field, hint)

@@ -10,7 +10,7 @@ from regista.domain.endpoint.lookup import Surroundings
 from regista.domain.environment.state import EnvironmentState
 from regista.domain.errors import Reason
 from regista.domain.events import Variant
-from regista.domain.model.state import ModelState
+from regista.domain.model.state import ModelState, VersionState
 
 _SHARES = range(EVERYTHING + 1)
 _ROLES = ("champion", "challenger", "canary", "shadow")
@@ -119,14 +119,22 @@ def _fitness_problems(
         hint = f"regista promote {model.name} {number} --to {model.policy.entry} --reason …"
         yield Reason("version_archived", f"{number} is archived", field, hint)
     elif environment is not None and version.stage not in environment.stages:
-        served = " or ".join(environment.stages)
-        hint = f"regista promote {model.name} {number} --to {environment.stages[-1]} --reason …"
-        yield Reason(
-            "stage_not_allowed", f"{number} is in {version.stage}, and {environment.name} serves {served}", field, hint
-        )
+        detail = f"{number} is in {version.stage}, and {environment.name} serves {' or '.join(environment.stages)}"
+        yield Reason("stage_not_allowed", detail, field, _way_in(version, model, environment))
     if version.incomplete:
         hint = f"Supply it, or waive it with a reason: PATCH /v1/models/{model.name}/versions/{number}."
         yield Reason("incomplete", f"{number} lacks {', '.join(version.incomplete)} since its import", field, hint)
     if version.digest in context.missing_artifacts:
         hint = f"Upload the artifact {version.digest} again: the digest tells whether it is the same."
         yield Reason("artifact_missing", f"the bytes of {number} are gone", field, hint)
+
+
+def _way_in(version: VersionState, model: ModelState, environment: EnvironmentState) -> str:
+    """What to type for a version to be let in. No stage is skipped, so the next one may not be enough."""
+    stages = model.policy.stages
+    here = stages.index(version.stage)
+    ahead = [stage for stage in stages[here + 1 : -1] if stage in environment.stages]
+    if not ahead:
+        return f"It is past them: PUT /v1/environments/{environment.name} says anew what is served there."
+    step = f"regista promote {model.name} {version.number} --to {stages[here + 1]} --reason …"
+    return step if stages[here + 1] == ahead[0] else f"{step}, and so on to {ahead[0]}"

@@ -131,10 +131,21 @@ def test_a_version_that_is_archived_or_in_another_stage_says_how_to_bring_it_in(
     book = EndpointBook("1.0.0")
     book.model.register("1.1.0")
     error = book.refused(Refused, "stage_not_allowed", book.changing(variant("1.1.0")))
-    assert "regista promote fraud 1.1.0 --to production" in (error.hint or "")
+    assert error.hint == "regista promote fraud 1.1.0 --to staging --reason …"
+    book.define("production")
+    error = book.refused(Refused, "stage_not_allowed", book.changing(variant("1.1.0")))
+    assert error.hint == "regista promote fraud 1.1.0 --to staging --reason …, and so on to production"
     book.model.archive("1.0.0")
     error = book.refused(Refused, "version_archived", book.changing(variant("1.0.0")))
     assert "regista promote fraud 1.0.0 --to candidate" in (error.hint or "")
+
+
+def test_a_version_past_all_stages_of_an_environment_has_no_way_into_it() -> None:
+    book = EndpointBook("1.0.0")
+    book.define("staging")
+    book.model.promote("1.0.0", "production")
+    error = book.refused(Refused, "stage_not_allowed", book.changing(variant("1.0.0")))
+    assert error.hint == "It is past them: PUT /v1/environments/Prod says anew what is served there."
 
 
 def test_an_incomplete_version_and_one_without_bytes_are_not_brought_in() -> None:
