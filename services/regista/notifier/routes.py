@@ -124,8 +124,11 @@ def delivery_routes(
         return await database.run(write)
 
     @router.get("/replays", summary="What was asked to be sent again")
-    async def list_replays(subscription: Subscription, limit: Limit = _LIMIT, page: Token = None) -> Page[w.Resending]:
+    async def list_replays(
+        subscription: Subscription, limit: Limit = _LIMIT, page: Token = None, min_position: Least = None
+    ) -> Page[w.Resending]:
         """Replays and redeliveries that were asked for, the newest first."""
+        await wait_for(database, NAME, min_position or 0, end, _late)
         query = query_id("replays", subscription.lower())
         before: str | None = _behind(page, query, str)
         rows = await database.run(lambda connection: _acts(connection, _known(subscription), before, limit + 1))
