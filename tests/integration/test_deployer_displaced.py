@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +118,23 @@ async def test_who_is_overtaken_breaks_its_call_off_and_says_so(served: World) -
             served.recorder.gate.set()
             await served.reported((newest, "edge", "succeeded"))
             assert served.recorder.changes() == [newest]
+
+
+async def test_who_is_overtaken_and_told_to_end_says_so_too(served: World) -> None:
+    served.recorder.gate.clear()
+    tempo = holding(30.0)
+    async with AsyncExitStack() as ending:
+        short = replace(tempo, pace=replace(tempo.pace, grace=0.01))
+        first = await ending.enter_async_context(served.deployer(short))
+        await served.serve(100)
+        await eventually(lambda: served.recorder.entered == 1)
+        await first.consumers[0]._leadership.release()
+        async with served.deployer(tempo, leads=False) as second:
+            await eventually(lambda: second.consumers[0].is_leading)
+            newest = await served.serve(50, 50)
+            await ending.aclose()
+            served.recorder.gate.set()
+            await served.reported((newest, "edge", "succeeded"))
 
 
 @asynccontextmanager

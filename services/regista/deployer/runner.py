@@ -117,8 +117,13 @@ class Runner:
         await asyncio.gather(*under_way, return_exceptions=True)
         concluded, self._concluded = self._concluded, []
         if concluded:
-            with suppress(Overtaken, Unavailable):  # the next process does them again
+            try:
                 await self._fenced(partial(conclude, conclusions=concluded))
+            except Overtaken:
+                self._concluded = concluded
+                await self._step_aside()
+            except Unavailable:
+                pass  # the next process does them again
         self._lease.end()
 
     async def _finished(self, under_way: Sequence[asyncio.Task[Conclusion]]) -> None:
@@ -186,6 +191,8 @@ class Runner:
         rest = _IDLE if self._counted_all(seen.started, concluded) else _COUNT_EVERY
         if self._busy:
             rest = min(rest, self._pace.ask_every)
+        if self._held:  # whoever left it may say that it has ended
+            rest = min(rest, _STANDING_BY)
         moments = [hold.until for hold in self._held.values()] + ([] if seen.due is None else [seen.due])
         return min([rest, *(max(moment - self._clock(), 0.01) for moment in moments)])
 
