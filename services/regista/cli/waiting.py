@@ -117,8 +117,8 @@ def await_deployments(shell: Shell, changes: Iterable[Deployed], after: int, tim
         for change in waiting:
             for target in change.open:
                 shell.out.note(
-                    f"{change.name} on {target}: nothing was told within {timeout:g} s. Is a deployer running? "
-                    "`regista status` shows it."
+                    f"{change.name} on {target}: nothing was told within {timeout:g} s. A deployer goes on trying, "
+                    f"where one runs (`regista status`); `regista endpoint show {change.name}` says what comes of it."
                 )
     return [told for change in waiting for told in change.told()]
 

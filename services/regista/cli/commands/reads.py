@@ -13,7 +13,7 @@ from regista.cli.printer import cell, short
 from regista.cli.shell import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from regista.wire import resources as r
 
@@ -22,6 +22,10 @@ Filter = Annotated[
     str | None,
     typer.Option("--filter", metavar="EXPR", help="tags.team = 'risk' AND metrics.auc > 0.9", show_default=False),
 ]
+_COUNTED = (
+    "pending", "running", "overdue", "failed", "waiting", "refused", "open", "dead",
+    "reports_waiting", "reports_refused", "commands_waiting", "commands_refused",
+)  # fmt: skip
 _MOMENT = "a position, or a time such as 2026-05-04T12:00:00Z"
 
 
@@ -321,10 +325,18 @@ def status(
         shell.out.table(("view", "state", "position", "behind", "error"), rows)
         if parts:
             shell.out.line()
-            lines = ((name, p["state"], p.get("position"), p.get("lag"), p.get("error")) for name, p in parts.items())
-            shell.out.table(("part", "state", "position", "behind", "error"), lines)
+            lines = (
+                (name, p["state"], p.get("position"), p.get("lag"), in_hand(p), p.get("error"))
+                for name, p in parts.items()
+            )
+            shell.out.table(("part", "state", "position", "behind", "in hand", "error"), lines)
         hints = [*(view.hint for view in found.views), *(part.get("hint") for part in parts.values())]
         for hint in dict.fromkeys(hint for hint in hints if hint is not None):
             shell.out.note(str(hint))
     if not healthy:
         raise typer.Exit(1)
+
+
+def in_hand(part: Mapping[str, Any]) -> str | None:
+    """What a part has before it or could not do, as far as it counts that: ``1 overdue, 3 failed``."""
+    return ", ".join(f"{part[name]} {name.replace('_', ' ')}" for name in _COUNTED if part.get(name)) or None
