@@ -228,6 +228,6 @@ def _finite(where: str, number: float) -> float:
         return number
     raise Invalid(
         f"{where} is {number}",
-        hint="A metric that could not be computed is left out, not recorded as NaN or Infinity.",
+        hint="Give a finite number; a metric that could not be computed is left out, not recorded as NaN or Infinity.",
         reasons=[Reason("not_finite", "only finite numbers are recorded", where)],
     )

@@ -23,14 +23,18 @@ from regista.cli.wording import in_options
             "repeating it with --command-id a-1 cannot make it twice",
         ),
         ("clients read it from REGISTA_TOKEN", "Set REGISTA_TOKEN, or give --token."),
-        ("PUT /v1/environments/prod defines it.", "`regista environment define prod` defines it."),
+        ("PUT /v1/environments/prod defines it.", "`regista environment define prod --stages …` defines it."),
         (
             "PUT /v1/environments/prod with the regions of then, or change the traffic.",
-            "`regista environment define prod` with the regions of then, or change the traffic.",
+            "`regista environment define prod --stages …` with the regions of then, or change the traffic.",
         ),
         (
             "PUT /v1/targets/web.1 creates it; PATCH /v1/endpoints/… with other targets leaves it out.",
-            "`regista target put web.1` creates it; `regista endpoint update … --target …` leaves it out.",
+            "`regista target put web.1 --kind …` creates it; `regista endpoint update … --target …` leaves it out.",
+        ),
+        (
+            "PATCH /v1/endpoints/prod/fraud with other targets",
+            "`regista endpoint update prod/fraud --target …`",
         ),
         (
             "PATCH /v1/endpoints/prod/fraud with follow '@production' lets it.",

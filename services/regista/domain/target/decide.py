@@ -89,7 +89,12 @@ def _remove(state: TargetState, command: RemoveTarget, context: Context) -> e.Ev
             code="target_in_use",
             hint="Take it out of the targets of each first: PATCH /v1/endpoints/{environment}/{name}.",
             reasons=[
-                Reason("target_in_use", f"{user} is deployed to it", "target", f"PATCH /v1/endpoints/{user}")
+                Reason(
+                    "target_in_use",
+                    f"{user} is deployed to it",
+                    "target",
+                    f"PATCH /v1/endpoints/{user} with other targets",
+                )
                 for user in users
             ],
         )
