@@ -153,6 +153,18 @@ async def test_what_does_not_succeed_in_time_is_reported_and_tried_further(serve
         await eventually(lambda: deployer.runner.counts.overdue == 0)
 
 
+async def test_a_target_that_is_removed_and_does_not_answer_is_not_tried_for_ever(served: World) -> None:
+    tempo = replace(QUICK, pace=replace(QUICK.pace, late=0.2))
+    async with served.deployer(tempo) as deployer:
+        change = await served.serve(100)
+        await served.reported((change, "edge", "succeeded"))
+        served.recorder.failures = [FLAKY] * 10_000
+        await served.send("DELETE", f"{FRAUD}?reason=done")
+        await served.send("DELETE", "targets/edge?reason=gone")
+        await eventually(lambda: deployer.runner.counts.pending + deployer.runner.counts.running == 0)
+        await eventually(lambda: "not tried again" in str(served.events(e.DeploymentReported)[-1].event))
+
+
 async def test_a_change_of_what_runs_is_told_once_and_unknown_digests_come_to_light(served: World) -> None:
     async with served.deployer(replace(QUICK, look_every=0.05)):
         change = await served.serve(100)

@@ -76,19 +76,21 @@ class Attempts:
             async with asyncio.timeout(self._pace.attempt):
                 applied = await self._apply(action, found)
         except TargetFailed as error:
-            return self._failed(action, error)
+            return self._failed(action, found, error)
         except Invalid as error:
             reasons = "; ".join(reason.detail for reason in error.reasons) or error.detail
             return Conclusion(action, "failed", reasons, error.code)
         except TimeoutError:
-            return self._again(action, "timed_out", f"the target took longer than {self._pace.attempt:g} s", None)
+            return self._again(
+                action, found, "timed_out", f"the target took longer than {self._pace.attempt:g} s", None
+            )
         except RegistaError as error:
-            return self._again(action, error.code, error.detail, None)
+            return self._again(action, found, error.code, error.detail, None)
         except _Unsure:
             return broken_off(action)
         except Exception as error:
             logger.exception("target %s failed", action.intent.target)
-            return self._again(action, "defect", repr(error), None)
+            return self._again(action, found, "defect", repr(error), None)
         return Conclusion(action, "succeeded", applied.detail, observed=tuple(applied.observed))
 
     async def _apply(self, action: Action, found: Found) -> Applied:
@@ -99,14 +101,17 @@ class Attempts:
             raise _Unsure
         return await target.apply(wanted(action.intent))
 
-    def _failed(self, action: Action, error: TargetFailed) -> Conclusion:
+    def _failed(self, action: Action, found: Found, error: TargetFailed) -> Conclusion:
         if error.code == "outdated":
             return Conclusion(action, "superseded", error.detail, error.code)
         if error.retryable:
-            return self._again(action, error.code, error.detail, error.retry_after)
+            return self._again(action, found, error.code, error.detail, error.retry_after)
         return Conclusion(action, "failed", _with_hint(error), error.code)
 
-    def _again(self, action: Action, code: str, detail: str, retry_after: float | None) -> Conclusion:
+    def _again(self, action: Action, found: Found, code: str, detail: str, retry_after: float | None) -> Conclusion:
+        """Pending again; of a target that has been removed only for as long as it is not overdue."""
+        if found is not None and found[1].removed and action.overdue:
+            return Conclusion(action, "failed", f"{detail}; the target has been removed: it is not tried again", code)
         pause = max(self._pace.pause(action.attempts), min(retry_after or 0.0, self._pace.longest))
         due = self._clock() + pause
         if action.attempts == 1:

@@ -68,7 +68,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class TargetDefinition:
-    """What a target is. ``removed``: it takes nothing new; what was under way is finished."""
+    """What a target is. ``removed``: it takes nothing new; what was under way is finished, or given up once it is late."""
 
     name: str
     kind: str

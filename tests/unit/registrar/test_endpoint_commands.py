@@ -139,10 +139,14 @@ async def test_a_time_stands_for_what_was_before_it(tmp_path: Path) -> None:
         at = AvroMapper().from_row(row).meta.time
         await one.do(serve("2"))
         early = at - timedelta(microseconds=1)
-        for moment, code in ((early, "as_it_was"), (datetime(2000, 1, 1, tzinfo=at.tzinfo), "as_it_was")):
+        for moment, code, said in (
+            (early, "as_it_was", "served nothing then is left alone: Prod/fraud"),
+            (datetime(2000, 1, 1, tzinfo=at.tzinfo), "not_there_then", "stream=environment/prod"),
+        ):
             with pytest.raises(Refused) as refused:
                 await one.do(RollBackEnvironment("prod", moment.isoformat()))
             assert refused.value.code == code
+            assert said in (refused.value.hint or "")
         answer = await one.do(RollBackEnvironment("prod", at.isoformat()))
         assert (answer.answer["stream"], answer.answer["variants"][0]["version"]) == ("endpoint/prod/fraud", "1.0.0")
 

@@ -40,21 +40,24 @@ def roll_back_environment(
     their holders are compared as a set. What is as it was is left alone, and so is what was nothing then (an endpoint
     without traffic, a stage without a holder): there is nothing to return to.
 
-    An endpoint that has been retired since hinders, as do lost artifacts, regions that are gone, retired models, and
+    The environment must have been there then. An endpoint that has been retired since hinders, as do lost artifacts, regions that are gone, retired models, and
     versions that went on to a later stage which the environment does not serve.
 
     Raises:
         NotFound: ``unknown_environment``.
-        Refused: ``as_it_was``, when nothing is to be done; else every hindrance of every stream.
+        Refused: ``not_there_then``; ``as_it_was``, when nothing is to be done; else every hindrance of every stream.
         Invalid: ``reason_required``, ``invalid_text``.
     """
     if not context.plain:
         check_texts(command, context.reason, _JUDGED_ELSEWHERE)
     environment = _known(now, command.environment)
     need_reason(context, "a rollback")
-    plan, models = _Plan(), set[str]()
+    _check_was_there(command, environment, then)
+    plan, models, left = _Plan(), set[str](), list[str]()
     for stream, state, before in _endpoints(environment, now, then):
         models.add(state.model.lower())
+        if before is None and state.present is not None:
+            left.append(called(state))
         if before is not None:
             _roll_back_endpoint(plan, stream, state, before, environment, context)
     for stream, model in sorted(now.items()):
@@ -67,7 +70,7 @@ def roll_back_environment(
         raise Refused(
             f"environment {environment.name} is as it was at {command.at}",
             code="as_it_was",
-            hint="There is nothing to do.",
+            hint=f"What served nothing then is left alone: {', '.join(left)}." if left else "There is nothing to do.",
         )
     return plan.events
 
@@ -81,6 +84,16 @@ def _known(now: Mapping[str, State], name: str) -> EnvironmentState:
             hint="GET /v1/environments lists those there are.",
         )
     return environment
+
+
+def _check_was_there(command: RollBackEnvironment, environment: EnvironmentState, then: Mapping[str, State]) -> None:
+    before = then.get(environment_stream(environment.name))
+    if not isinstance(before, EnvironmentState) or not before.exists:
+        raise Refused(
+            f"there was no environment {environment.name} at {command.at}",
+            code="not_there_then",
+            hint=f"GET /v1/events?stream={environment_stream(environment.name)} says since when there is.",
+        )
 
 
 def _endpoints(
