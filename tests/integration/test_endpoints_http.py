@@ -19,7 +19,8 @@ PLACE = {"stream", "sequence", "position", "hash", "command_id", "replayed"}
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with app_client(tmp_path) as client:
+    """A registry in which nobody writes but the test: those who follow the log would answer its events with others."""
+    async with app_client(tmp_path, effects_from=1_000_000) as client:
         yield client
 
 
