@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from math import isfinite
 
+from regista.domain.endpoint.endpoints import LATENCIES
 from regista.domain.errors import Invalid, Reason, RegistaError
 from regista.domain.references import check_name, is_identifier
 from regista.domain.versions import looks_like_version
@@ -19,7 +20,7 @@ OLDEST = timedelta(days=1)
 """After that a report is not taken any more: its id may be forgotten."""
 AHEAD = timedelta(minutes=5)
 """How far a reporter's clock may be ahead."""
-BUILT_IN = frozenset({"requests", "errors", "latency_p50", "latency_p95", "latency_p99"})
+BUILT_IN = LATENCIES | {"requests", "errors"}
 """Metrics that every report has; no business metric has one of these names."""
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

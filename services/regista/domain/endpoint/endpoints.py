@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
@@ -24,6 +25,9 @@ from regista.domain.errors import Invalid, Reason, Refused, RegistaError
 from regista.domain.references import ByStage, check_name, parse_reference, target_stream
 
 MAX_TARGETS = 100
+LATENCIES = frozenset({"latency_p50", "latency_p95", "latency_p99"})
+"""What is estimated of how long answers take."""
+_LIKE_LATENCY = re.compile(r"latency(_?p[0-9.]+)?", re.IGNORECASE)
 
 
 def create_endpoint(state: EndpointState, command: c.CreateEndpoint, context: Context) -> list[e.Event]:
@@ -169,6 +173,9 @@ def _guardrail_problems(guardrails: Sequence[e.Guardrail]) -> Iterator[Reason]:
         code, field = "bad_guardrail", f"guardrails[{i}]"
         if not guardrail.metric.strip():
             yield Reason(code, "a guardrail names no metric", field, "Name one, for example errors.")
+        if _LIKE_LATENCY.fullmatch(guardrail.metric) and guardrail.metric not in LATENCIES:
+            detail = f"{guardrail.metric} is measured for nobody: nothing would ever be concluded"
+            yield Reason(code, detail, field, f"Of latencies there are {', '.join(sorted(LATENCIES))}.")
         if guardrail.limit not in {"maximum", "minimum"}:
             yield Reason(code, f"{guardrail.metric} has no limit", field, "Name maximum or minimum.")
         if not isfinite(guardrail.value):

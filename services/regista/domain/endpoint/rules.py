@@ -117,6 +117,8 @@ def _fitness_problems(
     number = version.number
     if version.stage == model.policy.archive:
         hint = f"regista promote {model.name} {number} --to {model.policy.entry} --reason …"
+        if environment is not None and model.policy.entry not in environment.stages:
+            hint += f", and from there on to {' or '.join(environment.stages)}"
         yield Reason("version_archived", f"{number} is archived", field, hint)
     elif environment is not None and version.stage not in environment.stages:
         detail = f"{number} is in {version.stage}, and {environment.name} serves {' or '.join(environment.stages)}"

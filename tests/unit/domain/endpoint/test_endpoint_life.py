@@ -57,6 +57,8 @@ def test_everything_that_is_missing_around_it_is_told_at_once() -> None:
         ({"guardrails": (e.Guardrail("a", "minimum", False, float("nan"), 1),)}, "bad_guardrail"),
         ({"guardrails": (e.Guardrail("a", "minimum", False, 1.0, 0),)}, "bad_guardrail"),
         ({"guardrails": (e.Guardrail("errors", "maximum", False, 2.0, 1),)}, "bad_guardrail"),
+        ({"guardrails": (e.Guardrail("latency_p90", "maximum", False, 0.2, 1),)}, "bad_guardrail"),
+        ({"guardrails": (e.Guardrail("latency", "maximum", False, 0.2, 1),)}, "bad_guardrail"),
         ({"guardrails": (e.Guardrail("errors", "maximum", False, -0.1, 1),)}, "bad_guardrail"),
     ],
 )
