@@ -225,8 +225,15 @@ def test_of_two_deployers_with_data_of_their_own_neither_gives_a_target_what_is_
             return [part(deployer)["state"] for deployer in deployers if deployer.process.poll() is None]
 
         def leader() -> RunningServer:
-            eventually(lambda: "following" in states(), lambda: [d.errors for d in deployers])
-            return deployers[states().index("following")]
+            found: list[RunningServer] = []
+
+            def is_found() -> bool:
+                alive = [deployer for deployer in deployers if deployer.process.poll() is None]
+                found[:] = [deployer for deployer in alive if part(deployer)["state"] == "following"]
+                return bool(found)
+
+            eventually(is_found, lambda: [d.errors for d in deployers])
+            return found[0]
 
         def changed(many: int) -> None:
             for name in chance.choices(made.names, k=many):

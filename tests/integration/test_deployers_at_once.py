@@ -1,4 +1,4 @@
-"""Deployers with work databases of their own that come upon an empty group at once: one of them takes what is there."""
+"""Deployers with work databases of their own, on Kafka: from where on events have effects, and for which one of several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from regista.bus.settings import KafkaSettings
 from regista.processes.bringing import Bringing
 from regista.processes.kafka_parts import check_topics_at_start
 from regista.settings import Settings
-from regista.work.consumer import Consumer, Overtaken
+from regista.work.consumer import Consumer, End, Overtaken
 from regista.work.database import Work
 
 pytestmark = pytest.mark.engine("kafka")
@@ -33,8 +33,8 @@ class Place:
     work: Work
     feed: KafkaFeed
 
-    def consumer(self) -> Consumer:
-        return Consumer(self.work, Notes(), self.feed)
+    def consumer(self, end: End | None = None) -> Consumer:
+        return Consumer(self.work, Notes(), self.feed, end=end)
 
     async def used(self) -> None:
         """It has followed the log to its end before."""
@@ -91,3 +91,34 @@ async def test_what_is_there_is_taken_by_the_one_that_the_group_chooses(
             await follows
             for consumer in consumers:
                 await consumer.close()
+
+
+@pytest.mark.parametrize(("in_topic", "in_log"), [(0, 0), (2, 5)])
+async def test_what_is_written_since_a_process_began_has_effects_though_the_topic_was_empty_then_or_behind(
+    kafka_settings: KafkaSettings, tmp_path: Path, in_topic: int, in_log: int
+) -> None:
+    log = ScriptedLog()
+    for _ in range(in_log):
+        log.alias()
+    with TopicWriter(kafka_settings) as writer:
+        if in_topic:
+            writer.publish(*([row] for row in log.feed.rows[:in_topic]))
+        async with place(kafka_settings, tmp_path / "one") as one:
+            await check_topics_at_start(one.settings)
+
+            async def end(log_id: str) -> int:
+                assert log_id == log.log_id
+                return in_log
+
+            consumer = one.consumer(end)
+            bringing = one.bringing(consumer)
+            running = asyncio.create_task(bringing.run())
+            for _ in range(3):
+                log.alias()
+            writer.publish(*([row] for row in log.feed.rows[in_topic:]))
+            await eventually(lambda: consumer.taking.mark.position == in_log + 3, PATIENCE)
+            took = await noted(one.work)
+            await bringing.close()
+            await running
+            await consumer.close()
+    assert took == {n: "known" if n <= in_log else "taken" for n in range(1, in_log + 4)}

@@ -18,7 +18,7 @@ from regista.domain.errors import Reason
 from regista.http.parts import Part, PartState
 from regista.projections.feed import Feed
 from regista.tasks import Tasks
-from regista.work.consumer import Consumer
+from regista.work.consumer import Consumer, End
 from regista.work.database import Work
 from regista.work.outbox import Sender
 
@@ -53,15 +53,16 @@ class Deployer:
         *,
         tempo: Tempo | None = None,
         start: int | None = None,
+        end: End | None = None,
     ) -> None:
-        """``clients`` makes a client of the registry for an actor; ``start`` is an explicit ``--from``."""
+        """``clients`` makes a client of the registry for an actor; ``start`` and ``end`` are as of ``Consumer``."""
         tempo = tempo or Tempo()
         self._clients = {name: clients(actor) for name, actor in ACTORS.items()}
         self._reports = Sender(work, NAME, self._clients[NAME], linger=_REPORTS_LINGER)
         self._follows = Sender(work, follower.NAME, self._clients[follower.NAME], nothing_to_do=follower.NOTHING_TO_DO)
         self._targets = OpenTargets(around)
-        self._deploying = Consumer(work, Deployments(self._recorded), feed, start=start)
-        self._following = Consumer(work, Followers(self._follows.wake), feed, start=start)
+        self._deploying = Consumer(work, Deployments(self._recorded), feed, start=start, end=end)
+        self._following = Consumer(work, Followers(self._follows.wake), feed, start=start, end=end)
         taking = self._deploying.taking
         self._runner = Runner(work, taking, self._targets, pace=tempo.pace, reported=self._reports.wake)
         self._observer = Observer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from socket import gethostname
 from typing import TYPE_CHECKING, Final
@@ -35,7 +35,10 @@ logger = logging.getLogger("regista.workers")
 
 
 class Bringing:
-    """Brings events to ``consumers``, and records of what is measured to ``count``. ``tick`` is called once a second."""
+    """Brings events to ``consumers``, and records of what is measured to ``count``. ``tick`` is called once a second.
+
+    ``begins`` is called when it begins only after others had worked: what these were brought has no effects here.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Bringing:
         *,
         tick: Callable[[], None],
         count: Count,
+        begins: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
         self._work = work
@@ -53,6 +57,7 @@ class Bringing:
         self._consumers = consumers
         self._tick = tick
         self._count = count
+        self._begins = begins
         self._place = _place_of(settings)
         self._pause = Pause()
         self._is_alone = self._is_told = self._is_forbidden = False
@@ -74,6 +79,7 @@ class Bringing:
                 hint="pip install 'regista[server,kafka,deployer]'",
             ) from error
         await self._stand_by()
+        await self._await_log()
         if self._is_assigned:
             await self._catch_up()
         if self._pause.is_over:
@@ -102,6 +108,19 @@ class Bringing:
         """Return when nobody follows who has a work database of its own."""
         while not self._pause.is_over and not self._is_alone:
             await self._pause.until(self._look())
+        if self._is_told and self._begins is not None and not self._pause.is_over:
+            await self._begins()
+
+    async def _await_log(self) -> None:
+        """Return when the topic has its first event: by then it is known which log it is of."""
+        while not self._pause.is_over:
+            try:
+                await self._feed.log_id()
+            except Unavailable as error:
+                if error.code == "log_empty":
+                    await self._pause.until(asyncio.sleep(_AGAIN))
+                    continue
+            return
 
     async def _catch_up(self) -> None:
         """Take what is there already, with effects. What is to be done already is done from then on too."""

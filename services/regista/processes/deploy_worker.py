@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from regista.deployer.deployer import ACTORS
+from regista.deployer.effects import NAME
 from regista.deployer.targets import Registry
 from regista.domain.chain import Head as LogHead
 from regista.http.parts import Part
+from regista.processes.beginning import Beginning
 from regista.processes.bringing import Bringing
 from regista.processes.deploying import clients_outside, make_deployer
 from regista.processes.following import Following
@@ -30,7 +33,10 @@ class DeployWorker(Worker):
         self._work = work = Work.open(settings)
         self._opened.callback(work.close)
         clients = clients_outside(settings)
-        self._judging = Judging(settings, work, feed, clients, self.metrics.registry, hindering=True)
+        self._client = clients(ACTORS[NAME])
+        self._beginning = Beginning(self._client, feed)
+        end = None if settings.kafka is None else self._beginning.end
+        self._judging = Judging(settings, work, feed, clients, self.metrics.registry, hindering=True, end=end)
         self._deployer = make_deployer(
             settings,
             work,
@@ -39,9 +45,16 @@ class DeployWorker(Worker):
             registry=lambda: Registry(settings.url, settings.bearer),
             secrets=private,
             metrics=self.metrics.registry,
+            end=end,
         )
         self._bringing = Bringing(
-            settings, work, feed, self._consumers, tick=self._deployer.runner.wake, count=self._judging.count
+            settings,
+            work,
+            feed,
+            self._consumers,
+            tick=self._deployer.runner.wake,
+            count=self._judging.count,
+            begins=self._beginning.note,
         )
         self.metrics.observe(self.end, self.views)
 
@@ -62,6 +75,7 @@ class DeployWorker(Worker):
             self._deployer.start(self._tasks)
             self._judging.start(self._tasks)
             return
+        await self._beginning.note()
         self._deployer.start(self._tasks, following=False)
         self._judging.start(self._tasks, following=False, reading=False)
         self._tasks.start("the events", self._bringing.run())
@@ -75,6 +89,7 @@ class DeployWorker(Worker):
         await self._following.close()
         await self._deployer.release()
         await self._judging.release()
+        await self._client.aclose()
 
     def log_id(self) -> str:
         """The log that it follows."""

@@ -13,6 +13,7 @@ from regista.deployer.opening import Secrets, Surroundings
 from regista.deployer.targets import Registry, open_target
 from regista.processes.inside import INSIDE, transport_inside
 from regista.projections.feed import Feed
+from regista.work.consumer import End
 from regista.work.database import Work
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ def make_deployer(
     registry: Callable[[], Registry],
     secrets: Secrets,
     metrics: CollectorRegistry,
+    end: End | None = None,
 ) -> Deployer:
-    """The deployer of a process. ``registry``: where targets fetch artifacts from."""
+    """The deployer of a process. ``registry``: where targets fetch artifacts from; ``end`` is as of ``Consumer``."""
     pace = Pace(attempt=settings.deploy_timeout, late=settings.deploy_late, hold=settings.deploy_grace)
     around = Surroundings(
         data=settings.data,
@@ -43,7 +45,7 @@ def make_deployer(
         roots=settings.target_roots,
     )
     tempo = Tempo(pace, settings.deploy_look)
-    deployer = Deployer(work, feed, clients, around, tempo=tempo, start=settings.effects_from)
+    deployer = Deployer(work, feed, clients, around, tempo=tempo, start=settings.effects_from, end=end)
     [deploying, _] = deployer.consumers
     metrics.register(
         DeploymentGauges(

@@ -25,7 +25,7 @@ from regista.metrics.routes import metrics_routes
 from regista.projections.feed import Feed
 from regista.tasks import Tasks
 from regista.wire.inference import InferenceReport
-from regista.work.consumer import Consumer
+from regista.work.consumer import Consumer, End
 from regista.work.database import Work
 
 if TYPE_CHECKING:
@@ -78,15 +78,18 @@ class Judging:
         metrics: CollectorRegistry,
         *,
         hindering: bool = False,
+        end: End | None = None,
     ) -> None:
         """``hindering``: the process does little else, and is not ready where this is in trouble.
+
+        ``end`` is as of ``Consumer``.
 
         Raises:
             Unavailable, Damaged: as ``Work.migrate``.
         """
         self._client = clients(ACTOR)
         self.experiments = Experiments(work, self._client)
-        self.consumer = Consumer(work, self.experiments, feed, start=settings.effects_from)
+        self.consumer = Consumer(work, self.experiments, feed, start=settings.effects_from, end=end)
         self.intake, self._reader = _intake(settings, self.experiments)
         self._reads = False
         self._hindering = hindering

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -16,8 +17,10 @@ from regista.within import set_within
 from regista.work.database import Work
 from regista.work.taking import Effects, Overtaken, Taking
 
-__all__ = ["Consumer", "ConsumerStatus", "Effects", "Overtaken", "Taking"]
+__all__ = ["Consumer", "ConsumerStatus", "Effects", "End", "Overtaken", "Taking"]
 
+End: TypeAlias = Callable[[str], Awaitable[int]]
+"""From a log's id to a position."""
 State: TypeAlias = Literal["standing by", "catching up", "following", "waiting", "stopped"]
 POLL: Final = 1.0
 TELL_EVERY: Final = 0.25
@@ -47,13 +50,17 @@ class ConsumerStatus:
 class Consumer:
     """Drives ``Taking`` from a feed. Belongs to one event loop; of one name, one works while others stand by.
 
-    ``start`` is an explicit ``--from``.
+    ``start`` is an explicit ``--from``. ``end`` says how far a log had come when this one began to follow it, where the
+    feed itself may lag behind the log.
     """
 
-    def __init__(self, work: Work, effects: Effects, feed: Feed, *, start: int | None = None) -> None:
+    def __init__(
+        self, work: Work, effects: Effects, feed: Feed, *, start: int | None = None, end: End | None = None
+    ) -> None:
         self.taking = Taking(work, effects)
         self._feed = feed
         self._start = start
+        self._end = end
         self._leadership = work.leadership(effects.name)
         self._pause = Pause()
         self._state: State = "standing by"
@@ -153,7 +160,10 @@ class Consumer:
             return
         self._state = "catching up"
         self._log_id = await self._feed.log_id()
-        await self.taking.claim(self._log_id, await self._feed.newest(), self._start)
+        newest = await self._feed.newest()
+        if self._end is not None and not await self.taking.knows(self._log_id):
+            newest = await self._end(self._log_id)
+        await self.taking.claim(self._log_id, newest, self._start)
         self.claimed.set()
 
     async def _step(self, tell_every: float) -> bool:
