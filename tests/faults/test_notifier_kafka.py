@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.support.receiver import Receiver, receiving
 from tests.support.server import RunningServer
-from tests.support.webhooks import ALLOWED, furnish, move, subscribe, until, until_settled
+from tests.support.webhooks import ALLOWED, furnish, move, subscribe, until_settled
 
 from regista.bus.settings import KafkaSettings
 
@@ -26,48 +26,54 @@ ROUNDS = 8
 
 @dataclass
 class Spread:
-    """A registry that answers, what publishes its log, what tells of it, and a client."""
+    """What tells of a log, a client of its registry, and what begins to publish it."""
 
-    serve: RunningServer
-    relay: RunningServer
     notify: RunningServer
     client: httpx.AsyncClient
+    publish: Callable[[], Awaitable[RunningServer]]
 
-    async def told_of(self, position: int) -> bool:
-        """Whether the notifier has come as far."""
-        async with httpx.AsyncClient(base_url=self.notify.url, timeout=30) as client:
-            shown = (await client.get("/v1/status")).json()["components"]["notifier"]
-        return bool(shown["state"] == "following" and shown["position"] >= position)
+
+async def running(stack: AsyncExitStack, make: Callable[[], RunningServer]) -> RunningServer:
+    """A process that ends with the stack."""
+    process = await asyncio.to_thread(make)
+    stack.push_async_callback(asyncio.to_thread, process.close)
+    return process
 
 
 @asynccontextmanager
 async def spread(data: Path, settings: KafkaSettings) -> AsyncIterator[Spread]:
+    """The relay is told to publish only by ``publish``."""
     given = {"kafka": settings.kafka, "kafka_prefix": settings.kafka_prefix, **ALLOWED}
     async with AsyncExitStack() as stack:
-
-        async def started(make: Callable[[], RunningServer]) -> RunningServer:
-            process = await asyncio.to_thread(make)
-            stack.push_async_callback(asyncio.to_thread, process.close)
-            return process
-
-        serve = await started(lambda: RunningServer(data, "serve", ready=False, **given))
-        relay, notify = await asyncio.gather(
-            started(lambda: RunningServer(data, "relay", **given)),
-            started(lambda: RunningServer(data, "notify", url=serve.url, **given)),
-        )
+        serve = await running(stack, lambda: RunningServer(data, "serve", ready=False, **given))
+        notify = await running(stack, lambda: RunningServer(data, "notify", ready=False, url=serve.url, **given))
         headers = {"Regista-Actor": "tester"}
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=serve.url, headers=headers, timeout=30, trust_env=False)
         )
-        made = Spread(serve, relay, notify, client)
-        await until(lambda: made.told_of(1), 30)
-        yield made
+
+        async def publish() -> RunningServer:
+            return await running(stack, lambda: RunningServer(data, "relay", **given))
+
+        yield Spread(notify, client, publish)
+
+
+async def test_what_is_written_since_it_began_is_told_though_it_is_published_late(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    async with spread(tmp_path / "data", kafka_settings) as made, receiving() as receiver:
+        await furnish(made.client, *MODELS)
+        await subscribe(made.client, receiver, types=["alias.assigned"])
+        written = {await move(made.client, model, 0) for model in MODELS}
+        await made.publish()
+        await receiver.until(lambda: positions(receiver) >= written, within=30)
 
 
 async def test_what_the_topic_has_is_told_in_order_though_the_process_is_killed_in_between(
     kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:
     async with spread(tmp_path / "data", kafka_settings) as made, receiving() as receiver:
+        relay = await made.publish()
         await furnish(made.client, *MODELS)
         await subscribe(made.client, receiver, types=["alias.assigned"])
         written = [await move(made.client, model, n) for n in range(ROUNDS) for model in MODELS]
@@ -76,14 +82,14 @@ async def test_what_the_topic_has_is_told_in_order_though_the_process_is_killed_
         written += [await move(made.client, model, n) for n in range(ROUNDS) for model in MODELS]
         await asyncio.to_thread(made.notify.restart)
         await receiver.until(lambda: positions(receiver) >= set(written), within=30)
-        os.kill(made.relay.process.pid, signal.SIGSTOP)
+        os.kill(relay.process.pid, signal.SIGSTOP)
         try:
             held_back = await move(made.client, MODELS[0], 1)
             # Many times as long as it takes to be told of what was published.
             await asyncio.sleep(0.5)
             assert held_back not in positions(receiver), "nobody is told of what Kafka does not have"
         finally:
-            os.kill(made.relay.process.pid, signal.SIGCONT)
+            os.kill(relay.process.pid, signal.SIGCONT)
         written.append(held_back)
         await until_settled(made.client, len(written))
         assert await asyncio.to_thread(made.notify.terminate) == 0, made.notify.errors

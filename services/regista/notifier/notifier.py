@@ -22,7 +22,7 @@ from regista.notifier.schedule import Schedule
 from regista.notifier.sender import HttpSender, Limits, Sender
 from regista.projections.feed import Feed
 from regista.store.log import LogReader
-from regista.work.consumer import Consumer
+from regista.work.consumer import Consumer, End
 from regista.work.database import Work
 from regista.work.logged import Logged, decoded
 
@@ -40,7 +40,10 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the notifier is given. ``secret`` as in ``Means``; ``start``: an explicit ``--from``; ``end``: the log's."""
+    """What the notifier is given. ``secret`` as in ``Means``; ``end``: the log's.
+
+    ``start`` and ``begins`` are what ``Consumer`` calls ``start`` and ``end``.
+    """
 
     work: Work
     feed: Feed
@@ -49,6 +52,7 @@ class Surroundings:
     secret: Callable[[str], Awaitable[str | None]]
     end: Callable[[], int]
     start: int | None = None
+    begins: End | None = None
     sender: Sender | None = None
     clock: Clock = utc_now
 
@@ -84,7 +88,7 @@ class Notifier:
         if self._metrics is not None:
             means = replace(means, ended=self._metrics.ended)
         self.effects = NotifierEffects(self.wake, given.clock)
-        self.consumer = Consumer(given.work, self.effects, given.feed, start=given.start)
+        self.consumer = Consumer(given.work, self.effects, given.feed, start=given.start, end=given.begins)
         check = self.consumer.taking.check
         self._engine = Engine(given.work, means, check=check, ready=self._is_ready)
         self._chores = Chores(

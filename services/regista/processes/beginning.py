@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
-from regista.client import AsyncClient
 from regista.domain.errors import RegistaError
-from regista.projections.feed import Feed
+
+if TYPE_CHECKING:
+    from regista.client import AsyncClient
+    from regista.projections.feed import Feed
+    from regista.store.log import LogReader
 
 _WITHIN: Final = 5.0
 logger = logging.getLogger("regista.workers")
@@ -21,9 +25,9 @@ class Beginning:
     it is empty yet, and the first changes are there before anything can be read.
     """
 
-    def __init__(self, client: AsyncClient, feed: Feed) -> None:
-        """Closing both is their owner's business."""
-        self._client = client
+    def __init__(self, ask: Callable[[], Awaitable[tuple[str, int]]], feed: Feed) -> None:
+        """``ask`` gives the identity of the registry's log and its newest position, and may raise ``RegistaError``."""
+        self._ask = ask
         self._feed = feed
         self._noted: tuple[str, int] | None = None
 
@@ -50,7 +54,25 @@ class Beginning:
         """The log of the registry, and how far it is; None where it does not answer."""
         try:
             async with asyncio.timeout(_WITHIN):
-                status = await self._client.status()
+                return await self._ask()
         except (RegistaError, TimeoutError):
             return None
-        return status.log_id, status.log_position
+
+
+async def told_by(client: AsyncClient) -> tuple[str, int]:
+    """What a registry says of its log.
+
+    Raises:
+        RegistaError: it does not answer.
+    """
+    status = await client.status()
+    return status.log_id, status.log_position
+
+
+async def read_from(log: LogReader) -> tuple[str, int]:
+    """What the store has of a log.
+
+    Raises:
+        Unavailable: it cannot be read.
+    """
+    return await asyncio.to_thread(lambda: (log.log_id, log.max_position()))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from regista.deployer.deployer import ACTORS
 from regista.deployer.effects import NAME
 from regista.deployer.targets import Registry
 from regista.domain.chain import Head as LogHead
 from regista.http.parts import Part
-from regista.processes.beginning import Beginning
+from regista.processes.beginning import Beginning, told_by
 from regista.processes.bringing import Bringing
 from regista.processes.deploying import clients_outside, make_deployer
 from regista.processes.following import Following
@@ -34,7 +35,7 @@ class DeployWorker(Worker):
         self._opened.callback(work.close)
         clients = clients_outside(settings)
         self._client = clients(ACTORS[NAME])
-        self._beginning = Beginning(self._client, feed)
+        self._beginning = Beginning(partial(told_by, self._client), feed)
         end = None if settings.kafka is None else self._beginning.end
         self._judging = Judging(settings, work, feed, clients, self.metrics.registry, hindering=True, end=end)
         self._deployer = make_deployer(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from regista.domain.chain import Head as LogHead
 from regista.http.parts import Part
 from regista.notifier.routes import delivery_routes
+from regista.processes.beginning import Beginning, read_from
 from regista.processes.following import Following
 from regista.processes.notifying import make_notifier, registry_outside
 from regista.processes.workers import Worker
@@ -29,6 +31,7 @@ class NotifyWorker(Worker):
         self._opened.callback(private.close)
         work = Work.open(settings)
         self._opened.callback(work.close)
+        self._beginning = Beginning(partial(read_from, self._log), self._following.feed)
         self._notifier = make_notifier(
             settings,
             work,
@@ -37,6 +40,7 @@ class NotifyWorker(Worker):
             private=private,
             registry=registry_outside(settings),
             metrics=self.metrics.registry,
+            begins=None if settings.kafka is None else self._beginning.end,
             hindering=True,
         )
         self.asgi = self.answering(delivery_routes(work, end=self._log.max_position, wake=self._notifier.wake))
@@ -50,6 +54,7 @@ class NotifyWorker(Worker):
     async def start(self) -> None:
         """Check the topics and notify."""
         await self._following.start(self._tasks)
+        await self._beginning.note()
         self._tasks.start("the notifier", self._notifier.run())
 
     async def stop(self) -> None:

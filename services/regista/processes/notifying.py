@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from regista.settings import Settings
     from regista.store.log import LogReader
     from regista.store.private import PrivateTable
-    from regista.work.database import Work
+    from regista.work.consumer import End
+from regista.work.database import Work
 
 
 def make_notifier(
@@ -37,9 +38,12 @@ def make_notifier(
     private: PrivateTable,
     registry: httpx.AsyncClient,
     metrics: CollectorRegistry,
+    begins: End | None = None,
     hindering: bool = False,
 ) -> Notifier:
     """The notifier of a process. ``hindering``: the process does nothing else, and is not ready where this is in trouble.
+
+    ``begins`` is ``end`` of ``Consumer``.
 
     Raises:
         Damaged, Unavailable: as ``Notifier``.
@@ -56,6 +60,7 @@ def make_notifier(
         secret=secret,
         end=partial(newest_known, log),
         start=settings.effects_from,
+        begins=begins,
     )
     return Notifier(around, configuration(settings), metrics, hindering=hindering)
 
