@@ -24,6 +24,7 @@ from regista.domain.chain import Head, Row, advance
 from regista.store.leadership import Leadership
 from regista.store.log import LogReader
 
+_MARKED_WITHIN = 5.0
 PATIENCE = 40.0
 
 
@@ -97,12 +98,20 @@ async def assert_prefix(settings: KafkaSettings, log: LogReader) -> Sequence[Rec
 
 
 async def assert_all(settings: KafkaSettings, log: LogReader) -> None:
-    """Kafka holds the whole log, and the checkpoint says so with the right digest."""
-    rows = [event.row for event in await assert_prefix(settings, log)]
-    assert rows == log.read(1, 10**9)
-    checkpoint = await checkpoint_of(settings)
-    assert checkpoint is not None
-    assert checkpoint.head == head_of(rows)
+    """Kafka holds the whole log, and the checkpoint says so with the right digest.
+
+    A commit is answered before its marks are written, in each partition by itself: they are waited for.
+    """
+    wanted, clock = log.read(1, 10**9), asyncio.get_running_loop().time
+    until = clock() + _MARKED_WITHIN
+    while True:
+        rows = [event.row for event in await assert_prefix(settings, log)]
+        checkpoint = await checkpoint_of(settings)
+        head = None if checkpoint is None else checkpoint.head
+        if (rows == wanted and head == head_of(rows)) or clock() > until:
+            break
+    assert rows == wanted
+    assert head == head_of(rows)
 
 
 def head_of(rows: Sequence[Row]) -> Head:
