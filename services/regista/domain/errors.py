@@ -180,3 +180,9 @@ class Damaged(Internal):
     """Stored bytes are not what was written: a chain, a digest or an encoding does not hold."""
 
     default_code = "damaged"
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> Malformed:
+    """The refusal of a parameter that is not known where it was given: passed over, it would not do what was meant."""
+    hint = f"It takes {', '.join(known) or 'none'}."
+    return Malformed(f"there is no parameter {name!r} here", code="unknown_parameter", hint=hint)

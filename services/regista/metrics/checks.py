@@ -20,7 +20,7 @@ OLDEST = timedelta(days=1)
 """After that a report is not taken any more: its id may be forgotten."""
 AHEAD = timedelta(minutes=5)
 """How far a reporter's clock may be ahead."""
-BUILT_IN = LATENCIES | {"requests", "errors"}
+BUILT_IN = LATENCIES.keys() | {"requests", "errors"}
 """Metrics that every report has; no business metric has one of these names."""
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from math import hypot, inf, log, sqrt
 from statistics import NormalDist
 
+from regista.domain.endpoint.endpoints import LATENCIES
 from regista.metrics.totals import Totals, mean_and_deviation
 from regista.wire.inference import BusinessSum
 
 ALPHA = 0.05
-QUANTILES = {"latency_p50": 0.5, "latency_p95": 0.95, "latency_p99": 0.99}
 FEWEST = 30
 """Values that a mean rests on: of fewer their spread is not known, and every second sound variant would be accused."""
 _HAIR = 1e-6
@@ -60,8 +60,8 @@ def estimate(metric: str, totals: Totals, *, seconds: float, planned: int = 1_00
         return None if totals.requests == 0 else _rate(totals.errors, totals.requests, planned)
     if metric == "requests":
         return per_second(totals.requests, seconds, widened(totals.requests, planned)) if seconds > 0 else None
-    if metric in QUANTILES:
-        return quantile(totals, QUANTILES[metric], planned)
+    if metric in LATENCIES:
+        return quantile(totals, LATENCIES[metric], planned)
     values = totals.business.get(metric)
     if values is None or values.count == 0:
         return None
@@ -70,7 +70,7 @@ def estimate(metric: str, totals: Totals, *, seconds: float, planned: int = 1_00
 
 def fewest(metric: str) -> int:
     """How many samples it takes at least to know anything of a metric."""
-    return 1 if metric in {"errors", "requests", *QUANTILES} else FEWEST
+    return 1 if metric in {"errors", "requests", *LATENCIES} else FEWEST
 
 
 def wilson(successes: int, trials: int, z: float = FIXED) -> Estimate:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from regista.metrics.estimates import QUANTILES
+from regista.domain.endpoint.endpoints import LATENCIES
 from regista.metrics.figures import VariantFigures
 
 _LABELS = ("environment", "endpoint", "version", "region")
@@ -39,7 +39,7 @@ class VariantGauges(Collector):
             asked.add_metric(labels, found.totals.requests / found.seconds)
             if found.totals.requests:
                 failed.add_metric(labels, found.totals.errors / found.totals.requests)
-            for share in QUANTILES.values():
+            for share in LATENCIES.values():
                 quantile = found.totals.latency.quantile(share)
                 if quantile is not None:
                     took.add_metric((*labels, str(share)), quantile.value)

@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from regista.domain.endpoint.endpoints import LATENCIES
 from regista.domain.events import Guardrail, Measured
-from regista.metrics.estimates import QUANTILES, Estimate, difference, estimate, fewest
+from regista.metrics.estimates import Estimate, difference, estimate, fewest
 from regista.metrics.totals import Totals
 
 PATIENCE = 4
@@ -63,7 +64,7 @@ def shown(metric: str, value: float) -> str:
     """A value as people write it, with its unit."""
     if metric == "errors":
         return f"{value * 100:.3g} %"
-    if metric in QUANTILES:
+    if metric in LATENCIES:
         return f"{value * 1000:.4g} ms"
     return f"{value:.4g} a second" if metric == "requests" else f"{value:.4g}"
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from regista.domain import events as e
+from regista.domain.endpoint.endpoints import LATENCIES
 from regista.metrics import known
 from regista.metrics.commands import outcome
-from regista.metrics.estimates import QUANTILES, estimate
+from regista.metrics.estimates import estimate
 from regista.metrics.figures import totals_of
 from regista.metrics.guardrails import Served, judge
 from regista.metrics.schedule import Trial, conclude
@@ -138,7 +139,7 @@ def _variant(trial: Trial | None, variant: e.Variant, windows: Sequence[Row[Any]
 
 
 def _estimated(totals: Totals, seconds: float) -> Iterable[Estimated]:
-    for metric in ("requests", "errors", *QUANTILES, *sorted(totals.business)):
+    for metric in ("requests", "errors", *LATENCIES, *sorted(totals.business)):
         found = estimate(metric, totals, seconds=seconds)
         if found is not None:
             high = found.high if isfinite(found.high) else None
@@ -147,7 +148,7 @@ def _estimated(totals: Totals, seconds: float) -> Iterable[Estimated]:
 
 def _window(row: Row[Any]) -> Window:
     totals = totals_of(row)
-    quantiles = {name: totals.latency.quantile(share) for name, share in QUANTILES.items()}
+    quantiles = {name: totals.latency.quantile(share) for name, share in LATENCIES.items()}
     return Window(
         started_at=begins(row.start).isoformat().replace("+00:00", "Z"),
         seconds=WIDTH,

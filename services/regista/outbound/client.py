@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +47,6 @@ class Outbound:
         read: float = 10.0,
         connections: int = 100,
         agent: str = "regista",
-        verify: ssl.SSLContext | None = None,
     ) -> None:
         """``connect`` and ``read`` are the seconds for a connection and for each piece of an answer."""
         self._allow_private = allow_private
@@ -56,7 +54,6 @@ class Outbound:
         self._read = read
         self._limit = connections
         self._agent = agent
-        self._verify = verify
         self._connections: Connections | None = None
 
     async def send(
@@ -103,7 +100,6 @@ class Outbound:
                 read=self._read,
                 limit=self._limit,
                 agent=self._agent,
-                verify=self._verify,
             )
         return self._connections
 

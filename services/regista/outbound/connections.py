@@ -29,9 +29,7 @@ _RESOLVERS = 32
 class Connections:
     """Connections that are kept for the next request; see ``Outbound``."""
 
-    def __init__(
-        self, *, allow_private: bool, connect: float, read: float, limit: int, agent: str, verify: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, *, allow_private: bool, connect: float, read: float, limit: int, agent: str) -> None:
         self._allow_private = allow_private
         self._connect = connect
         self._read = read
@@ -42,7 +40,7 @@ class Connections:
                 keepalive_timeout=_KEEP_ALIVE,
                 resolver=self._resolver,
                 use_dns_cache=False,
-                ssl=verify or ssl.create_default_context(cafile=certifi.where()),
+                ssl=ssl.create_default_context(cafile=certifi.where()),
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read),
             headers={"Accept-Encoding": "identity", "User-Agent": agent},

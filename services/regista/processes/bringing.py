@@ -138,9 +138,7 @@ class Bringing:
             return
         others = found - {self._name}
         self._is_alone = not others
-        if (
-            self._name in found and not others
-        ):  # left by a process that ended here: until it is given up nobody else follows
+        if found == {self._name}:  # left by a process that ended here: until it is given up nobody else follows
             self._is_assigned = True
         if others and not self._is_told:
             logger.warning("another deployer works, with a work database of its own: this one stands by")

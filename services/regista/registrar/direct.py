@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regista.domain.errors import Malformed, UnsupportedMedia
+from regista.domain.errors import Malformed, UnsupportedMedia, unknown_parameter
 from regista.plain_route import Handler, PlainRoute
 
 B = TypeVar("B", bound=BaseModel)
@@ -121,11 +121,7 @@ def read_query(request: Request, allowed: tuple[str, ...]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in allowed:
-            raise Malformed(
-                f"there is no parameter {name!r} here",
-                code="unknown_parameter",
-                hint=f"It takes {', '.join(allowed) or 'none'}.",
-            )
+            raise unknown_parameter(name, allowed)
         if name in given:
             raise Malformed(f"{name} is given twice", code="repeated_parameter")
         given[name] = value

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from regista.domain.errors import Invalid, Malformed, Reason, Refused, RegistaError
+from regista.domain.errors import Invalid, Malformed, Reason, Refused, RegistaError, unknown_parameter
 from regista.domain.times import Clock
 from regista.http.authentication import check_actor
 from regista.http.problems import invalid
@@ -99,11 +99,7 @@ def _parameters(order: Order, write: Write) -> dict[str, str]:
     allowed = [parameter.name for parameter in write.documented.query]
     for name in order.parameters:
         if name not in allowed:
-            raise Malformed(
-                f"there is no parameter {name!r} here",
-                code="unknown_parameter",
-                hint=f"It takes {', '.join(allowed) or 'none'}.",
-            )
+            raise unknown_parameter(name, allowed)
     return dict(order.parameters)
 
 

@@ -160,8 +160,9 @@ class Consumer:
             return
         self._state = "catching up"
         self._log_id = await self._feed.log_id()
-        newest = await self._feed.newest()
-        if self._end is not None and not await self.taking.knows(self._log_id):
+        if self._end is None or await self.taking.knows(self._log_id):
+            newest = await self._feed.newest()
+        else:
             newest = await self._end(self._log_id)
         await self.taking.claim(self._log_id, newest, self._start)
         self.claimed.set()

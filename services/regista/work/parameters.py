@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from regista.domain.errors import Malformed
+from regista.domain.errors import unknown_parameter
 
 
 def known_parameters(request: Request) -> None:
@@ -19,8 +19,4 @@ def known_parameters(request: Request) -> None:
     known = [parameter.alias for parameter in route.dependant.query_params]
     for name in request.query_params:
         if name not in known:
-            raise Malformed(
-                f"there is no parameter {name[:80]!r} here",
-                code="unknown_parameter",
-                hint=f"It takes {', '.join(known) or 'none'}.",
-            )
+            raise unknown_parameter(name[:80], known)

@@ -25,8 +25,8 @@ from regista.domain.errors import Invalid, Reason, Refused, RegistaError
 from regista.domain.references import ByStage, check_name, parse_reference, target_stream
 
 MAX_TARGETS = 100
-LATENCIES = frozenset({"latency_p50", "latency_p95", "latency_p99"})
-"""What is estimated of how long answers take."""
+LATENCIES = {"latency_p50": 0.5, "latency_p95": 0.95, "latency_p99": 0.99}
+"""What is estimated of how long answers take: the share of requests that took no longer."""
 _LIKE_LATENCY = re.compile(r"latency(_?p[0-9.]+)?", re.IGNORECASE)
 
 
